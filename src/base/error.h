@@ -1,0 +1,39 @@
+// The one exception of the program. It ends a request, a command or a job and is caught at those
+// three edges, nowhere between. Its message is one sentence that names the thing and the cause.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace malina::base {
+
+enum class Fault {
+  invalid_argument,  // what the caller gave is wrong
+  not_found,         // a file or a name that does not exist
+  already_exists,    // a name that is taken
+  corrupt_file,      // a file that breaks its own format
+  unsupported,       // valid, but not something this program does
+  io,                // the system refused to read or write (disk full, permission, ...)
+  out_of_memory,     // does not fit in the memory that this machine has
+  cancelled,         // stopped on request
+  internal,          // a defect of this program
+};
+
+// Exit codes are an interface, listed in docs/reference/exit-codes.md.
+int exit_code(Fault fault);
+std::string_view name(Fault fault);
+
+class Error : public std::runtime_error {
+ public:
+  Error(Fault fault, const std::string& message) : std::runtime_error(message), fault_(fault) {}
+  Fault fault() const { return fault_; }
+
+ private:
+  Fault fault_;
+};
+
+// "cannot open /x: No such file or directory", from errno as it stands. ENOENT gives not_found.
+Error system_error(const std::string& what);
+
+}  // namespace malina::base
