@@ -1,0 +1,64 @@
+// The records of the program. SQL is kept to what SQLite and PostgreSQL both understand: parameters
+// are ?1, ?2, ... and every value is an integer, a number, a text or null.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace malina::store {
+
+using Value = std::variant<std::monostate, std::int64_t, double, std::string>;
+
+// One row of an answer. Asking for another type than the column has throws base::Error(internal).
+class Row {
+ public:
+  explicit Row(std::vector<Value> values) : values_(std::move(values)) {}
+  bool is_null(std::size_t column) const;
+  std::int64_t integer(std::size_t column) const;
+  double number(std::size_t column) const;
+  const std::string& text(std::size_t column) const;
+
+ private:
+  std::vector<Value> values_;
+};
+
+struct Migration {
+  int number;  // 1, 2, ... without gaps
+  std::string_view name, sql;
+};
+// The files of store/schema, in order.
+std::span<const Migration> migrations();
+
+// Safe on many threads; one statement or transaction runs at a time. Failures throw base::Error: io
+// (disk full, not writable), corrupt_file (not a database, damaged, or made by a newer program).
+class Database {
+ public:
+  virtual ~Database() = default;
+  virtual std::vector<Row> query(std::string_view sql,
+                                 std::initializer_list<Value> parameters = {}) = 0;
+  // Returns the number of rows changed.
+  virtual std::int64_t execute(std::string_view sql,
+                               std::initializer_list<Value> parameters = {}) = 0;
+  // Runs `work` in one transaction, which is durable when this returns and undone when `work`
+  // throws. It takes the write lock first, so what `work` reads stays true until it is committed.
+  // Not nested.
+  virtual void transaction(const std::function<void()>& work) = 0;
+};
+
+enum class Access { read_write, read_only };
+
+// Opens the SQLite 3 database `file` and, unless read only, creates it and brings its schema up to
+// date. read_only is for a folder that this user may not write to; it assumes that nobody else
+// does.
+std::unique_ptr<Database> open_sqlite(const std::filesystem::path& file, Access access,
+                                      std::span<const Migration> schema = migrations());
+
+}  // namespace malina::store

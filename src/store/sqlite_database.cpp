@@ -1,0 +1,260 @@
+// SQLite 3 behind store::Database: write-ahead log and a full sync at every commit, so that what
+// was reported as done survives a power cut; foreign schemas in the file are not trusted.
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "store/database.h"
+
+namespace malina::store {
+
+namespace {
+
+using base::Error;
+using base::Fault;
+
+constexpr int kBusyMilliseconds = 10'000;
+
+struct CloseDatabase {
+  void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
+};
+struct FinalizeStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
+
+class SqliteDatabase final : public Database {
+ public:
+  SqliteDatabase(const std::filesystem::path& file, Access access,
+                 std::span<const Migration> schema);
+
+  std::vector<Row> query(std::string_view sql, std::initializer_list<Value> parameters) override;
+  std::int64_t execute(std::string_view sql, std::initializer_list<Value> parameters) override;
+  void transaction(const std::function<void()>& work) override;
+
+ private:
+  [[noreturn]] void fail(std::string_view doing) const;
+  void script(const std::string& sql, std::string_view doing);
+  sqlite3_stmt* prepare(std::string_view sql);
+  void configure(Access access);
+  void migrate(std::span<const Migration> schema);
+  void check_version(std::span<const Migration> schema);
+
+  const std::filesystem::path file_;
+  std::recursive_mutex mutex_;  // `work` of a transaction calls query and execute
+  std::unique_ptr<sqlite3, CloseDatabase> handle_;
+  std::map<std::string, Statement, std::less<>> statements_;  // by their SQL; destroyed first
+  bool in_transaction_ = false;
+};
+
+// A statement in use: reset when it leaves scope, so that no read lock is left behind.
+class Running {
+ public:
+  Running(sqlite3_stmt* statement, std::initializer_list<Value> parameters)
+      : statement_(statement) {
+    int index = 0;
+    for (const Value& value : parameters) bind(++index, value);
+  }
+  ~Running() {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  int step() { return sqlite3_step(statement_); }
+
+  Row row() const {
+    std::vector<Value> values;
+    const int columns = sqlite3_column_count(statement_);
+    values.reserve(static_cast<std::size_t>(columns));
+    for (int i = 0; i < columns; ++i) values.push_back(column(i));
+    return Row(std::move(values));
+  }
+
+ private:
+  // The text is borrowed: it outlives the statement's run.
+  void bind(int index, const Value& value) {
+    if (const auto* integer = std::get_if<std::int64_t>(&value))
+      sqlite3_bind_int64(statement_, index, *integer);
+    else if (const auto* number = std::get_if<double>(&value))
+      sqlite3_bind_double(statement_, index, *number);
+    else if (const auto* text = std::get_if<std::string>(&value))
+      sqlite3_bind_text64(statement_, index, text->data(), text->size(), SQLITE_STATIC,
+                          SQLITE_UTF8);
+    else
+      sqlite3_bind_null(statement_, index);
+  }
+
+  Value column(int index) const {
+    switch (sqlite3_column_type(statement_, index)) {
+      case SQLITE_INTEGER:
+        return sqlite3_column_int64(statement_, index);
+      case SQLITE_FLOAT:
+        return sqlite3_column_double(statement_, index);
+      case SQLITE_NULL:
+        return std::monostate{};
+      default: {
+        const auto* text = static_cast<const char*>(sqlite3_column_blob(statement_, index));
+        const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, index));
+        return size == 0 ? std::string() : std::string(text, size);
+      }
+    }
+  }
+
+  sqlite3_stmt* statement_;
+};
+
+// A path as a URI for sqlite3_open_v2: everything but plain characters is escaped.
+std::string uri(const std::filesystem::path& file, std::string_view query) {
+  std::string text = "file:";
+  for (const char c : std::filesystem::absolute(file).string()) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '/' || c == '.' || c == '-' || c == '_';
+    text += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return text.append(query);
+}
+
+SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
+                               std::span<const Migration> schema)
+    : file_(file) {
+  // Immutable: in a folder where nothing can be created, SQLite could not make its shared memory.
+  const bool write = access == Access::read_write;
+  const std::string name = write ? uri(file, "") : uri(file, "?immutable=1");
+  const int flags = SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX |
+                    (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+  sqlite3* handle = nullptr;
+  const int result = sqlite3_open_v2(name.c_str(), &handle, flags, nullptr);
+  handle_.reset(handle);
+  if (result != SQLITE_OK) fail("open");
+  configure(access);
+  if (write) migrate(schema);
+  check_version(schema);
+}
+
+void SqliteDatabase::configure(Access access) {
+  sqlite3_extended_result_codes(handle_.get(), 1);
+  sqlite3_busy_timeout(handle_.get(), kBusyMilliseconds);
+  sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
+  if (access == Access::read_write)
+    script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open");
+}
+
+// The number of the last migration is SQLite's own user_version, which is part of the transaction.
+void SqliteDatabase::migrate(std::span<const Migration> schema) {
+  const auto version = [this] { return query("PRAGMA user_version", {}).at(0).integer(0); };
+  if (version() >= static_cast<std::int64_t>(schema.size())) return;
+  transaction([&] {
+    const std::int64_t done = version();  // another process may just have done it
+    for (const Migration& migration : schema) {
+      if (migration.number <= done) continue;
+      script(std::string(migration.sql), fmt::format("apply {} to", migration.name));
+      script(fmt::format("PRAGMA user_version = {}", migration.number), "migrate");
+    }
+  });
+}
+
+void SqliteDatabase::check_version(std::span<const Migration> schema) {
+  const std::int64_t version = query("PRAGMA user_version", {}).at(0).integer(0);
+  const auto known = static_cast<std::int64_t>(schema.size());
+  if (version == known) return;
+  throw Error(Fault::unsupported,
+              fmt::format("{}: the database has schema version {}, but this program knows {}{}",
+                          file_.string(), version, known,
+                          version > known ? "; use the newer program that wrote it" : ""));
+}
+
+void SqliteDatabase::fail(std::string_view doing) const {
+  const int code = handle_ ? sqlite3_errcode(handle_.get()) & 0xFF : SQLITE_NOMEM;
+  const char* message = handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory";
+  Fault fault = Fault::internal;
+  switch (code) {
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      fault = Fault::io;
+      break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      fault = Fault::corrupt_file;
+      break;
+    case SQLITE_NOMEM:
+      fault = Fault::out_of_memory;
+      break;
+    default:
+      break;
+  }
+  throw Error(fault, fmt::format("cannot {} the database {}: {}", doing, file_.string(), message));
+}
+
+void SqliteDatabase::script(const std::string& sql, std::string_view doing) {
+  if (sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) fail(doing);
+}
+
+sqlite3_stmt* SqliteDatabase::prepare(std::string_view sql) {
+  if (const auto found = statements_.find(sql); found != statements_.end())
+    return found->second.get();
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK)
+    fail("read");
+  return statements_.emplace(std::string(sql), Statement(statement)).first->second.get();
+}
+
+std::vector<Row> SqliteDatabase::query(std::string_view sql,
+                                       std::initializer_list<Value> parameters) {
+  const std::scoped_lock lock(mutex_);
+  Running running(prepare(sql), parameters);
+  std::vector<Row> rows;
+  int result;
+  while ((result = running.step()) == SQLITE_ROW) rows.push_back(running.row());
+  if (result != SQLITE_DONE) fail("read");
+  return rows;
+}
+
+std::int64_t SqliteDatabase::execute(std::string_view sql,
+                                     std::initializer_list<Value> parameters) {
+  const std::scoped_lock lock(mutex_);
+  Running running(prepare(sql), parameters);
+  int result;
+  while ((result = running.step()) == SQLITE_ROW) {
+  }
+  if (result != SQLITE_DONE) fail("write to");
+  return sqlite3_changes64(handle_.get());
+}
+
+void SqliteDatabase::transaction(const std::function<void()>& work) {
+  const std::scoped_lock lock(mutex_);
+  if (in_transaction_) throw Error(Fault::internal, "a transaction was begun inside another one");
+  script("BEGIN IMMEDIATE", "write to");
+  in_transaction_ = true;
+  try {
+    work();
+    script("COMMIT", "write to");
+  } catch (...) {
+    // Some failures (a full disk) have already rolled back; then this one has nothing to do.
+    sqlite3_exec(handle_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+    in_transaction_ = false;
+    throw;
+  }
+  in_transaction_ = false;
+}
+
+}  // namespace
+
+std::unique_ptr<Database> open_sqlite(const std::filesystem::path& file, Access access,
+                                      std::span<const Migration> schema) {
+  return std::make_unique<SqliteDatabase>(file, access, schema);
+}
+
+}  // namespace malina::store
