@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,17 +18,38 @@
 
 namespace malina::format {
 
-// A value of a GGUF metadata key. Strings are views into the mapped file, which the Checkpoint keeps
+// How a value is stored in the file, numbered as GGUF numbers it. Kept so that a copy of a file can
+// be written with the types of the original.
+enum class StoredType : std::uint32_t {
+  u8 = 0,
+  i8 = 1,
+  u16 = 2,
+  i16 = 3,
+  u32 = 4,
+  i32 = 5,
+  f32 = 6,
+  boolean = 7,
+  text = 8,
+  array = 9,
+  u64 = 10,
+  i64 = 11,
+  f64 = 12,
+};
+
+// A value of a GGUF metadata key. Strings are views into the mapped file, which the Metadata keeps
 // alive; they are bytes, not necessarily valid UTF-8. Integers of every width are widened.
 struct MetadataArray;
 using MetadataValue =
     std::variant<std::uint64_t, std::int64_t, double, bool, std::string_view, MetadataArray>;
 
 struct MetadataArray {
-  // Exactly one of these is filled, by the file's element type; all are empty for an empty array.
-  std::vector<std::string_view> strings;
-  std::vector<std::int64_t> integers;
-  std::vector<float> numbers;
+  // At most one of these is filled, by the file's element type; booleans are integers 0 and 1, and
+  // all are empty for an empty array. Numbers stored as f64 are rounded to float.
+  std::vector<std::string_view> strings = {};
+  std::vector<std::int64_t> integers = {};
+  std::vector<float> numbers = {};
+  // As the file has it; a value made in memory may leave it out.
+  std::optional<StoredType> stored = {};
   std::size_t size() const { return strings.size() + integers.size() + numbers.size(); }
 };
 
@@ -35,15 +58,24 @@ class Metadata {
   struct Entry {
     std::string key;
     MetadataValue value;
+    StoredType stored;
   };
 
-  void add(std::string key, MetadataValue value);  // the caller has checked for duplicates
+  Metadata() = default;
+  // `source` is the file's name for messages; `owner` keeps alive what the string views point into.
+  Metadata(std::string source, std::shared_ptr<const void> owner);
+
+  // The caller has checked for duplicates; of two equal keys the first one is found.
+  // Without a stored type the smallest usual one is taken: u32, i32, f32, else the 64-bit one.
+  void add(std::string key, MetadataValue value);
+  void add(std::string key, MetadataValue value, StoredType stored);
   bool contains(std::string_view key) const { return find(key) != nullptr; }
-  const MetadataValue* find(std::string_view key) const;  // null if absent
+  const MetadataValue* find(std::string_view key) const;       // null if absent
   std::span<const Entry> entries() const { return entries_; }  // in file order
 
   // Absent: nullopt. Present with another type, or (integer) not representable: throws
-  // Fault::corrupt_file naming the key. integer() accepts every integer type; number() also integers.
+  // Fault::corrupt_file naming the key. integer() accepts every integer type that is not negative;
+  // number() also integers.
   std::optional<std::string_view> text(std::string_view key) const;
   std::optional<std::uint64_t> integer(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;
@@ -51,7 +83,12 @@ class Metadata {
   const MetadataArray* array(std::string_view key) const;  // null if absent
 
  private:
-  std::vector<Entry> entries_;  // plus an index of your choice
+  std::string source_;
+  std::shared_ptr<const void> owner_;
+  std::vector<Entry> entries_;
+  // An ordered map, not a hash table: keys come from a hostile file, which could be made to
+  // collide.
+  std::map<std::string, std::size_t, std::less<>> places_;
 };
 
 struct TensorInfo {
@@ -76,7 +113,7 @@ class Checkpoint {
   virtual ~Checkpoint() = default;
 
   virtual const Metadata& metadata() const = 0;
-  virtual std::span<const TensorInfo> tensors() const = 0;      // in file order
+  virtual std::span<const TensorInfo> tensors() const = 0;          // in file order
   virtual const TensorInfo* find(std::string_view name) const = 0;  // null if absent
   virtual std::span<const std::filesystem::path> files() const = 0;
   virtual std::uint64_t total_bytes() const = 0;  // of all files
