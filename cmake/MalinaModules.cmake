@@ -7,6 +7,10 @@ function(malina_module name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$|src/app/main\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
 
+  if(NOT sources)  # a module of headers alone is a library all the same
+    set(sources ${CMAKE_BINARY_DIR}/generated/${name}_has_no_sources.cpp)
+    file(GENERATE OUTPUT ${sources} CONTENT "")
+  endif()
   add_library(malina_${name} STATIC ${sources})
   set_target_properties(malina_${name} PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(malina_${name} PRIVATE malina_options)
@@ -31,6 +35,9 @@ endfunction()
 # together by `std::span<const Encoding* const> encodings()`, in the order of their names. A new file
 # is a new entry, with no list to edit. Files that end in _test or _kernels are not entries.
 function(malina_collect module folder type header)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/src/${header})
+    return()
+  endif()
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/${folder}/*.cpp)
   list(FILTER files EXCLUDE REGEX "_(test|kernels)\\.cpp$")
   list(SORT files)
