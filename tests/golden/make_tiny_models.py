@@ -26,7 +26,7 @@ import tiny_vocabulary
 
 Type = gguf.GGMLQuantizationType
 FOLDER = pathlib.Path(__file__).parent / "tiny"
-TEXT = "The cat and the dog went there, 1212 of them; é is one.\n"
+TEXT = "The cat and 1212 of them; é"
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Variant:
 BASE = dict(
     vocab_size=tiny_vocabulary.SIZE,
     hidden_size=64,
-    intermediate_size=96,
+    intermediate_size=32,
     num_hidden_layers=2,
     num_attention_heads=4,
     num_key_value_heads=2,
@@ -59,6 +59,7 @@ LLAMA3 = dict(
     high_freq_factor=4.0,
     original_max_position_embeddings=64,
 )
+LINEAR = dict(rope_type="linear", rope_theta=1e4, factor=4.0)
 K_TYPES = dict(
     attn_q=Type.Q4_K, attn_k=Type.Q5_K, attn_v=Type.Q6_K, attn_output=Type.Q3_K,
     ffn_gate=Type.Q2_K, ffn_up=Type.IQ4_XS, ffn_down=Type.Q4_K,
@@ -70,9 +71,13 @@ VARIANTS = [
     Variant("tied_f16", dict(rope_parameters=dict(rope_type="default", rope_theta=1e5))),
     Variant("tied_bf16", kind=Type.BF16),
     Variant("one_kv_head", dict(num_key_value_heads=1)),
-    Variant("all_kv_heads", dict(num_key_value_heads=4, num_hidden_layers=3, intermediate_size=64)),
-    Variant("head_width", dict(head_dim=32, num_key_value_heads=1, num_hidden_layers=1)),
-    Variant("rope_linear", dict(rope_parameters=dict(rope_type="linear", rope_theta=1e4, factor=4.0))),
+    Variant("all_kv_heads", dict(num_key_value_heads=4, intermediate_size=96)),
+    # Also an epsilon that is large enough to show.
+    Variant(
+        "head_width",
+        dict(head_dim=32, num_key_value_heads=1, num_hidden_layers=1, rms_norm_eps=1e-2),
+    ),
+    Variant("rope_linear", dict(rope_parameters=LINEAR, num_hidden_layers=1)),
     Variant("rope_llama3", dict(rope_parameters=LLAMA3), tokens=64),
     Variant("window_8", dict(sliding_window=8), mistral=True, tokens=48),
     Variant("window_64", dict(sliding_window=64, rms_norm_eps=1e-6), mistral=True),
