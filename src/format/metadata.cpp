@@ -46,7 +46,7 @@ base::Error wrong_type(const std::string& source, std::string_view key, const Me
                        std::string_view wanted) {
   return base::Error(base::Fault::corrupt_file, fmt::format("{}metadata key {} is {}, not {}",
                                                             source.empty() ? "" : source + ": ",
-                                                            quoted(key), kind(value), wanted));
+                                                            in_quotes(key), kind(value), wanted));
 }
 
 }  // namespace
@@ -84,7 +84,7 @@ std::optional<std::uint64_t> Metadata::integer(std::string_view key) const {
     if (*integer >= 0) return static_cast<std::uint64_t>(*integer);
     throw base::Error(base::Fault::corrupt_file,
                       fmt::format("{}metadata key {} is negative: {}",
-                                  source_.empty() ? "" : source_ + ": ", quoted(key), *integer));
+                                  source_.empty() ? "" : source_ + ": ", in_quotes(key), *integer));
   }
   throw wrong_type(source_, key, *value, "an integer");
 }

@@ -4,7 +4,7 @@
 
 namespace malina::format {
 
-std::string quoted(std::string_view bytes) {
+std::string in_quotes(std::string_view bytes) {
   constexpr std::size_t kLongest = 80;
   std::string text = "'";
   for (const char c : bytes.substr(0, kLongest)) {

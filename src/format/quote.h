@@ -7,6 +7,6 @@
 namespace malina::format {
 
 // The bytes between single quotes; what is not printable ASCII as \xNN, long text cut with "...".
-std::string quoted(std::string_view bytes);
+std::string in_quotes(std::string_view bytes);
 
 }  // namespace malina::format
