@@ -21,6 +21,9 @@
 //   F16x exp(x): under 2 ulp for x in [-87.33, 88.37]; 0 below (also for -infinity), the value at
 //       88.37 above; a NaN stays one.
 // Pointers need no alignment.
+#ifndef MALINA_ISA
+#error "include math/simd/foreach_isa.h first"
+#endif
 #if defined(MALINA_SIMD_VECTOR_H) == defined(MALINA_ISA_TOGGLE)
 #ifdef MALINA_SIMD_VECTOR_H
 #undef MALINA_SIMD_VECTOR_H

@@ -1,8 +1,8 @@
 // Every instruction set must give the bits of the baseline, operation by operation.
-#define MALINA_KERNELS "math/simd/vector_test.cpp"
-#include "math/simd/vector.h"
+#define MALINA_KERNELS "math/simd/instruction_sets_test.cpp"
 
 #include "math/simd/foreach_isa.h"
+#include "math/simd/vector.h"
 
 #ifndef MALINA_VECTOR_TEST_INPUTS
 #define MALINA_VECTOR_TEST_INPUTS
