@@ -23,6 +23,10 @@ if(MALINA_SANITIZE)
     -fsanitize=${MALINA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(malina_options INTERFACE -fsanitize=${MALINA_SANITIZE})
 endif()
+if(MALINA_FUZZ)  # the libraries carry libFuzzer's counters; only the targets carry its main
+  target_compile_options(malina_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(malina_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

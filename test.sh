@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Runs every test: sets up what is missing on Debian 12, then the release build with all its tests,
+# the sanitized builds with the tests that read untrusted input or share memory between threads,
+# and the fuzz corpora. The last line is the total; the exit code is 0 only where all is well.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+results=$PWD/build/results
+rm -rf "$results"
+mkdir -p "$results"
+jobs=$(nproc)
+runs=()
+broken=()
+began=$SECONDS
+
+step() { printf '== %s (%d:%02d)\n' "$*" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)); }
+
+build() {  # PRESET [TARGET...]
+  local preset=$1
+  shift
+  step "build $preset"
+  cmake --preset "$preset" >"$results/configure-$preset.log" 2>&1 || {
+    cat "$results/configure-$preset.log"
+    return 1
+  }
+  cmake --build --preset "$preset" ${1:+--target "$@"} >"$results/build-$preset.log" 2>&1 || {
+    grep -vE '^\[[0-9]+/[0-9]+\] (Building|Linking)' "$results/build-$preset.log" | tail -n 80
+    return 1
+  }
+}
+
+run() {  # NAME PRESET [CTEST OPTION...]: runs ctest, and keeps its results under NAME
+  local name=$1 preset=$2
+  shift 2
+  step "test $name"
+  mkdir -p "$results/$name"
+  runs+=("$results/$name")
+  # What failed is told by the tally, from the reports.
+  GTEST_OUTPUT="xml:$results/$name/" GTEST_BRIEF=1 ctest --preset "$preset" --parallel "$jobs" \
+    --no-tests=error --output-junit "$results/$name/ctest.xml" "$@" </dev/null || true
+}
+
+step "set up"
+scripts/setup.sh test
+MALINA_TEST_MODEL=$(scripts/fetch_model.sh)
+export MALINA_TEST_MODEL
+
+if build release; then
+  run release release
+else
+  broken+=(--broken "the release build")
+fi
+
+# Untrusted bytes: file formats, tokenizers, templates, the tiny models, the kernels.
+export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+if build asan; then
+  run asan asan --label-exclude '^(slow|real-model)$'
+  step "fuzz"
+  # A failure before the first target leaves no total, and is counted as broken.
+  fuzz/run.sh --replay 180 2>&1 | tee "$results/fuzz.log" ||
+    grep -q ' passed, ' "$results/fuzz.log" || broken+=(--broken "fuzzing")
+  runs+=("$results/fuzz.log")
+else
+  broken+=(--broken "the build with address and undefined-behaviour sanitizers")
+fi
+
+# Threads: the pool, and the engine upon it.
+export TSAN_OPTIONS=halt_on_error=1
+if build tsan base_test model_test engine_test; then
+  run tsan tsan --tests-regex '^(base|model|engine)$' --label-exclude '^(slow|real-model)$'
+else
+  broken+=(--broken "the build with the thread sanitizer")
+fi
+
+step "total"
+scripts/tally.py "${broken[@]}" "${runs[@]}"
