@@ -3,7 +3,7 @@
 #   scripts/setup.sh demo       to build malina and fetch the demonstration's model
 #   scripts/setup.sh test       that, and what ./test.sh needs (clang 19 for sanitizers and fuzzing)
 #   scripts/setup.sh bench      that of demo, and Google Benchmark
-#   scripts/setup.sh emulated   that of test, and what tests/run_emulated.sh needs
+#   scripts/setup.sh emulated   that of demo, and what tests/run_emulated.sh needs
 set -euo pipefail
 
 libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
@@ -18,10 +18,9 @@ case $purpose in
   test) packages+=("${tests[@]}") ;;
   bench) packages+=(libbenchmark-dev) ;;
   emulated)
-    # fmt and GoogleTest are built from their Debian sources for AArch64; JSON is headers alone;
-    # the rest comes as arm64 packages beside the machine's own.
-    packages+=("${tests[@]}" qemu-user g++-aarch64-linux-gnu libgtest-dev
-               libssl-dev:arm64 libutf8proc-dev:arm64 libfmt-dev:arm64)
+    # The libraries of the other architecture stand beside the machine's own; JSON is headers alone.
+    packages+=(libgtest-dev qemu-user g++-aarch64-linux-gnu libgtest-dev:arm64 libfmt-dev:arm64
+               libssl-dev:arm64 libutf8proc-dev:arm64)
     ;;
   *) echo "setup: '$purpose' is not one of demo, test, bench, emulated" >&2; exit 2 ;;
 esac

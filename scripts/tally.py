@@ -3,9 +3,10 @@
 
     scripts/tally.py [--broken WHAT]... RESULTS...
 
-Each --broken is a failure that left no report, such as a build. A RESULTS that is a file is the
-output of a script (see below). One that is a folder is one run of ctest: ctest.xml
-(--output-junit), and one NAME.xml for every GoogleTest program (GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file,
+Each --broken is a failure that left no report, such as a build. A RESULTS that is a .xml file is the
+report of a GoogleTest program, any other file the output of a script (see below). A folder is one
+run of ctest: ctest.xml (--output-junit), and one NAME.xml for every GoogleTest program
+(GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file,
 or failed beyond its own tests (a crash, a sanitizer's report at exit), counts as a failure. A
 script's last line "N passed, N failed, N skipped" counts as that many tests, otherwise as one.
 
@@ -109,6 +110,14 @@ def count_run(folder: pathlib.Path) -> Count:
     return total
 
 
+def count_path(path: pathlib.Path) -> Count:
+    if path.is_dir():
+        return count_run(path)
+    if path.suffix == ".xml":
+        return count_gtest(path)
+    return count_output(path.stem, path.read_text())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--broken", action="append", default=[])
@@ -116,8 +125,8 @@ def main() -> int:
     arguments = parser.parse_args()
     total = Count()
     for path in arguments.results:
-        count = count_output(path.stem, path.read_text()) if path.is_file() else count_run(path)
-        print(f"  {path.stem:<12} {count}")
+        count = count_path(path)
+        print(f"  {path.stem:<22} {count}")
         total.add(count)
     for what in arguments.broken:
         total.fail(what)
