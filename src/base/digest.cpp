@@ -2,6 +2,9 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "base/error.h"
 
 namespace malina::base {
@@ -17,6 +20,8 @@ int hex_value(char digit) {
 }  // namespace
 
 std::optional<Digest> Digest::parse(std::string_view hex) {
+  constexpr std::string_view kPrefix = "sha256:";
+  if (hex.starts_with(kPrefix)) hex.remove_prefix(kPrefix.size());
   if (hex.size() != 2 * kBytes) return std::nullopt;
   std::array<std::uint8_t, kBytes> bytes{};
   for (std::size_t i = 0; i < kBytes; ++i) {
@@ -67,6 +72,22 @@ Digest Sha256::finish() {
     throw Error(Fault::internal, "the cryptography library refused to hash");
   context_->start();
   return Digest(bytes);
+}
+
+Digest digest_file(const File& file,
+                   const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  constexpr std::uint64_t kPiece = std::uint64_t{4} << 20;
+  const std::uint64_t total = file.size();
+  std::vector<std::byte> piece(std::min(total, kPiece));
+  Sha256 hash;
+  for (std::uint64_t done = 0; done < total;) {
+    const auto bytes = std::span(piece).first(std::min(total - done, kPiece));
+    file.read_at(done, bytes);
+    hash.update(bytes);
+    done += bytes.size();
+    if (progress) progress(done, total);
+  }
+  return hash.finish();
 }
 
 }  // namespace malina::base

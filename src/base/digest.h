@@ -6,11 +6,14 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "base/file.h"
 
 namespace malina::base {
 
@@ -20,10 +23,11 @@ class Digest {
 
   Digest() = default;  // all zero
   explicit Digest(const std::array<std::uint8_t, kBytes>& bytes) : bytes_(bytes) {}
-  // 64 lower-case hexadecimal digits and nothing else; otherwise nullopt.
+  // 64 lower-case hexadecimal digits, alone or after "sha256:"; nullopt for everything else.
   static std::optional<Digest> parse(std::string_view hex);
 
   std::string hex() const;
+  std::string text() const { return "sha256:" + hex(); }
   const std::array<std::uint8_t, kBytes>& bytes() const { return bytes_; }
   auto operator<=>(const Digest&) const = default;
 
@@ -47,5 +51,12 @@ class Sha256 {
   struct Context;
   std::unique_ptr<Context> context_;
 };
+
+// Of the whole file as it stands. `progress` (may be empty) is called with the bytes hashed so far
+// and the size of the file, every few MB; an Error that it throws ends the hashing. Throws io, and
+// corrupt_file for a file that is cut short meanwhile.
+Digest digest_file(
+    const File& file,
+    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress = {});
 
 }  // namespace malina::base

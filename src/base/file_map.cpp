@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -59,10 +60,11 @@ void handle_bus_error(int signal, siginfo_t* information, void* context) {
   if (record != nullptr) {
     record->damaged.store(true, std::memory_order_release);
     void* page = reinterpret_cast<void*>(address & ~(page_bytes - 1));
-    const void* mapped =
-        ::mmap(page, page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    // The system call itself: sanitizers replace mmap() by one that is not for signal handlers.
+    const long mapped = ::syscall(SYS_mmap, page, page_bytes, PROT_READ,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0L);
     errno = saved_error;
-    if (mapped != MAP_FAILED) return;
+    if (mapped != -1) return;
   }
   errno = saved_error;
   if ((previous_action.sa_flags & SA_SIGINFO) != 0) {

@@ -10,6 +10,7 @@
 #include "base/file_map.h"
 #include "format/gguf.h"
 #include "format/quote.h"
+#include "format/split.h"
 
 namespace malina::format {
 
@@ -34,6 +35,35 @@ Part open_part(const std::filesystem::path& path) {
     map->check();
     throw;
   }
+}
+
+// The other parts of a split model beside the one that is open already, in order.
+std::vector<Part> open_parts(Part given, const SplitKeys& keys) {
+  const std::filesystem::path path = given.map->file().path();
+  const auto paths = split_paths(path, keys);
+  std::vector<Part> parts;
+  std::uint64_t tensors = 0;
+  for (std::uint64_t i = 0; i < keys.count; ++i) {
+    parts.push_back(i == keys.part ? std::move(given) : open_part(paths[i]));
+    const std::string name = paths[i].string();
+    const auto own = split_keys(parts.back().content.metadata, name);
+    if (!own || own->part != i || own->count != keys.count)
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{} does not say that it is part {} of {}, but its name does", name,
+                              i + 1, keys.count));
+    if (own->tensors != keys.tensors)
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{} and {} are not of the same model: their metadata key "
+                              "'split.tensors.count' differs",
+                              name, path.string()));
+    tensors += parts.back().content.tensors.size();
+  }
+  if (keys.tensors && *keys.tensors != tensors)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: the model has {} tensors in its {} parts, but metadata key "
+                            "'split.tensors.count' says {}",
+                            path.string(), tensors, keys.count, *keys.tensors));
+  return parts;
 }
 
 class GgufCheckpoint final : public Checkpoint {
@@ -62,6 +92,10 @@ class GgufCheckpoint final : public Checkpoint {
   std::uint64_t total_bytes() const override { return total_bytes_; }
   std::uint32_t version() const override { return version_; }
 
+  void check() const override {
+    for (const auto& map : maps_) map->check();
+  }
+
   const TensorInfo* find(std::string_view name) const override {
     const auto place = std::lower_bound(
         by_name_.begin(), by_name_.end(), name,
@@ -81,6 +115,19 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
  private:
+  // Within a file they are unique already.
+  void check_names() const {
+    const auto twice = std::adjacent_find(
+        by_name_.begin(), by_name_.end(),
+        [this](std::size_t a, std::size_t b) { return tensors_[a].name == tensors_[b].name; });
+    if (twice == by_name_.end()) return;
+    const TensorInfo& tensor = tensors_[*twice];
+    throw Error(
+        Fault::corrupt_file,
+        fmt::format("{}: tensor {} stands in {} as well", paths_[tensor.file].string(),
+                    in_quotes(tensor.name), paths_[tensors_[*std::next(twice)].file].string()));
+  }
+
   Metadata metadata_;
   std::uint32_t version_;
   std::vector<TensorInfo> tensors_;
@@ -99,8 +146,13 @@ std::uint64_t TensorInfo::rows() const {
 }
 
 std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
+  Part given = open_part(path);
+  const auto keys = split_keys(given.content.metadata, path.string());
   std::vector<Part> parts;
-  parts.push_back(open_part(path));
+  if (keys)
+    parts = open_parts(std::move(given), *keys);
+  else
+    parts.push_back(std::move(given));
   return std::make_shared<GgufCheckpoint>(std::move(parts));
 }
 

@@ -119,6 +119,11 @@ class Checkpoint {
   virtual std::uint64_t total_bytes() const = 0;  // of all files
   virtual std::uint32_t version() const = 0;      // GGUF version
 
+  // Throws corrupt_file where a file was cut short since it was opened, io where the disk failed:
+  // strings of the metadata may then have become zeros. Called after they were used, once all of
+  // them were; costs a system call a file.
+  virtual void check() const = 0;
+
   // Reads bytes [offset, offset + output.size()) of the tensor's data with pread, so that no mapped
   // page stays resident. A file that was cut short since it was opened throws corrupt_file.
   virtual void read(const TensorInfo& tensor, std::uint64_t offset,
