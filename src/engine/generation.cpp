@@ -1,0 +1,61 @@
+#include "engine/generation.h"
+
+namespace malina::engine {
+
+std::string_view name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
+  }
+  return "stop";
+}
+
+std::optional<TokenEvent> Stream::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !events_.empty() || ended_; });
+  if (!events_.empty()) {
+    TokenEvent event = std::move(events_.front());
+    events_.pop_front();
+    return event;
+  }
+  if (error_) std::rethrow_exception(error_);
+  return std::nullopt;
+}
+
+void Stream::cancel() {
+  const std::scoped_lock lock(mutex_);
+  cancelled_ = true;
+}
+
+bool Stream::cancelled() const {
+  const std::scoped_lock lock(mutex_);
+  return cancelled_;
+}
+
+void Stream::push(TokenEvent event) {
+  const std::scoped_lock lock(mutex_);
+  events_.push_back(std::move(event));
+  changed_.notify_one();
+}
+
+void Stream::finish(Finished finished) {
+  const std::scoped_lock lock(mutex_);
+  finished_ = std::move(finished);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+void Stream::fail(std::exception_ptr error) {
+  const std::scoped_lock lock(mutex_);
+  error_ = std::move(error);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+}  // namespace malina::engine

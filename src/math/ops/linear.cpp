@@ -1,0 +1,215 @@
+#include "math/ops/linear.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "math/ops/row_kernels.h"
+
+namespace malina::math {
+namespace {
+
+constexpr std::size_t kAlign = 64;
+constexpr std::size_t kSums = kBlock / 2;  // activations are summed 16 at a time
+// Below this many bytes of weights waking the other threads costs more than it brings.
+constexpr std::size_t kInlineBytes = 32 << 10;
+constexpr std::size_t kTasksPerThread = 6;  // evens out a slow neighbour
+
+std::size_t aligned(std::size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+
+std::size_t group_count(const Slice& weight) { return (weight.rows + kGroupRows - 1) / kGroupRows; }
+
+const Products& products(const Slice& weight, Isa isa) {
+  const Products* found = weight.encoding->products[static_cast<std::size_t>(isa)];
+  require(found != nullptr, "linear", "no kernels for the selected instruction set");
+  return *found;
+}
+
+bool is_quantized(const LinearPart& part, Precision precision, Isa isa) {
+  return precision == Precision::fast && products(part.weight, isa).quantized != nullptr;
+}
+
+QuantizedRows quantize(const Linear& linear, CpuContext& context) {
+  const std::size_t rows = linear.input.rows;
+  const std::size_t columns = linear.input.columns;
+  std::byte* base = linear.scratch.buffer->host() + linear.scratch.offset;
+  auto* values = reinterpret_cast<std::int8_t*>(base);
+  base += aligned(rows * columns);
+  auto* scales = reinterpret_cast<float*>(base);
+  base += aligned(rows * (columns / kBlock) * sizeof(float));
+  auto* sums = reinterpret_cast<std::int32_t*>(base);
+  const auto quantize_row = row_kernels(context.isa).quantize;
+  const float* input = host_floats(linear.input);
+  const auto one = [&](std::size_t row) {
+    quantize_row(input + row * linear.input.stride, columns, values + row * columns,
+                 scales + row * (columns / kBlock), sums + row * (columns / kSums));
+  };
+  if (rows * columns < 8192)
+    for (std::size_t row = 0; row < rows; ++row) one(row);
+  else
+    context.pool.run(rows, one);
+  return {values, scales, sums, rows, columns};
+}
+
+// h = input A^T for each adapter of each part; sums over the width ascending, so that a row's
+// result does not depend on its company.
+std::vector<std::vector<float>> project_down(const Linear& linear, CpuContext& context) {
+  std::vector<std::vector<float>> projected;
+  const float* input = host_floats(linear.input);
+  for (const LinearPart& part : linear.parts) {
+    for (const LowRank& adapter : part.adapters) {
+      auto& h = projected.emplace_back(adapter.count * adapter.a.rows);
+      const float* a = host_floats(adapter.a);
+      context.pool.run(adapter.count, [&](std::size_t i) {
+        const float* x = input + (adapter.first + i) * linear.input.stride;
+        for (std::size_t r = 0; r < adapter.a.rows; ++r)
+          h[i * adapter.a.rows + r] =
+              row_kernels(context.isa).dot(x, a + r * adapter.a.stride, linear.input.columns);
+      });
+    }
+  }
+  return projected;
+}
+
+struct Strip {
+  const LinearPart* part;
+  std::size_t first, last;  // groups
+};
+
+std::vector<Strip> split(std::span<const LinearPart> parts, unsigned threads) {
+  std::size_t total = 0;
+  std::size_t bytes = 0;
+  for (const LinearPart& part : parts) {
+    total += group_count(part.weight);
+    bytes += part.weight.bytes();
+  }
+  const std::size_t tasks = bytes < kInlineBytes ? 1 : threads * kTasksPerThread;
+  const std::size_t size = std::max<std::size_t>(1, (total + tasks - 1) / tasks);
+  std::vector<Strip> strips;
+  for (const LinearPart& part : parts) {
+    const std::size_t groups = group_count(part.weight);
+    for (std::size_t first = 0; first < groups; first += size)
+      strips.push_back({&part, first, std::min(groups, first + size)});
+  }
+  return strips;
+}
+
+void add_bias(const LinearPart& part, std::size_t first_row, std::size_t last_row) {
+  const float* bias = host_floats(part.bias);
+  float* output = host_floats(part.output);
+  for (std::size_t m = 0; m < part.output.rows; ++m)
+    for (std::size_t n = first_row; n < last_row; ++n)
+      output[m * part.output.stride + n] += bias[n];
+}
+
+void add_adapters(const LinearPart& part, const std::vector<float>* projected,
+                  std::size_t first_row, std::size_t last_row, CpuContext& context) {
+  float* output = host_floats(part.output);
+  for (const LowRank& adapter : part.adapters) {
+    const float* b = host_floats(adapter.b);
+    const std::vector<float>& h = *projected++;
+    for (std::size_t i = 0; i < adapter.count; ++i) {
+      float* row = output + (adapter.first + i) * part.output.stride;
+      for (std::size_t n = first_row; n < last_row; ++n)
+        row[n] += adapter.scale *
+                  row_kernels(context.isa)
+                      .dot(h.data() + i * adapter.a.rows, b + n * adapter.b.stride, adapter.a.rows);
+    }
+  }
+}
+
+}  // namespace
+
+std::size_t QuantizedScratch::bytes(std::size_t rows, std::size_t columns) {
+  return aligned(rows * columns) + aligned(rows * (columns / kBlock + 1) * sizeof(float)) +
+         aligned(rows * (columns / kSums + 1) * sizeof(std::int32_t));
+}
+
+void Linear::check() const {
+  require(input.stride == input.columns, kName, "the input's rows are not contiguous");
+  require(!parts.empty(), kName, "no weights");
+  require(scratch.buffer == nullptr || QuantizedScratch::bytes(input.rows, input.columns) <=
+                                           QuantizedScratch::bytes(scratch.rows, scratch.columns),
+          kName, "the scratch is too small");
+  for (const LinearPart& part : parts) {
+    require(part.weight.encoding != nullptr && part.weight.columns == input.columns, kName,
+            "a weight does not fit the input");
+    require(part.output.rows == input.rows && part.output.columns == part.weight.rows, kName,
+            "an output does not fit its weight");
+    require(!part.bias || part.bias.columns == part.weight.rows, kName, "a bias does not fit");
+    for (const LowRank& adapter : part.adapters)
+      require(adapter.first + adapter.count <= input.rows && adapter.a.columns == input.columns &&
+                  adapter.b.rows == part.weight.rows && adapter.b.columns == adapter.a.rows,
+              kName, "an adapter does not fit");
+  }
+}
+
+Cost Linear::cost() const {
+  Cost cost{input.bytes(), 0, 0};
+  for (const LinearPart& part : parts) {
+    cost.read_bytes += part.weight.bytes();
+    cost.written_bytes += part.output.rows * part.output.columns * sizeof(float);
+    cost.multiply_adds += static_cast<double>(input.rows) * static_cast<double>(part.weight.rows) *
+                          static_cast<double>(part.weight.columns);
+  }
+  return cost;
+}
+
+void Linear::compute(CpuContext& context) const {
+  if (input.rows == 0) return;
+  const bool any_quantized = std::any_of(parts.begin(), parts.end(), [&](const LinearPart& part) {
+    return is_quantized(part, precision, context.isa);
+  });
+  QuantizedRows quantized{};
+  if (any_quantized) quantized = quantize(*this, context);
+  const FloatRows floats{host_floats(input), input.rows, input.columns};
+  const auto projected = project_down(*this, context);
+
+  const auto strips = split(parts, context.pool.threads());
+  context.pool.run(strips.size(), [&](std::size_t index) {
+    const auto& [part, first, last] = strips[index];
+    const Products& kernels = products(part->weight, context.isa);
+    const ProductOutput target{host_floats(part->output), part->output.stride, part->add};
+    if (is_quantized(*part, precision, context.isa))
+      kernels.quantized(packed_matrix(part->weight), quantized, first, last, target);
+    else
+      kernels.exact(packed_matrix(part->weight), floats, first, last, target);
+    const std::size_t first_row = first * kGroupRows;
+    const std::size_t last_row = std::min(part->weight.rows, last * kGroupRows);
+    if (part->bias) add_bias(*part, first_row, last_row);
+    if (!part->adapters.empty()) {
+      std::size_t before = 0;
+      for (const LinearPart* other = parts.data(); other != part; ++other)
+        before += other->adapters.size();
+      add_adapters(*part, projected.data() + before, first_row, last_row, context);
+    }
+  });
+}
+
+void LinearBackward::check() const {
+  require(weight.encoding != nullptr && output_gradient.columns == weight.rows &&
+              input_gradient.columns == weight.columns &&
+              output_gradient.rows == input_gradient.rows,
+          kName, "shapes differ");
+  require(output_gradient.stride == output_gradient.columns, kName, "rows are not contiguous");
+}
+
+Cost LinearBackward::cost() const {
+  return {output_gradient.bytes() + weight.bytes() + input_gradient.bytes(), input_gradient.bytes(),
+          static_cast<double>(output_gradient.rows) * static_cast<double>(weight.rows) *
+              static_cast<double>(weight.columns)};
+}
+
+void LinearBackward::compute(CpuContext& context) const {
+  const FloatRows gradient{host_floats(output_gradient), output_gradient.rows,
+                           output_gradient.columns};
+  const ProductOutput target{host_floats(input_gradient), input_gradient.stride, true};
+  const std::size_t blocks = (weight.columns + kBlock - 1) / kBlock;
+  const std::size_t tasks = std::min<std::size_t>(blocks, context.pool.threads() * kTasksPerThread);
+  context.pool.run(tasks, [&](std::size_t task) {
+    const std::size_t first = blocks * task / tasks * kBlock;
+    const std::size_t last = std::min(weight.columns, blocks * (task + 1) / tasks * kBlock);
+    products(weight, context.isa).transposed(packed_matrix(weight), gradient, first, last, target);
+  });
+}
+
+}  // namespace malina::math

@@ -1,0 +1,30 @@
+#include "math/ops/rms_norm.h"
+
+#include "math/ops/row_kernels.h"
+
+namespace malina::math {
+
+void RmsNorm::check() const {
+  require(input.rows == output.rows && input.columns == output.columns &&
+              weight.columns == input.columns,
+          kName, "shapes differ");
+}
+
+Cost RmsNorm::cost() const {
+  return {input.bytes() + weight.bytes(), output.bytes(),
+          2.0 * static_cast<double>(input.rows) * static_cast<double>(input.columns)};
+}
+
+void RmsNorm::compute(CpuContext& context) const {
+  const auto kernel = row_kernels(context.isa).rms_norm;
+  const auto one = [&](std::size_t i) {
+    kernel(host_floats(input) + i * input.stride, host_floats(weight), epsilon, input.columns,
+           host_floats(output) + i * output.stride);
+  };
+  if (input.rows * input.columns < 16384)
+    for (std::size_t i = 0; i < input.rows; ++i) one(i);
+  else
+    context.pool.run(input.rows, one);
+}
+
+}  // namespace malina::math

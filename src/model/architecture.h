@@ -1,0 +1,54 @@
+// A model family as data. There is one transformer; it reads this. Each family is one constant in
+// one file of model/architectures, and no other file asks for a family's name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "format/checkpoint.h"
+#include "math/ops/gated_unit.h"
+#include "math/ops/rotary.h"
+
+namespace malina::model {
+
+// How surely a file belongs to a family, and why; the highest wins.
+struct Match {
+  int certainty = 0;   // 0: not this family; 1: the general form; higher: more specific
+  std::string reason;  // for `inspect`: "general.architecture is llama"
+};
+
+struct Architecture {
+  std::string_view name;                                // "llama"
+  std::string_view title;                               // "Llama 2 and 3, CodeLlama, ..."
+  std::string_view gguf;                                // prefix of its metadata keys
+  std::span<const std::string_view> hugging_face = {};  // class names in config.json
+
+  struct AttentionForm {
+    math::RotaryPairs rotary = math::RotaryPairs::half_split;
+    // A sliding window that the file does not carry, from its metadata; nullopt: full attention.
+    std::optional<std::uint32_t> (*inferred_window)(const format::Metadata&) = nullptr;
+  };
+  AttentionForm attention = {};
+
+  struct FeedForwardForm {
+    math::Gate gate = math::Gate::silu;
+  };
+  FeedForwardForm feed_forward = {};
+
+  Match (*matches)(const format::Metadata&) = nullptr;
+};
+
+// All families, by name; collected from model/architectures.
+std::span<const Architecture* const> architectures();
+
+// The family of a file and why. Throws base::Error(unsupported) naming the file's architecture.
+struct Identified {
+  const Architecture* architecture;
+  std::string reason;
+};
+Identified identify(const format::Metadata& metadata, const std::string& file);
+
+}  // namespace malina::model

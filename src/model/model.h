@@ -1,0 +1,84 @@
+// A model in memory: sizes from the file's metadata, weights packed for the device.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "format/checkpoint.h"
+#include "math/device.h"
+#include "model/architecture.h"
+
+namespace malina::model {
+
+struct Sizes {
+  std::size_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_width = 0, hidden = 0;
+  std::size_t vocab = 0;    // rows of the embedding; the tokenizer may hold fewer
+  std::size_t context = 0;  // positions the model was trained for
+  float epsilon = 0;
+  std::uint32_t window = 0;        // sliding window of every layer; 0: full attention
+  std::string window_source;       // "the file", "inferred ...", "--window"; empty without a window
+  std::vector<float> frequencies;  // rotary, radians a position, after scaling
+  float rotary_magnitude = 1;
+  std::string rotary_scaling;  // "none", "linear 4", "llama3", ...
+  bool tied = false;           // the output matrix is the embedding
+};
+
+struct LayerWeights {
+  math::Slice attention_norm, query, key, value, output;
+  math::Slice query_bias, key_bias, value_bias, output_bias;  // absent in most
+  math::Slice feed_forward_norm, gate, up, down;
+};
+
+struct LoadOptions {
+  std::optional<std::uint32_t> window;  // overrides what the file says or what was inferred
+  // Called on the loading thread with the share done, in [0, 1].
+  std::function<void(double)> progress;
+};
+
+// Immutable, shared; its weights live in one allocation of the device it was loaded to, which must
+// outlive it.
+class Model {
+ public:
+  // Reads, checks and packs every tensor. Throws base::Error: unsupported (family, mechanism),
+  // corrupt_file (a tensor missing, superfluous or of the wrong shape; the file cut short),
+  // out_of_memory (with what is needed and what there is).
+  static std::shared_ptr<const Model> load(std::shared_ptr<const format::Checkpoint> checkpoint,
+                                           math::Device& device, base::ThreadPool& pool,
+                                           const LoadOptions& options = {});
+  // The same checks and the same allocation on a planning device; no weight is read.
+  static std::shared_ptr<const Model> plan(std::shared_ptr<const format::Checkpoint> checkpoint,
+                                           math::PlanningDevice& device,
+                                           const LoadOptions& options = {});
+
+  const Architecture& architecture() const { return *identified_.architecture; }
+  const std::string& reason() const { return identified_.reason; }
+  const Sizes& sizes() const { return sizes_; }
+  const std::vector<LayerWeights>& layers() const { return layers_; }
+  const math::Slice& embedding() const { return embedding_; }  // packed [vocab, width]
+  const math::Slice& head() const { return head_; }            // packed [vocab, width]
+  const math::Slice& final_norm() const { return final_norm_; }
+  const format::Checkpoint& checkpoint() const { return *checkpoint_; }
+  std::size_t weight_bytes() const { return weights_->bytes(); }
+
+ private:
+  friend class ModelLoader;
+  Model() = default;
+
+  std::shared_ptr<const format::Checkpoint> checkpoint_;
+  Identified identified_;
+  Sizes sizes_;
+  std::unique_ptr<math::Buffer> weights_;
+  std::vector<LayerWeights> layers_;
+  math::Slice embedding_, head_, final_norm_;
+};
+
+// Sizes from metadata and the embedding's shape, every number checked.
+Sizes read_sizes(const format::Checkpoint& checkpoint, const Architecture& architecture,
+                 std::optional<std::uint32_t> window);
+
+}  // namespace malina::model

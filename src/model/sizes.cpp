@@ -1,0 +1,201 @@
+// Sizes of a model from its metadata.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "model/model.h"
+
+namespace malina::model {
+namespace {
+
+using base::Error;
+using base::Fault;
+
+// Bounds far above any model this program is for; they keep products of sizes within 64 bits.
+constexpr std::uint64_t kMostLayers = 1024;
+constexpr std::uint64_t kMostWidth = 1 << 20;
+constexpr std::uint64_t kMostContext = 1ULL << 31;
+
+class Reader {
+ public:
+  Reader(const format::Checkpoint& checkpoint, std::string_view prefix)
+      : metadata_(checkpoint.metadata()), file_(checkpoint.files()[0].string()), prefix_(prefix) {}
+
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
+
+  std::uint64_t size(std::string_view name, std::uint64_t most) const {
+    const auto value = optional_size(name, most);
+    if (!value) throw Error(Fault::corrupt_file, fmt::format("{}: has no {}", file_, key(name)));
+    return *value;
+  }
+
+  std::optional<std::uint64_t> optional_size(std::string_view name, std::uint64_t most) const {
+    const std::string full = key(name);
+    if (const auto* array = metadata_.array(full)) return uniform(full, *array, most);
+    const auto value = metadata_.integer(full);
+    if (!value) return std::nullopt;
+    if (*value == 0 || *value > most)
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{}: {} is {}, outside of 1 to {}", file_, full, *value, most));
+    return value;
+  }
+
+  double number(std::string_view name, double otherwise) const {
+    const double value = metadata_.number(key(name)).value_or(otherwise);
+    if (!std::isfinite(value) || value < 0)
+      throw Error(Fault::corrupt_file, fmt::format("{}: {} is {}", file_, key(name), value));
+    return value;
+  }
+
+  const format::Metadata& metadata() const { return metadata_; }
+  const std::string& file() const { return file_; }
+
+ private:
+  // Some files give one number a layer.
+  std::uint64_t uniform(const std::string& full, const format::MetadataArray& array,
+                        std::uint64_t most) const {
+    if (array.integers.empty())
+      throw Error(Fault::corrupt_file, fmt::format("{}: {} holds no integers", file_, full));
+    for (const std::int64_t value : array.integers)
+      if (value != array.integers[0])
+        throw Error(Fault::unsupported,
+                    fmt::format("{}: {} differs from layer to layer, which malina does not run",
+                                file_, full));
+    const std::int64_t value = array.integers[0];
+    if (value <= 0 || static_cast<std::uint64_t>(value) > most)
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{}: {} is {}, outside of 1 to {}", file_, full, value, most));
+    return static_cast<std::uint64_t>(value);
+  }
+
+  const format::Metadata& metadata_;
+  std::string file_;
+  std::string_view prefix_;
+};
+
+// Llama 3.1 and later carry their scaling as a tensor of factors that divide each frequency.
+std::vector<float> frequency_factors(const format::Checkpoint& checkpoint, std::size_t count) {
+  const auto* tensor = checkpoint.find("rope_freqs.weight");
+  if (tensor == nullptr) return {};
+  if (tensor->rows() != 1 || tensor->columns() != count)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: tensor rope_freqs.weight has {} values, expected {}",
+                            checkpoint.files()[tensor->file].string(),
+                            tensor->columns() * tensor->rows(), count));
+  std::vector<std::byte> bytes(tensor->bytes);
+  checkpoint.read(*tensor, 0, bytes);
+  std::vector<float> factors(count);
+  tensor->encoding->decode(bytes.data(), count, factors.data());
+  for (const float factor : factors)
+    if (!(factor > 0) || !std::isfinite(factor))
+      throw Error(Fault::corrupt_file, fmt::format("{}: tensor rope_freqs.weight holds {}",
+                                                   checkpoint.files()[0].string(), factor));
+  return factors;
+}
+
+void read_rotary(const Reader& reader, const format::Checkpoint& checkpoint, Sizes& sizes) {
+  const std::size_t rotated =
+      reader.optional_size("rope.dimension_count", kMostWidth).value_or(sizes.head_width);
+  if (rotated > sizes.head_width || rotated % 2 != 0)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: {} is {}, but a head has {} values", reader.file(),
+                            reader.key("rope.dimension_count"), rotated, sizes.head_width));
+  const double base = reader.number("rope.freq_base", 10000);
+  if (base <= 0)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: {} is {}", reader.file(), reader.key("rope.freq_base"), base));
+
+  float linear = 1;
+  const auto type = reader.metadata().text(reader.key("rope.scaling.type"));
+  sizes.rotary_scaling = "none";
+  if (type && *type != "none" && *type != "linear")
+    throw Error(Fault::unsupported,
+                fmt::format("{}: {} is '{}', which malina does not run", reader.file(),
+                            reader.key("rope.scaling.type"), *type));
+  const double factor =
+      type == "none" ? 1.0
+                     : reader.number("rope.scaling.factor", reader.number("rope.scale_linear", 1));
+  if (factor > 0 && factor != 1) {
+    linear = static_cast<float>(factor);
+    sizes.rotary_scaling = fmt::format("linear {}", factor);
+  }
+
+  const auto factors = frequency_factors(checkpoint, rotated / 2);
+  if (!factors.empty()) sizes.rotary_scaling = "llama3 (rope_freqs)";
+  sizes.frequencies.resize(rotated / 2);
+  for (std::size_t j = 0; j < sizes.frequencies.size(); ++j) {
+    // As the reference: 1 / base^(2j/d) in float32, then divided.
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(rotated);
+    float frequency = 1.0F / std::pow(static_cast<float>(base), exponent);
+    if (linear != 1) frequency /= linear;
+    if (!factors.empty()) frequency /= factors[j];
+    sizes.frequencies[j] = frequency;
+  }
+}
+
+void read_window(const Reader& reader, const Architecture& architecture,
+                 std::optional<std::uint32_t> window, Sizes& sizes) {
+  if (window) {
+    sizes.window = *window;
+    if (*window != 0) sizes.window_source = "--window";
+    return;
+  }
+  const auto stored = reader.metadata().integer(reader.key("attention.sliding_window"));
+  if (stored && *stored != 0 && *stored < kMostContext) {
+    sizes.window = static_cast<std::uint32_t>(*stored);
+    sizes.window_source = "the file";
+    return;
+  }
+  if (stored || architecture.attention.inferred_window == nullptr) return;
+  if (const auto inferred = architecture.attention.inferred_window(reader.metadata())) {
+    sizes.window = *inferred;
+    sizes.window_source =
+        fmt::format("inferred: {} has it and its GGUF files do not say so", architecture.title);
+  }
+}
+
+}  // namespace
+
+Sizes read_sizes(const format::Checkpoint& checkpoint, const Architecture& architecture,
+                 std::optional<std::uint32_t> window) {
+  const Reader reader(checkpoint, architecture.gguf);
+  Sizes sizes;
+  sizes.layers = reader.size("block_count", kMostLayers);
+  sizes.width = reader.size("embedding_length", kMostWidth);
+  sizes.hidden = reader.size("feed_forward_length", kMostWidth);
+  sizes.heads = reader.size("attention.head_count", kMostWidth);
+  sizes.kv_heads =
+      reader.optional_size("attention.head_count_kv", kMostWidth).value_or(sizes.heads);
+  sizes.context = reader.optional_size("context_length", kMostContext).value_or(2048);
+  sizes.epsilon = static_cast<float>(reader.number("attention.layer_norm_rms_epsilon", 1e-5));
+  const auto head_width = reader.optional_size("attention.key_length", kMostWidth);
+  const auto value_width = reader.optional_size("attention.value_length", kMostWidth);
+  if (!head_width && sizes.width % sizes.heads != 0)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: embedding_length {} is not a multiple of head_count {}",
+                            reader.file(), sizes.width, sizes.heads));
+  sizes.head_width = head_width.value_or(sizes.width / sizes.heads);
+  if (value_width && *value_width != sizes.head_width)
+    throw Error(Fault::unsupported,
+                fmt::format("{}: keys of {} and values of {} differ in width, which malina does "
+                            "not run",
+                            reader.file(), sizes.head_width, *value_width));
+  if (sizes.heads % sizes.kv_heads != 0)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: head_count {} is not a multiple of head_count_kv {}",
+                            reader.file(), sizes.heads, sizes.kv_heads));
+  if (sizes.heads * sizes.head_width > kMostWidth)
+    throw Error(Fault::corrupt_file, fmt::format("{}: {} heads of {} values are too many",
+                                                 reader.file(), sizes.heads, sizes.head_width));
+  if (reader.metadata().integer(reader.key("expert_count")).value_or(0) > 0)
+    throw Error(
+        Fault::unsupported,
+        fmt::format("{}: is a mixture of experts, which malina does not run yet", reader.file()));
+  read_rotary(reader, checkpoint, sizes);
+  read_window(reader, architecture, window, sizes);
+  return sizes;
+}
+
+}  // namespace malina::model
