@@ -24,6 +24,7 @@ function(malina_module name)
     target_link_libraries(${name}_test PRIVATE malina_${name} malina_options GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE
       MALINA_SOURCE_DIR="${CMAKE_SOURCE_DIR}" MALINA_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
     add_test(NAME ${name} COMMAND ${name}_test)
     # Where no test ran or some were skipped the build must hear of it; test.sh reads the words.
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)

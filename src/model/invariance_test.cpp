@@ -1,0 +1,187 @@
+// A sequence's logits are the same bits alone and in any company, however its tokens are cut into
+// batches, whatever was forked, and on any number of threads.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <filesystem>
+#include <map>
+
+#include "base/random.h"
+#include "model/transformer.h"
+
+namespace malina::model {
+namespace {
+
+constexpr std::size_t kTokens = 80;
+
+struct Setting {
+  std::string file;
+  math::Precision precision;
+  math::KvType kv_type;
+  math::Isa isa;
+};
+
+std::vector<Setting> settings() {
+  std::vector<Setting> all;
+  for (const math::Isa isa : math::available_isas())
+    for (const auto precision : {math::Precision::fast, math::Precision::exact})
+      for (const char* file : {"q4_1", "k_types", "window_8", "untied_f32"})
+        for (const auto type : {math::KvType::f32, math::KvType::f16})
+          all.push_back({file, precision, type, isa});
+  // Keys and values in 8 bits need heads of 32 values, which this one has.
+  for (const math::Isa isa : math::available_isas())
+    all.push_back({"q8_0", math::Precision::fast, math::KvType::q8_0, isa});
+  return all;
+}
+
+using Logits = std::vector<float>;
+
+class Bench {
+ public:
+  Bench(const Setting& setting, unsigned threads)
+      : setting_(setting),
+        pool_(threads),
+        device_(pool_, setting.isa),
+        model_(Model::load(
+            format::Checkpoint::open(std::filesystem::path(MALINA_SOURCE_DIR "/tests/golden/tiny") /
+                                     (setting.file + ".gguf")),
+            device_, pool_)),
+        pages_(device_, model_->sizes(), setting.kv_type, 64 * kTokens),
+        transformer_(model_, device_, {.precision = setting.precision, .max_rows = 512}) {}
+
+  // Appends rows[i] to its sequence and returns the logits of each.
+  std::vector<Logits> forward(const std::vector<Row>& rows) {
+    std::vector<Logits> results(rows.size());
+    transformer_.forward(rows, [&](const Output& output) {
+      for (std::size_t i = 0; i < output.rows.size(); ++i) {
+        const float* values = math::host_floats(output.values) + i * output.values.stride;
+        results[output.rows[i]].assign(values, values + output.values.columns);
+      }
+    });
+    return results;
+  }
+
+  Sequence sequence() { return Sequence(pages_, model_->sizes().window); }
+  std::size_t vocab() const { return model_->sizes().vocab; }
+  std::size_t free_pages() const { return pages_.free_pages(); }
+  std::size_t capacity() const { return pages_.capacity(); }
+
+ private:
+  Setting setting_;
+  base::ThreadPool pool_;
+  math::CpuDevice device_;
+  std::shared_ptr<const Model> model_;
+  PagePool pages_;
+  Transformer transformer_;
+};
+
+bool same_bits(const Logits& a, const Logits& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::vector<std::int32_t> random_tokens(base::Random& random, std::size_t vocab) {
+  std::vector<std::int32_t> tokens(kTokens);
+  for (auto& token : tokens) token = static_cast<std::int32_t>(random.below(vocab));
+  return tokens;
+}
+
+// What each prefix of each text gives alone, token by token, on one thread.
+std::vector<std::vector<Logits>> solo(const Setting& setting,
+                                      const std::vector<std::vector<std::int32_t>>& texts) {
+  Bench bench(setting, 1);
+  std::vector<std::vector<Logits>> results;
+  for (const auto& text : texts) {
+    Sequence sequence = bench.sequence();
+    auto& of_text = results.emplace_back();
+    for (const auto token : text)
+      of_text.push_back(bench.forward({{token, &sequence, Wants::logits}})[0]);
+  }
+  return results;
+}
+
+struct Live {
+  std::size_t text;
+  std::size_t done = 0;
+  std::unique_ptr<Sequence> sequence;
+};
+
+// One mix: random pieces of random texts in each batch, forks at random moments, until all are
+// done.
+void run_mix(Bench& bench, const std::vector<std::vector<std::int32_t>>& texts,
+             const std::vector<std::vector<Logits>>& expected, base::Random& random) {
+  std::vector<Live> live;
+  const std::size_t count = 1 + random.below(4);
+  for (std::size_t i = 0; i < count; ++i)
+    live.push_back({random.below(texts.size()), 0, std::make_unique<Sequence>(bench.sequence())});
+  while (!live.empty()) {
+    if (live.size() < 8 && random.below(4) == 0) {
+      const Live& parent = live[random.below(live.size())];
+      live.push_back(
+          {parent.text, parent.done, std::make_unique<Sequence>(parent.sequence->fork())});
+    }
+    std::vector<Row> rows;
+    std::vector<const Logits*> wanted;
+    for (Live& one : live) {
+      const std::size_t most = std::min<std::size_t>(kTokens - one.done, 512 / 8 - 1);
+      const std::size_t piece = random.below(3) == 0 ? random.below(most + 1)
+                                                     : std::min<std::size_t>(random.below(3), most);
+      for (std::size_t i = 0; i < piece; ++i, ++one.done) {
+        rows.push_back({texts[one.text][one.done], one.sequence.get(), Wants::logits});
+        wanted.push_back(&expected[one.text][one.done]);
+      }
+    }
+    const auto results = bench.forward(rows);
+    for (std::size_t i = 0; i < results.size(); ++i) ASSERT_TRUE(same_bits(results[i], *wanted[i]));
+    std::erase_if(live, [&](const Live& one) {
+      return one.done == kTokens || (one.done > 40 && random.below(8) == 0);
+    });
+  }
+}
+
+TEST(Invariance, LogitsAreTheBitsOfTheSequenceAlone) {
+  for (const Setting& setting : settings()) {
+    SCOPED_TRACE(setting.file + " " + std::string(math::name(setting.isa)) + " " +
+                 std::string(math::name(setting.kv_type)) +
+                 (setting.precision == math::Precision::exact ? " exact" : ""));
+    base::Random random(20260101);
+    std::vector<std::vector<std::int32_t>> texts;
+    {
+      Bench bench(setting, 1);
+      for (int i = 0; i < 4; ++i) texts.push_back(random_tokens(random, bench.vocab()));
+    }
+    const auto expected = solo(setting, texts);
+    for (const unsigned threads : {1U, 2U, 3U}) {
+      Bench bench(setting, threads);
+      for (int mix = 0; mix < 5; ++mix) {
+        run_mix(bench, texts, expected, random);
+        if (HasFatalFailure()) return;
+        EXPECT_EQ(bench.free_pages(), bench.capacity()) << "pages leaked";
+      }
+    }
+  }
+}
+
+// Bits hold per mode, and here also across instruction sets: every kernel has one definition.
+TEST(Invariance, InstructionSetsAgreeBitForBit) {
+  for (const char* file : {"q4_1", "k_types"}) {
+    base::Random random(7);
+    Setting setting{file, math::Precision::fast, math::KvType::f16, math::Isa::baseline};
+    if (math::available_isas().front() != math::Isa::baseline) continue;
+    std::vector<std::vector<std::int32_t>> texts;
+    {
+      Bench bench(setting, 1);
+      texts.push_back(random_tokens(random, bench.vocab()));
+    }
+    const auto expected = solo(setting, texts);
+    for (const math::Isa isa : math::available_isas()) {
+      setting.isa = isa;
+      const auto actual = solo(setting, texts);
+      for (std::size_t i = 0; i < kTokens; ++i)
+        ASSERT_TRUE(same_bits(actual[0][i], expected[0][i])) << file << " at " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace malina::model
