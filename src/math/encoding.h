@@ -1,5 +1,5 @@
-// A number format: how a weight matrix stands in a file, how it is packed for the processor, and its
-// two products. Each format is one constant in one file of math/encodings.
+// A number format: how a weight matrix stands in a file, how it is packed for the processor, and
+// its two products. Each format is one constant in one file of math/encodings.
 #pragma once
 
 #include <array>
@@ -34,8 +34,8 @@ struct FloatRows {
   std::size_t rows, columns;
 };
 
-// Where a product goes: element (m, n) is values[m * stride + n]. With `add` the product is added to
-// what stands there (one addition after the whole sum), otherwise stored.
+// Where a product goes: element (m, n) is values[m * stride + n]. With `add` the product is added
+// to what stands there (one addition after the whole sum), otherwise stored.
 struct ProductOutput {
   float* values;
   std::size_t stride;
@@ -62,13 +62,16 @@ struct Products {
   // The same with float activations and weights decoded to float: the exact mode.
   void (*exact)(const PackedMatrix&, const FloatRows&, std::size_t first_group,
                 std::size_t last_group, const ProductOutput&);
-  // dx[m, k] += sum over n of W[n, k] * dy[m, n] for columns k of [first_column, last_column), which
-  // are multiples of 32 (or the end); n ascending. dy: [rows m, W rows]; output: [rows m, W columns].
+  // dx[m, k] += sum over n of W[n, k] * dy[m, n] for columns k of [first_column, last_column),
+  // which are multiples of 32 (or the end); n ascending. dy: [rows m, W rows]; output: [rows m, W
+  // columns].
   void (*transposed)(const PackedMatrix&, const FloatRows& dy, std::size_t first_column,
                      std::size_t last_column, const ProductOutput&);
   // One row of W as floats, exactly what the file's encoding means; output: [columns].
   void (*decode_row)(const PackedMatrix&, std::size_t row, float* output);
 };
+
+struct BlockValues;  // math/encodings/reference.h
 
 struct Encoding {
   std::string_view name;    // "q4_1"
@@ -79,6 +82,9 @@ struct Encoding {
   // `encode` is null where no writer exists yet. decode is exact: the rounding of the reference
   // implementation (gguf-py dequantize), bit for bit.
   void (*decode)(const std::byte* file_row, std::size_t columns, float* output);
+  // Block b (of 32 columns) of a file row as integers and scales, what the integer product is
+  // defined by; null where there is no integer product.
+  void (*read_block)(const std::byte* file_row, std::size_t block, BlockValues& values);
   void (*encode)(const float* row, std::size_t columns, std::byte* file_row);
 
   // Packs up to 16 file rows (null: a row of zeros) into one group of 16 * row_bytes bytes.

@@ -1,0 +1,80 @@
+// Q5_1: 32 values of 5 bits with a scale and a minimum. File: d, m (f16), 32 fifth bits, 16 bytes
+// of nibbles.
+#define MALINA_KERNELS "math/encodings/q5_1.cpp"
+
+#include "math/simd/foreach_isa.h"
+#include "math/simd/packed_lines.h"
+#include "math/simd/product_of_blocks.h"
+
+MALINA_ISA_BEGIN
+
+// 4 lines of nibbles, 1 of fifth bits, 16 scales, 16 minima.
+struct View {
+  static constexpr ProductShape kShape{.maximum = 31, .has_minimum = true};
+  static constexpr std::size_t kStreamBytes = 384;
+  const std::byte* block;
+
+  static MALINA_INLINE View at(const std::byte* group, std::size_t b) {
+    return {group + b * kStreamBytes};
+  }
+  template <int J>
+  MALINA_INLINE Bytes codes() const {
+    return nibbles<J>(block) | single_at<J, 4>(block + 256);
+  }
+  MALINA_INLINE F16x scale() const { return load_half_scales(block + 320); }
+  MALINA_INLINE F16x minimum() const { return load_half_scales(block + 352); }
+};
+
+constexpr Products products = kBlockProducts<View>;
+
+MALINA_ISA_END
+
+#if MALINA_ONCE
+
+#include "math/encodings/block_format.h"
+
+namespace malina::math {
+namespace {
+
+struct Format {
+  static constexpr std::size_t kValues = 32, kBytes = 24;
+
+  static void read(const std::byte* block, std::size_t, BlockValues& values) {
+    const auto fifth = load_integer<std::uint32_t>(block + 4);
+    const CodeWords words = split_nibbles(block + 8);
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      values.values[i] = static_cast<int>(code_at(words, i) | (((fifth >> i) & 1U) << 4));
+    }
+    values.scale = load_half(block);
+    values.minimum = load_half(block + 2);
+    values.has_minimum = true;
+  }
+  static void pack(const FileBlocks& blocks, std::byte* packed) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      pack_side_by_side<std::uint32_t>(blocks, 8 + 4 * j, packed + j * kLineBytes);
+    }
+    for (std::size_t r = 0; r < kGroupRows; ++r) {
+      pack_fifth_bits(load_integer<std::uint32_t>(blocks[r] + 4), r, packed + 256);
+    }
+    pack_side_by_side<std::uint16_t>(blocks, 0, packed + 320);
+    pack_side_by_side<std::uint16_t>(blocks, 2, packed + 352);
+  }
+};
+
+}  // namespace
+
+extern const Encoding q5_1{
+    .name = "q5_1",
+    .gguf_type = 7,
+    .block_values = Format::kValues,
+    .block_bytes = Format::kBytes,
+    .decode = decode_blocks<Format>,
+    .read_block = read_block<Format>,
+    .encode = nullptr,
+    .pack = pack_blocks<Format>,
+    .products = MALINA_ISA_TABLE(products),
+};
+
+}  // namespace malina::math
+
+#endif  // MALINA_ONCE
