@@ -103,41 +103,45 @@ MALINA_INLINE void scores_of(const QueryTile& tile, const Read& read, std::size_
   }
 }
 
-// One block: scores, the running maximum and sum, and the probabilities for the values.
+// The running maximum and sum of one query, and the probabilities of one block's positions. Returns
+// the factor that scales what was summed before. Not inlined: it is half of a tile's code.
+__attribute__((noinline)) float update(float* partial, float* scores, Visible seen, float scale) {
+  if (seen.first >= seen.last) {  // leaves the query as it is
+    store(zero(), scores);
+    store(zero(), scores + 16);
+    return 1;
+  }
+  const F16x a = mask(load(scores) * broadcast(scale), seen, 0);
+  const F16x b = mask(load(scores + 16) * broadcast(scale), seen, 1);
+  const float greatest = std::max(partial[0], reduce_max(max(a, b)));
+  const F16x top = broadcast(greatest);
+  const F16x pa = exp(a - top);
+  const F16x pb = exp(b - top);
+  store(pa, scores);
+  store(pb, scores + 16);
+  alignas(64) float factor[16];
+  store(exp(broadcast(partial[0]) - top), factor);
+  partial[1] = partial[1] * factor[0] + reduce_add(pa + pb);
+  partial[0] = greatest;
+  return factor[0];
+}
+
+// One block for all queries of a tile.
 template <class Read, std::size_t N>
 MALINA_INLINE void attend_block(const QueryTile& tile, const Read& read, const KvLayout& layout,
                                 std::uint32_t block, std::uint32_t window, float scale) {
-  F16x low[N];
-  F16x high[N];
-  scores_of<Read, N>(tile, read, layout.head_width, 0, low);
-  scores_of<Read, N>(tile, read, layout.head_width, 1, high);
-
-  alignas(64) float probabilities[N][kPagePositions];
+  alignas(64) float probabilities[N][kPagePositions];  // scores first
+  for (std::size_t half = 0; half < 2; ++half) {
+    F16x scores[N];
+    scores_of<Read, N>(tile, read, layout.head_width, half, scores);
+    for (std::size_t q = 0; q < N; ++q) store(scores[q], probabilities[q] + 16 * half);
+  }
   float factors[N];
   std::size_t last = 0;
   for (std::size_t q = 0; q < N; ++q) {
-    float* partial = tile.partials[q];
     const Visible seen = visible(block, tile.positions[q], window);
     last = std::max(last, seen.last);
-    if (seen.first >= seen.last) {  // leaves the query as it is
-      store(zero(), probabilities[q]);
-      store(zero(), probabilities[q] + 16);
-      factors[q] = 1;
-      continue;
-    }
-    const F16x a = mask(low[q] * broadcast(scale), seen, 0);
-    const F16x b = mask(high[q] * broadcast(scale), seen, 1);
-    const float greatest = std::max(partial[0], reduce_max(max(a, b)));
-    const F16x top = broadcast(greatest);
-    const F16x pa = exp(a - top);
-    const F16x pb = exp(b - top);
-    store(pa, probabilities[q]);
-    store(pb, probabilities[q] + 16);
-    alignas(64) float factor[16];
-    store(exp(broadcast(partial[0]) - top), factor);
-    factors[q] = factor[0];
-    partial[1] = partial[1] * factors[q] + reduce_add(pa + pb);
-    partial[0] = greatest;
+    factors[q] = update(tile.partials[q], probabilities[q], seen, scale);
   }
   for (std::size_t d = 0; d < padded_width(layout.head_width); d += 16) {
     F16x sums[N];
