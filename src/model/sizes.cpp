@@ -33,7 +33,9 @@ class Reader {
 
   std::optional<std::uint64_t> optional_size(std::string_view name, std::uint64_t most) const {
     const std::string full = key(name);
-    if (const auto* array = metadata_.array(full)) return uniform(full, *array, most);
+    const auto* stored = metadata_.find(full);
+    if (stored != nullptr && std::holds_alternative<format::MetadataArray>(*stored))
+      return uniform(full, std::get<format::MetadataArray>(*stored), most);
     const auto value = metadata_.integer(full);
     if (!value) return std::nullopt;
     if (*value == 0 || *value > most)
