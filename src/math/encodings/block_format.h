@@ -59,6 +59,24 @@ inline CodeWords split_nibbles(const std::byte* bytes) {
   return words;
 }
 
+// 32 bytes, shifted right and masked.
+inline CodeWords split_bytes(const std::byte* bytes, std::size_t shift, std::uint32_t mask) {
+  CodeWords words;
+  for (std::size_t j = 0; j < kLines; ++j) {
+    words[j] = (load_integer<std::uint32_t>(bytes + 4 * j) >> shift) & (mask * 0x01010101U);
+  }
+  return words;
+}
+inline CodeWords combine(CodeWords low, const CodeWords& high, unsigned shift) {
+  for (std::size_t j = 0; j < kLines; ++j) low[j] |= high[j] << shift;
+  return low;
+}
+inline void take_values(const CodeWords& words, int offset, BlockValues& values) {
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    values.values[i] = static_cast<int>(code_at(words, i)) - offset;
+  }
+}
+
 // Puts 4 bytes of row r into a line of the packed layout (see math/simd/packed_lines.h).
 inline void put_word(std::byte* line, std::size_t r, std::uint32_t word) {
   std::memcpy(line + 4 * r, &word, sizeof(word));
@@ -99,6 +117,25 @@ void pack_side_by_side(const FileBlocks& blocks, std::size_t offset, std::byte* 
   for (std::size_t r = 0; r < kGroupRows; ++r) {
     std::memcpy(packed + r * sizeof(Integer), blocks[r] + offset, sizeof(Integer));
   }
+}
+
+// `count` bytes from `offset` of every block as planes of 16.
+inline void pack_planes(const FileBlocks& blocks, std::size_t offset, std::size_t count,
+                        std::byte* planes) {
+  for (std::size_t i = 0; i < count; ++i) {
+    pack_side_by_side<std::byte>(blocks, offset + i, planes + i * kGroupRows);
+  }
+}
+
+// The 6-bit scale and minimum of part 0..7 of a Q4_K or Q5_K block, from its 12 packed bytes.
+struct KScale {
+  unsigned scale, minimum;
+};
+inline KScale k_scale(const std::byte* bytes, std::size_t part) {
+  if (part < 4) return {byte_at(bytes, part) & 63U, byte_at(bytes, part + 4) & 63U};
+  const unsigned low = byte_at(bytes, part + 4);
+  return {(low & 15U) | (byte_at(bytes, part - 4) >> 6 << 4),
+          (low >> 4) | (byte_at(bytes, part) >> 6 << 4)};
 }
 
 template <class Format>

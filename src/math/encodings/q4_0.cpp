@@ -41,10 +41,7 @@ struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 18;
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
-    const CodeWords words = split_nibbles(block + 2);
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      values.values[i] = static_cast<int>(code_at(words, i)) - 8;
-    }
+    take_values(split_nibbles(block + 2), 8, values);
     values.scale = load_half(block);
   }
   static void pack(const FileBlocks& blocks, std::byte* packed) {

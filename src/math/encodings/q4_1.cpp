@@ -41,8 +41,7 @@ struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 20;
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
-    const CodeWords words = split_nibbles(block + 4);
-    for (std::size_t i = 0; i < kBlock; ++i) values.values[i] = static_cast<int>(code_at(words, i));
+    take_values(split_nibbles(block + 4), 0, values);
     values.scale = load_half(block);
     values.minimum = load_half(block + 2);
     values.has_minimum = true;

@@ -59,8 +59,9 @@ struct Format {
     const float inverse = scale != 0.0F ? 1.0F / scale : 0.0F;
     store_half(scale, block);
     for (std::size_t i = 0; i < kBlock; ++i) {
-      // Half away from zero.
-      block[2 + i] = static_cast<std::byte>(static_cast<int>(std::round(values[i] * inverse)));
+      const float code = std::round(values[i] * inverse);     // half away from zero
+      const bool inside = code >= -127.0F && code <= 127.0F;  // a NaN is not
+      block[2 + i] = static_cast<std::byte>(inside ? static_cast<int>(code) : 0);
     }
   }
 };

@@ -18,6 +18,7 @@
 #endif
 
 #include "math/simd/bytes.h"
+#include "math/simd/code_tables.h"
 
 MALINA_ISA_HEADER_BEGIN
 
@@ -49,6 +50,25 @@ MALINA_INLINE Bytes single_at(const std::byte* line) {
 
 MALINA_INLINE F16x load_half_scales(const std::byte* source) {
   return load_float16(reinterpret_cast<const std::uint16_t*>(source));
+}
+
+// Plane `index` of 16 bytes, one for each row.
+MALINA_INLINE I16x byte_plane(const std::byte* planes, std::size_t index) {
+  return load_uint8(planes + index * 16);
+}
+
+// The 6-bit scale and minimum of part 0..7 of a K block, from the 12 planes of its packed bytes.
+// Those of parts 0..3 are whole in bytes 0..3 and 4..7; those of parts 4..7 have their low halves
+// in bytes 8..11 and their upper two bits above the former.
+MALINA_INLINE I16x k_scale(const std::byte* planes, std::size_t part) {
+  if (part < 4) return byte_plane(planes, part) & broadcast_int(63);
+  return (byte_plane(planes, part + 4) & broadcast_int(15)) |
+         shift_left<4>(shift_right<6>(byte_plane(planes, part - 4)));
+}
+MALINA_INLINE I16x k_minimum(const std::byte* planes, std::size_t part) {
+  if (part < 4) return byte_plane(planes, part + 4) & broadcast_int(63);
+  return shift_right<4>(byte_plane(planes, part + 4)) |
+         shift_left<4>(shift_right<6>(byte_plane(planes, part)));
 }
 
 MALINA_ISA_HEADER_END

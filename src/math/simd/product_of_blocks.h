@@ -3,11 +3,13 @@
 //
 // A view is a small struct:
 //   static constexpr ProductShape kShape;
+//   static constexpr std::size_t kStreamBytes;            of a block of 32 columns and 16 rows
 //   static View at(const std::byte* group, std::size_t block);
-//   template <int J> Bytes codes() const;                   line J of the block
-//   F16x scale() const; F16x minimum() const;               the latter where the shape has it
-//   I16x sub_scale(int half) const; I16x sub_minimum(int half) const;       likewise
-//   static constexpr std::size_t kStreamBytes               of a block, for prefetching
+//   template <int J> Bytes codes() const;                 line J of the block
+//   F16x scale() const;
+//   F16x minimum() const;                                 where the shape has it
+//   I16x sub_scale(std::size_t half) const;               likewise
+//   I16x sub_minimum(std::size_t half) const;             where it has both
 #ifndef MALINA_ISA
 #error "include math/simd/foreach_isa.h first"
 #endif
@@ -320,7 +322,7 @@ struct BlockProducts {
   static void decode_block(const View& view, float* tile) {
     constexpr ProductShape shape = View::kShape;
     F16x scale[2], minimum[2];
-    for (int half = 0; half < 2; ++half) {
+    for (std::size_t half = 0; half < 2; ++half) {
       scale[half] = view.scale();
       if constexpr (shape.has_minimum) minimum[half] = view.minimum();
       if constexpr (shape.has_sub_scales) {
