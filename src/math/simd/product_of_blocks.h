@@ -153,7 +153,7 @@ MALINA_INLINE void add_line(const Block& block, const BlockScales<shape>& scales
 template <ProductShape shape, int kRows, class Block, class Activations>
 MALINA_INLINE void add_block(const Block& block, const Activations& x, std::size_t b,
                              F16x (&outputs)[kRows]) {
-  const BlockScales<shape> scales = block.scales();
+  const BlockScales<shape>& scales = block.scales();  // in memory, or of this scope
   Accumulator<shape> sums[kRows];
   add_line<0>(block, scales, x, b, sums);
   add_line<1>(block, scales, x, b, sums);
