@@ -122,9 +122,12 @@ std::string uri(const std::filesystem::path& file, std::string_view query) {
 SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
                                std::span<const Migration> schema)
     : file_(file) {
-  // Immutable: in a folder where nothing can be created, SQLite could not make its shared memory.
+  // Immutable: in a folder where nothing can be created, SQLite could not make its shared memory. A
+  // log with commits in it must be read all the same.
   const bool write = access == Access::read_write;
-  const std::string name = write ? uri(file, "") : uri(file, "?immutable=1");
+  std::error_code no_log;
+  const bool log = std::filesystem::file_size(file.string() + "-wal", no_log) > 0 && !no_log;
+  const std::string name = uri(file, write || log ? "" : "?immutable=1");
   const int flags = SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX |
                     (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
   sqlite3* handle = nullptr;

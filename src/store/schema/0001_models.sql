@@ -1,7 +1,7 @@
 -- The models under the home folder, by name. Several names may share one digest, and so its files.
 CREATE TABLE models (
   name TEXT PRIMARY KEY,
-  digest TEXT NOT NULL,            -- SHA-256 of the file; of a split model see model_store.h
+  digest TEXT NOT NULL,            -- SHA-256 of the file; of a split model see platform/stored_file.h
   size_bytes BIGINT NOT NULL,      -- of all files
   family TEXT NOT NULL,            -- general.architecture
   encoding TEXT NOT NULL,          -- the one that most bytes of the weights are in; '' without weights

@@ -1,0 +1,40 @@
+// A line on standard error that shows how far a long step is.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "app/console.h"
+#include "app/interrupt.h"
+#include "platform/progress.h"
+
+namespace malina::app {
+
+// Shown where standard error is a terminal and a step takes over a second; gone when destroyed.
+// While it exists Ctrl-C stops the work in order: the next report throws base::Error(cancelled).
+class ProgressBar {
+ public:
+  explicit ProgressBar(Console& console) : console_(console) {}
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void operator()(const platform::Progress& progress);
+  platform::ProgressSink sink() {
+    return [this](const platform::Progress& progress) { (*this)(progress); };
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  Console& console_;
+  InterruptScope interrupt_;
+  std::string step_;
+  Clock::time_point begun_, shown_;
+  bool visible_ = false;
+};
+
+// "copying   42 %  [########------------]  410.2 MB/s  3 s left"
+std::string progress_line(const platform::Progress& progress, double seconds);
+
+}  // namespace malina::app

@@ -1,0 +1,127 @@
+#include "platform/model_file.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "platform/model_name.h"
+
+namespace malina::platform {
+
+namespace {
+
+constexpr std::string_view kTemplateKey = "tokenizer.chat_template";
+
+// Tokenizer and template know nothing of files: their messages get the file's name here.
+template <typename Work>
+auto naming(const std::filesystem::path& path, Work work) {
+  try {
+    return work();
+  } catch (const base::Error& error) {
+    const std::string message = error.what();
+    const std::string name = path.string();
+    if (message.find(name) != std::string::npos) throw;
+    throw base::Error(error.fault(), name + ": " + message);
+  }
+}
+
+// tokenizer.chat_template is the default, tokenizer.chat_template.NAME a further one.
+void compile_templates(const format::Metadata& metadata, ModelFile& file) {
+  for (const auto& entry : metadata.entries()) {
+    if (!entry.key.starts_with(kTemplateKey)) continue;
+    std::string_view name = std::string_view(entry.key).substr(kTemplateKey.size());
+    if (!name.empty() && name.front() != '.') continue;
+    if (!name.empty()) name.remove_prefix(1);
+    file.templates.try_emplace(std::string(name), *metadata.text(entry.key));
+  }
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// "big-00001-of-00003" is a part of "big".
+std::string without_part(std::string stem) {
+  constexpr std::string_view kForm = "-#####-of-#####";
+  if (stem.size() <= kForm.size()) return stem;
+  const std::size_t start = stem.size() - kForm.size();
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const char c = stem[start + i];
+    if (kForm[i] == '#' ? !is_digit(c) : c != kForm[i]) return stem;
+  }
+  return stem.substr(0, start);
+}
+
+// "SmolLM2-135M-Instruct.Q4_1" is one of several encodings of "SmolLM2-135M-Instruct".
+std::string without_encoding(const std::string& stem) {
+  const std::size_t end = stem.find_last_of(".-");
+  if (end == std::string::npos || end == 0) return stem;
+  const std::string last = sanitised_name(std::string_view(stem).substr(end + 1));
+  const std::string_view rest = std::string_view(last).substr(last.starts_with("iq") ? 1 : 0);
+  const bool quantised = rest.size() >= 4 && rest[0] == 'q' && is_digit(rest[1]) && rest[2] == '_';
+  const bool plain =
+      last == "f32" || last == "f16" || last == "bf16" || last == "fp16" || last == "mxfp4";
+  return quantised || plain ? stem.substr(0, end) : stem;
+}
+
+std::string file_stem(const format::Checkpoint& checkpoint) {
+  return without_encoding(without_part(checkpoint.files().front().stem().string()));
+}
+
+// Names that tools give to any model, or that are digests.
+bool says_nothing(const std::string& stem) {
+  const std::string name = sanitised_name(stem);
+  constexpr std::size_t kLongHex = 32;
+  return name.empty() || name == "model" || name == "ggml-model" || name.starts_with("sha256") ||
+         (name.size() >= kLongHex &&
+          name.find_first_not_of("0123456789abcdef") == std::string::npos);
+}
+
+}  // namespace
+
+std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& path) {
+  return naming(path, [&] {
+    auto file = std::make_shared<ModelFile>();
+    file->checkpoint = format::Checkpoint::open(path);
+    file->tokenizer = text::Tokenizer::create(file->checkpoint->metadata());
+    compile_templates(file->checkpoint->metadata(), *file);
+    return file;
+  });
+}
+
+std::string family(const format::Checkpoint& checkpoint) {
+  if (const auto name = checkpoint.metadata().text("general.architecture"))
+    return std::string(*name);
+  if (checkpoint.tensors().empty()) return "";
+  throw base::Error(base::Fault::corrupt_file,
+                    checkpoint.files().front().string() + ": general.architecture is missing");
+}
+
+std::vector<EncodingShare> encoding_shares(const format::Checkpoint& checkpoint) {
+  std::vector<EncodingShare> shares;
+  for (const auto& tensor : checkpoint.tensors()) {
+    auto share = std::find_if(shares.begin(), shares.end(), [&](const EncodingShare& other) {
+      return other.encoding == tensor.encoding->name;
+    });
+    if (share == shares.end())
+      share = shares.insert(shares.end(), {.encoding = std::string(tensor.encoding->name)});
+    ++share->tensors;
+    share->parameters += tensor.rows() * tensor.columns();
+    share->bytes += tensor.bytes;
+  }
+  std::stable_sort(shares.begin(), shares.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  return shares;
+}
+
+std::string default_name(const format::Checkpoint& checkpoint) {
+  const std::string file = file_stem(checkpoint);
+  if (!says_nothing(file)) return sanitised_name(file);
+  const auto text = [&](std::string_view key) {
+    return std::string(checkpoint.metadata().text(key).value_or(""));
+  };
+  std::string name = sanitised_name(text("general.name"));
+  if (name.empty() && !text("general.basename").empty())
+    name = sanitised_name(text("general.basename") + " " + text("general.size_label") + " " +
+                          text("general.finetune"));
+  return name.empty() ? sanitised_name(file) : name;
+}
+
+}  // namespace malina::platform

@@ -1,0 +1,41 @@
+// A model's file opened and checked as far as that goes without its weights.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/checkpoint.h"
+#include "platform/encoding_share.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace malina::platform {
+
+// Immutable; shared by all that use the model.
+struct ModelFile {
+  std::shared_ptr<const format::Checkpoint> checkpoint;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+  // By name; "" is the model's default. Often empty.
+  std::map<std::string, text::ChatTemplate, std::less<>> templates;
+};
+
+// Reads and checks the header, the tokenizer and every chat template. A failure is a base::Error
+// that begins with the file's path: not_found, corrupt_file, unsupported, io.
+std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& path);
+
+// general.architecture; throws corrupt_file where a file that has weights does not say.
+std::string family(const format::Checkpoint& checkpoint);
+
+// By bytes, most first.
+std::vector<EncodingShare> encoding_shares(const format::Checkpoint& checkpoint);
+
+// A store's name for the model: of what it calls itself, otherwise of its file; "" if neither gives
+// one.
+std::string default_name(const format::Checkpoint& checkpoint);
+
+}  // namespace malina::platform

@@ -1,0 +1,160 @@
+// Import: check, digest and copy without a lock, then place and record under it.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/error.h"
+#include "platform/model_file.h"
+#include "platform/model_name.h"
+#include "platform/model_store.h"
+
+namespace malina::platform {
+
+namespace {
+
+using base::Digest;
+using base::Error;
+using base::Fault;
+using std::filesystem::path;
+
+std::int64_t now_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Digest digest_of(const std::vector<StoredFile>& files) {
+  std::vector<Digest> digests;
+  for (const StoredFile& file : files) digests.push_back(file.digest);
+  return model_digest(digests);
+}
+
+bool unchanged(const std::vector<StoredFile>& files) {
+  for (const StoredFile& file : files) {
+    try {
+      if (file_facts(file.path) != file.facts) return false;
+    } catch (const Error&) {
+      return false;  // gone, or not even a file: then it is to be put there again
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void refuse_name(const ModelRecord& other) {
+  throw Error(
+      Fault::already_exists,
+      fmt::format("the name '{0}' is taken by another model (sha256 {1}...); choose one with "
+                  "--name, or first 'malina remove {0}'",
+                  other.name, other.digest.hex().substr(0, 12)));
+}
+
+}  // namespace
+
+struct ModelStore::Candidate {
+  ModelRecord model;                // its files are the user's until they are copied
+  std::vector<StoredFile> sources;  // as they were when they were checked
+  std::optional<Unfinished> work;   // absent: a model in the store has the same digest, or --link
+};
+
+ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
+  file_facts(request.file);
+  const auto opened = open_model_file(request.file);
+  const format::Checkpoint& checkpoint = *opened->checkpoint;
+  const auto shares = encoding_shares(checkpoint);
+  Candidate candidate;
+  ModelRecord& model = candidate.model;
+  model.name = request.name.value_or(default_name(checkpoint));
+  if (model.name.empty())
+    throw Error(Fault::invalid_argument,
+                request.file.string() + ": the model does not name itself; give a --name");
+  check_name(model.name);
+  model.family = family(checkpoint);
+  model.encoding = shares.empty() ? "" : shares.front().encoding;
+  model.imported_at = now_seconds();
+  model.linked = request.link;
+  for (const path& file : checkpoint.files()) {
+    const path source = std::filesystem::canonical(file);
+    candidate.sources.push_back({source, {}, file_facts(source)});
+    model.size_bytes += candidate.sources.back().facts.size_bytes;
+  }
+  model.source = candidate.sources.front().path.string();
+  return candidate;
+}
+
+void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
+                                 const ProgressSink& progress) {
+  ModelRecord& model = candidate.model;
+  const auto digest_in_place = [&] {
+    ByteCounter counter("digesting", model.size_bytes, progress);
+    model.files = candidate.sources;
+    for (StoredFile& file : model.files) file.digest = hash_file(file.path, counter);
+  };
+  const auto same_size = static_cast<std::int64_t>(model.size_bytes);
+  bool copy = !model.linked;
+  if (model.linked) {
+    digest_in_place();
+  } else if (may_share && !records("WHERE linked = 0 AND size_bytes = ?1", same_size).empty()) {
+    // Most likely the same model again: read it before taking space for a copy.
+    digest_in_place();
+    copy = records("WHERE linked = 0 AND digest = ?1", digest_of(model.files).hex()).empty();
+  }
+  if (copy) {
+    std::vector<path> sources;
+    for (const StoredFile& file : candidate.sources) sources.push_back(file.path);
+    {
+      const Descriptor lock = folder_.lock();
+      candidate.work.emplace(folder_.begin());
+    }
+    ByteCounter counter("copying", model.size_bytes, progress);
+    model.files = candidate.work->copy(sources, counter);
+  }
+  if (!unchanged(candidate.sources))
+    throw Error(Fault::io, model.source + ": the file changed while it was being imported");
+  model.digest = digest_of(model.files);
+}
+
+// Nullopt: the model in the store that was to be shared is gone or damaged; a copy is needed.
+std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
+  ModelRecord& model = candidate.model;
+  const Descriptor lock = folder_.lock();
+  const auto existing = find(model.name);
+  if (existing && existing->digest != model.digest) refuse_name(*existing);
+  if (existing && unchanged(existing->files)) return ImportOutcome{*existing, true};
+  if (!model.linked) {
+    for (const ModelRecord& other :
+         records("WHERE linked = 0 AND digest = ?1", model.digest.hex())) {
+      if (!unchanged(other.files)) continue;
+      model.files = other.files;
+      candidate.work.reset();
+      database_->transaction([&] { write_record(model); });
+      return ImportOutcome{model, false};
+    }
+    if (!candidate.work) return std::nullopt;
+    try {
+      folder_.place(*candidate.work, model.digest, model.files);
+      database_->transaction([&] { write_record(model); });
+    } catch (...) {
+      folder_.undo(*candidate.work, model.digest);
+      throw;
+    }
+    folder_.close(*candidate.work);
+    return ImportOutcome{model, false};
+  }
+  database_->transaction([&] { write_record(model); });
+  return ImportOutcome{model, false};
+}
+
+ImportOutcome ModelStore::import_model(const ImportRequest& request, const ProgressSink& progress) {
+  Candidate candidate = examine(request);
+  database(true);
+  if (const auto existing = find(candidate.model.name);
+      existing && existing->size_bytes != candidate.model.size_bytes)
+    refuse_name(*existing);
+  for (const bool may_share : {true, false}) {
+    digest_and_copy(candidate, may_share, progress);
+    if (auto outcome = settle(candidate)) return std::move(*outcome);
+  }
+  throw Error(Fault::internal, "the model was copied and yet is not there");
+}
+
+}  // namespace malina::platform

@@ -1,0 +1,123 @@
+// The models of this machine: files by digest, names in the database.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "platform/model_folder.h"
+#include "platform/progress.h"
+#include "platform/stored_file.h"
+#include "store/database.h"
+
+namespace malina::platform {
+
+struct ModelRecord {
+  std::string name;
+  base::Digest digest;           // model_digest()
+  std::uint64_t size_bytes = 0;  // of all files
+  std::string family;            // general.architecture; "" for a vocabulary alone
+  std::string encoding;          // that most bytes of the weights are in; "" without weights
+  std::int64_t imported_at = 0;  // seconds since 1970-01-01 UTC
+  std::string source;            // the file it was imported from
+  bool linked = false;           // the files stay where they were and belong to the user
+  std::vector<StoredFile> files;
+};
+
+struct ImportRequest {
+  std::filesystem::path file;       // a GGUF file, or any part of a split one
+  std::optional<std::string> name;  // otherwise default_name()
+  bool link = false;                // leave the files where they are
+};
+
+struct ImportOutcome {
+  ModelRecord model;
+  bool already_there = false;  // under this name, with this digest, unharmed
+};
+
+struct Removal {
+  ModelRecord model;   // as it was
+  bool files_deleted;  // no: the files are linked, or another name uses them
+};
+
+struct FileCheck {
+  enum class State { intact, touched, changed, missing };
+  std::filesystem::path path;
+  State state = State::intact;  // touched: the same bytes, but another time or inode
+  StoredFile recorded;
+  FileFacts found;            // where it is not missing
+  base::Digest found_digest;  // where it is not missing
+};
+std::string_view name(FileCheck::State state);
+
+struct Verification {
+  ModelRecord model;
+  std::vector<FileCheck> files;
+  bool intact() const;  // all intact or touched; the record of touched ones was brought up to date
+};
+
+struct ResolvedModel {
+  std::string label;                  // as the user may call it: the name, or the path
+  std::filesystem::path file;         // the first part
+  std::optional<ModelRecord> record;  // where it is in the store
+};
+
+// Safe on many threads, and with other processes on the same home. Errors are base::Error.
+class ModelStore {
+ public:
+  // Nothing is read or created before the first use; only import_model creates the home folder.
+  explicit ModelStore(std::filesystem::path home);
+
+  // Checks the file (header, tokenizer, chat templates), digests it, places it and records it. At
+  // any crash or failure there is either the whole model or none of it. A name that another model
+  // has: already_exists.
+  ImportOutcome import_model(const ImportRequest& request, const ProgressSink& progress = {});
+
+  std::vector<ModelRecord> list();  // by name
+  std::optional<ModelRecord> find(std::string_view name);
+  // Deletes the files too when no other name needs them, and never those of a linked model.
+  Removal remove(std::string_view name);
+  // Reads every byte and compares with the record. Of the model's names all are brought up to date.
+  Verification verify(std::string_view name, const ProgressSink& progress = {});
+
+  // What a name or a path stands for. A path holds a '/', or is a file where no model has the name.
+  // Of a stored model size, time and inode are compared with the record, and nothing is digested:
+  // a difference throws corrupt_file.
+  ResolvedModel resolve(std::string_view name_or_path);
+
+  const std::filesystem::path& home() const { return home_; }
+
+ private:
+  struct Candidate;
+  Candidate examine(const ImportRequest& request) const;
+  void digest_and_copy(Candidate& candidate, bool may_share, const ProgressSink& progress);
+  std::optional<ImportOutcome> settle(Candidate& candidate);
+
+  store::Database* database(bool create);  // null: there is none yet
+  std::vector<ModelRecord> records(std::string_view condition, const store::Value& value);
+  // The following need an open database; those that write, a transaction and the folder's lock.
+  static bool needed(store::Database& database, const base::Digest& digest,
+                     std::string_view except_name);
+  void write_record(const ModelRecord& model);
+  void write_files(const std::string& name, const ModelRecord& model);
+  void write_files_of_all_names(const ModelRecord& model);
+  base::Error not_found(std::string_view name);
+
+  const std::filesystem::path home_;
+  const ModelFolder folder_;
+  std::mutex opening_;
+  std::unique_ptr<store::Database> database_;
+};
+
+// $MALINA_HOME, or .local/share/malina in the user's home directory. Throws
+// base::Error(invalid_argument) where there is neither.
+std::filesystem::path home_from_environment();
+
+}  // namespace malina::platform

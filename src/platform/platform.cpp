@@ -1,0 +1,63 @@
+#include "platform/platform.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "platform/model_file.h"
+
+namespace malina::platform {
+
+Platform::Platform(std::filesystem::path home) : store_(std::move(home)) {}
+Platform::~Platform() = default;
+
+ImportOutcome Platform::import_model(const ImportRequest& request, const ProgressSink& progress) {
+  return store_.import_model(request, progress);
+}
+
+std::vector<ModelRecord> Platform::list_models() { return store_.list(); }
+
+Removal Platform::remove_model(std::string_view name) { return store_.remove(name); }
+
+Verification Platform::verify_model(std::string_view name, const ProgressSink& progress) {
+  return store_.verify(name, progress);
+}
+
+std::shared_ptr<const ModelFile> Platform::model_file(std::string_view model) {
+  const std::scoped_lock lock(mutex_);
+  if (last_file_ && last_label_ == model) return last_file_;
+  last_file_ = open_model_file(store_.resolve(model).file);
+  last_label_ = model;
+  return last_file_;
+}
+
+TokenizedText Platform::tokenize(std::string_view model, std::string_view text,
+                                 const TokenizeOptions& options) {
+  const auto file = model_file(model);
+  const text::Tokenizer& tokenizer = *file->tokenizer;
+  TokenizedText result;
+  result.ids = tokenizer.encode(text, {.add_bos = options.bos, .parse_special = options.special});
+  result.pieces.reserve(result.ids.size());
+  for (const text::Token id : result.ids) result.pieces.emplace_back(tokenizer.piece(id));
+  return result;
+}
+
+std::string Platform::detokenize(std::string_view model, std::span<const std::int32_t> ids,
+                                 bool special) {
+  const auto file = model_file(model);
+  const auto size = static_cast<std::int64_t>(file->tokenizer->vocabulary_size());
+  for (const std::int32_t id : ids)
+    if (id < 0 || id >= size)
+      throw base::Error(
+          base::Fault::invalid_argument,
+          fmt::format("token id {} is not in the vocabulary, which has {} tokens", id, size));
+  return file->tokenizer->decode(ids, special);
+}
+
+Inspection Platform::inspect(std::string_view model, const InspectOptions& options,
+                             const ProgressSink& progress) {
+  return inspect_model(store_.resolve(model), options, progress);
+}
+
+MachineReport Platform::machine() const { return report_machine(); }
+
+}  // namespace malina::platform

@@ -1,0 +1,67 @@
+// The product's verbs. Commands and endpoints call these and only translate: every rule, record and
+// piece of model work is behind this door. Results are plain values.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/inspection.h"
+#include "platform/machine_report.h"
+#include "platform/model_store.h"
+#include "platform/progress.h"
+
+namespace malina::platform {
+
+struct ModelFile;
+
+struct TokenizeOptions {
+  bool bos = false;      // the model's BOS first, if it has one
+  bool special = false;  // control tokens are read from the text
+};
+
+struct TokenizedText {
+  std::vector<std::int32_t> ids;
+  std::vector<std::string> pieces;  // the vocabulary's spellings; bytes, not always UTF-8
+};
+
+// Built once, in main. Safe on many threads. Failures are base::Error.
+class Platform {
+ public:
+  explicit Platform(std::filesystem::path home);
+  ~Platform();
+
+  // The store (model_store.h).
+  ImportOutcome import_model(const ImportRequest& request, const ProgressSink& progress = {});
+  std::vector<ModelRecord> list_models();
+  Removal remove_model(std::string_view name);
+  Verification verify_model(std::string_view name, const ProgressSink& progress = {});
+
+  // `model` is a name or a path. The vocabulary of the last one stays loaded.
+  TokenizedText tokenize(std::string_view model, std::string_view text,
+                         const TokenizeOptions& options = {});
+  // The bytes of tokens; of control tokens nothing, or with `special` their names. Throws
+  // invalid_argument where an id is not in the vocabulary.
+  std::string detokenize(std::string_view model, std::span<const std::int32_t> ids,
+                         bool special = false);
+
+  Inspection inspect(std::string_view model, const InspectOptions& options = {},
+                     const ProgressSink& progress = {});
+  MachineReport machine() const;
+
+ private:
+  std::shared_ptr<const ModelFile> model_file(std::string_view model);
+
+  ModelStore store_;
+  std::mutex mutex_;
+  std::string last_label_;
+  std::shared_ptr<const ModelFile> last_file_;
+};
+
+}  // namespace malina::platform
