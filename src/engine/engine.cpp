@@ -219,7 +219,10 @@ void Engine::Impl::step() {
     const bool computed = line.prompt_index + 1 == task.generation.prompt.size();
     if (!computed || task.over) continue;
     if (task.answering == Clock::time_point{}) task.answering = Clock::now();
-    if (task.generation.max_tokens == 0) end(task, FinishReason::length);
+    if (task.generation.max_tokens != 0) continue;
+    if (task.generation.score_prompt && line.prompt_index == 0)  // nothing to score it by
+      task.stream->push({task.generation.prompt[0], true, false, {}, {}, {}});
+    end(task, FinishReason::length);
   }
 }
 

@@ -28,6 +28,11 @@ std::optional<TokenEvent> Stream::next() {
   return std::nullopt;
 }
 
+bool Stream::wait_for(std::chrono::nanoseconds time) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, time, [&] { return !events_.empty() || ended_; });
+}
+
 void Stream::cancel() {
   const std::scoped_lock lock(mutex_);
   cancelled_ = true;

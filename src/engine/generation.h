@@ -71,6 +71,8 @@ class Stream {
  public:
   // Waits for the next token; nullopt at the end. Rethrows what ended the generation.
   std::optional<TokenEvent> next();
+  // True when next() would return at once; false when nothing came within the time.
+  bool wait_for(std::chrono::nanoseconds time);
   // After next() has returned nullopt.
   const Finished& finished() const { return finished_; }
   // The engine stops within a step; events already made still come. Any thread.

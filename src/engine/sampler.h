@@ -30,7 +30,7 @@ struct Sampling {
   std::uint32_t repetition_window = 0;  // how many of the last tokens it looks at; 0: all
   float frequency_penalty = 0;          // -2 to 2: logit -= f * count in the answer
   float presence_penalty = 0;           // -2 to 2: logit -= p if in the answer at all
-  std::vector<std::pair<Token, float>> logit_bias;  // added first; -100 to 100; at most 300
+  std::vector<std::pair<Token, float>> logit_bias = {};  // added first; -100 to 100; at most 300
   std::uint64_t seed = 0;
   SamplingOrder order = SamplingOrder::hugging_face;
 

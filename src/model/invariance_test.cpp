@@ -31,7 +31,7 @@ std::vector<Setting> settings() {
           all.push_back({file, precision, type, isa});
   // Keys and values in 8 bits need heads of 32 values, which this one has.
   for (const math::Isa isa : math::available_isas())
-    all.push_back({"q8_0", math::Precision::fast, math::KvType::q8_0, isa});
+    all.push_back({"k_types", math::Precision::fast, math::KvType::q8_0, isa});
   return all;
 }
 

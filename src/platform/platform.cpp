@@ -58,6 +58,20 @@ Inspection Platform::inspect(std::string_view model, const InspectOptions& optio
   return inspect_model(store_.resolve(model), options, progress);
 }
 
+std::unique_ptr<LanguageModel> Platform::load(std::string_view model, const RunOptions& options,
+                                              const ProgressSink& progress) {
+  const auto file = model_file(model);
+  const std::uint64_t total = file->checkpoint->total_bytes();
+  return std::make_unique<LanguageModel>(file, options, [&](double share) {
+    if (progress)
+      progress({"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
+  });
+}
+
+SpeedTestResult Platform::speed_test(std::string_view model, const SpeedTestOptions& options) {
+  return run_speed_test(*model_file(model), options);
+}
+
 MachineReport Platform::machine() const { return report_machine(); }
 
 }  // namespace malina::platform

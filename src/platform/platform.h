@@ -12,10 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/generation.h"
 #include "platform/inspection.h"
+#include "platform/language_model.h"
 #include "platform/machine_report.h"
 #include "platform/model_store.h"
 #include "platform/progress.h"
+#include "platform/speed.h"
 
 namespace malina::platform {
 
@@ -54,6 +57,11 @@ class Platform {
   Inspection inspect(std::string_view model, const InspectOptions& options = {},
                      const ProgressSink& progress = {});
   MachineReport machine() const;
+
+  // Loads a model to answer with; the caller keeps it. Throws as LanguageModel does.
+  std::unique_ptr<LanguageModel> load(std::string_view model, const RunOptions& options,
+                                      const ProgressSink& progress = {});
+  SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
  private:
   std::shared_ptr<const ModelFile> model_file(std::string_view model);

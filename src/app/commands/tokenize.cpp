@@ -1,8 +1,7 @@
 // malina tokenize: text to token ids and pieces, and back.
-#include <charconv>
-#include <cstdio>
-
 #include "app/command.h"
+#include "app/generation_json.h"
+#include "app/generation_options.h"
 #include "base/error.h"
 
 namespace malina::app {
@@ -18,15 +17,6 @@ struct Options {
   bool lines = false, ids = false, bos = false, special = false, decode = false, json = false;
 };
 
-std::string read_standard_input() {
-  std::string text;
-  char buffer[1 << 16];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof buffer, stdin))
-    text.append(buffer, count);
-  if (std::ferror(stdin) != 0) throw base::system_error("cannot read standard input");
-  return text;
-}
-
 // Calls `take` for each line without its newline; a last line need not have one.
 template <typename Take>
 void for_lines(std::string_view text, Take take) {
@@ -35,24 +25,6 @@ void for_lines(std::string_view text, Take take) {
     take(text.substr(0, end));
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + 1);
-  }
-}
-
-std::vector<std::int32_t> parse_ids(std::string_view text) {
-  constexpr std::string_view kBetween = " \t\r\n,";
-  std::vector<std::int32_t> ids;
-  while (true) {
-    const std::size_t start = text.find_first_not_of(kBetween);
-    if (start == std::string_view::npos) return ids;
-    text.remove_prefix(start);
-    const std::string_view word = text.substr(0, text.find_first_of(kBetween));
-    std::int32_t id = 0;
-    const auto result = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (result.ec != std::errc() || result.ptr != word.data() + word.size())
-      throw Error(Fault::invalid_argument,
-                  fmt::format("'{}' is not a token id", word.substr(0, 40)));
-    ids.push_back(id);
-    text.remove_prefix(word.size());
   }
 }
 
@@ -74,7 +46,7 @@ void run(const Options& options, Session& session) {
   const std::string text = options.text ? *options.text : read_standard_input();
   const auto one = [&](std::string_view part) {
     if (options.decode) {
-      console.write(platform.detokenize(options.model, parse_ids(part), options.special));
+      console.write(platform.detokenize(options.model, parse_token_ids(part), options.special));
       if (options.lines) console.write("\n");
     } else {
       print_tokens(

@@ -1,0 +1,99 @@
+// malina complete: raw completion and scoring, in the shape of an OpenAI text completion.
+#include <chrono>
+
+#include "app/command.h"
+#include "app/generation_json.h"
+#include "app/generation_options.h"
+#include "app/interrupt.h"
+#include "base/error.h"
+
+namespace malina::app {
+namespace {
+
+using base::Error;
+using base::Fault;
+
+struct Options {
+  RunChoices run;
+  SamplingChoices sampling;
+  std::optional<std::string> text;
+  std::optional<std::string> tokens;
+  std::size_t max_tokens = 256;
+  std::vector<std::string> stop;
+  std::optional<std::size_t> log_probabilities;
+  bool echo = false, special = false, json = false, stats = false;
+};
+
+platform::CompletionRequest request_of(const Options& options) {
+  if (options.tokens && options.text)
+    throw Error(Fault::invalid_argument, "give TEXT or --tokens, not both");
+  platform::CompletionRequest request;
+  request.special = options.special;
+  request.max_tokens = options.max_tokens;
+  request.sampling = sampling_options(options.sampling);
+  request.stop = options.stop;
+  request.log_probabilities = options.log_probabilities;
+  request.echo = options.echo;
+  if (options.tokens)
+    request.tokens = parse_token_ids(*options.tokens);
+  else
+    request.text = options.text ? *options.text : read_standard_input();
+  return request;
+}
+
+void run(const Options& options, Session& session) {
+  const platform::CompletionRequest request = request_of(options);
+  const auto model = load_model(options.run, session);
+  Console& console = session.console();
+  const InterruptScope interrupt;
+  const auto result = model->complete(request, [&](std::string_view text) {
+    if (!options.json && !text.empty()) {
+      console.write(answer_text(console, text));
+      console.flush();
+    }
+    return !InterruptScope::requested();
+  });
+  if (options.json)
+    console.json_line(completion_json(options.run.model, result));
+  else
+    console.write("\n");
+  if (options.stats) console.status(statistics_line(result));
+  if (result.finish_reason == "cancelled") throw Error(Fault::cancelled, "stopped");
+}
+
+Action setup(CLI::App& cli) {
+  auto options = std::make_shared<Options>();
+  add_run_options(cli, options->run);
+  cli.add_option("TEXT", options->text, "What to continue; otherwise standard input, verbatim");
+  cli.add_option("--tokens", options->tokens, "Token ids instead of text: \"1 2 3\"");
+  cli.add_option("--max-tokens", options->max_tokens,
+                 "Tokens to generate; 0 only scores the prompt")
+      ->capture_default_str();
+  cli.add_option("--stop", options->stop, "Text that ends the answer; up to 4 times");
+  cli.add_option("--logprobs", options->log_probabilities,
+                 "Log-probabilities of the tokens and of this many of the likeliest (0 to 20); "
+                 "shown with --json")
+      ->check(CLI::Range(0, 20));
+  cli.add_flag("--echo", options->echo, "The prompt is part of the result");
+  cli.add_flag("--special", options->special,
+               "Read special tokens such as <|im_end|> from the text");
+  cli.add_flag("--json", options->json, "Print one JSON object, as an OpenAI text completion");
+  cli.add_flag("--stats", options->stats, "Print tokens and speed on standard error at the end");
+  add_sampling_options(cli, options->sampling);
+  return [options](Session& session) { run(*options, session); };
+}
+
+}  // namespace
+
+extern const Command complete{
+    .name = "complete",
+    .summary = "Continue a text, or score it",
+    .details = "The text goes to the model as it is, without a chat template.",
+    .examples =
+        "  malina complete smollm2-135m-instruct \"Once upon a time\" --max-tokens 50\n"
+        "  malina complete smollm2-135m-instruct --json --echo --logprobs 5 --max-tokens 0 \\\n"
+        "      \"The capital of France is Paris.\"\n"
+        "  malina complete smollm2-135m-instruct --tokens \"1 2 3\" --temperature 0 --exact",
+    .setup = setup};
+
+}  // namespace malina::app

@@ -1,0 +1,83 @@
+// Requests to a loaded model and their results, as plain values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace malina::platform {
+
+struct RunOptions {
+  std::size_t context =
+      0;                 // positions; 0: the model's own, or as many as fit in half of the memory
+  unsigned threads = 0;  // 0: the cores that this process may use
+  bool exact = false;    // float32 activations, keys and values: the reference's numbers
+  std::string kv_type;   // "f32", "f16" or "q8_0"; empty: f16, or f32 when exact
+  std::optional<std::uint32_t> window;  // sliding window, instead of the model's own; 0: none
+};
+
+struct SamplingOptions {
+  float temperature = 1;
+  std::uint32_t top_k = 0;
+  float top_p = 1;
+  float min_p = 0;
+  float repetition_penalty = 1;
+  float frequency_penalty = 0;
+  float presence_penalty = 0;
+  std::vector<std::pair<std::int32_t, float>> logit_bias;
+  std::optional<std::uint64_t> seed;  // without one each run differs
+  bool llama_cpp_order = false;       // filters before temperature
+};
+
+struct CompletionRequest {
+  std::string text;                                 // special tokens in it are ordinary characters,
+  bool special = false;                             // unless this is set
+  std::optional<std::vector<std::int32_t>> tokens;  // instead of text
+  std::size_t max_tokens = 256;
+  SamplingOptions sampling;
+  std::vector<std::string> stop;
+  std::optional<std::size_t> log_probabilities;  // how many of the likeliest beside each token
+  bool echo = false;  // the prompt is part of the result, with its scores
+};
+
+struct ChatRequest {
+  nlohmann::ordered_json messages;        // [{"role": "user", "content": "..."}, ...]
+  std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
+  SamplingOptions sampling;
+  std::vector<std::string> stop;
+};
+
+struct ScoredToken {
+  std::int32_t id;
+  std::string text;  // its bytes; "bytes:\xe2" where they are not whole characters
+  std::optional<double> log_probability;  // absent for the first token of a prompt
+  std::vector<std::pair<std::string, double>>
+      top;                  // likeliest first; the chosen one is always there
+  std::size_t text_offset;  // in characters of the result's text
+};
+
+struct GenerationResult {
+  std::string text;
+  std::string finish_reason;            // "stop", "length", "cancelled"
+  std::vector<std::int32_t> token_ids;  // with echo, the prompt's first
+  std::vector<ScoredToken> scores;      // where log-probabilities were asked for
+  std::size_t prompt_tokens = 0, completion_tokens = 0;
+  std::uint64_t seed = 0;
+  double prompt_seconds = 0, completion_seconds = 0;
+};
+
+// Called with each new piece of text, whole characters; and now and then with an empty piece while
+// nothing comes. Returns false to stop. May be empty.
+using TextSink = std::function<bool(std::string_view)>;
+
+struct PerplexityResult {
+  double perplexity = 0, standard_error = 0;
+  std::size_t tokens = 0, scored = 0, windows = 0;
+};
+
+}  // namespace malina::platform

@@ -1,0 +1,309 @@
+#include "platform/language_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <random>
+
+#include "base/error.h"
+#include "base/memory_region.h"
+#include "engine/engine.h"
+#include "platform/model_file.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kPerplexityWindow = 512;
+constexpr std::size_t kWindowsInFlight = 4;
+constexpr auto kPoll = std::chrono::milliseconds(50);
+
+math::KvType kv_type(const RunOptions& options) {
+  if (options.kv_type.empty()) return options.exact ? math::KvType::f32 : math::KvType::f16;
+  for (const auto type : {math::KvType::f32, math::KvType::f16, math::KvType::q8_0})
+    if (options.kv_type == math::name(type)) return type;
+  throw Error(
+      Fault::invalid_argument,
+      fmt::format("'{}' is not a type of keys and values: f32, f16 or q8_0", options.kv_type));
+}
+
+// The model's own context, unless its keys and values would not fit.
+std::size_t choose_context(const model::Model& model, const RunOptions& options) {
+  const std::size_t each = model::PagePool::bytes_per_position(model.sizes(), kv_type(options));
+  const std::size_t available = base::available_memory_bytes();
+  if (options.context != 0) {
+    if (options.context > available / each)
+      throw Error(Fault::out_of_memory,
+                  fmt::format("a context of {} needs {} MiB for keys and values and {} MiB are "
+                              "available",
+                              options.context, options.context * each >> 20, available >> 20));
+    return options.context;
+  }
+  const std::size_t fits = available / 2 / each;
+  return std::min(model.sizes().context, std::max<std::size_t>(fits, 512));
+}
+
+std::size_t characters(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
+}
+
+// A token's own text, as the OpenAI API spells one that is not whole characters.
+std::string token_text(const text::Tokenizer& tokenizer, text::Token token) {
+  const std::string bytes = tokenizer.bytes(token, true);
+  text::Utf8Stream stream;
+  if (stream.push(bytes) == bytes) return bytes;
+  std::string escaped = "bytes:";
+  for (const char byte : bytes)
+    escaped += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return escaped;
+}
+
+engine::Sampling sampling_of(const SamplingOptions& options, std::uint64_t seed) {
+  return {.temperature = options.temperature,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty,
+          .repetition_window = 0,
+          .frequency_penalty = options.frequency_penalty,
+          .presence_penalty = options.presence_penalty,
+          .logit_bias = options.logit_bias,
+          .seed = seed,
+          .order = options.llama_cpp_order ? engine::SamplingOrder::llama_cpp
+                                           : engine::SamplingOrder::hugging_face};
+}
+
+std::uint64_t seed_of(const SamplingOptions& options) {
+  if (options.seed) return *options.seed;
+  std::random_device device;
+  return (std::uint64_t{device()} << 32 | device()) >> 11;  // exact in JSON's numbers
+}
+
+}  // namespace
+
+class LanguageModel::Impl {
+ public:
+  Impl(std::shared_ptr<const ModelFile> file, const RunOptions& options,
+       const std::function<void(double)>& progress)
+      : file_(std::move(file)),
+        pool_(options.threads),
+        device_(pool_),
+        model_(model::Model::load(file_->checkpoint, device_, pool_,
+                                  {.window = options.window, .progress = progress})),
+        engine_(model_, file_->tokenizer, device_, arbiter_,
+                {.precision = options.exact ? math::Precision::exact : math::Precision::fast,
+                 .kv_type = kv_type(options),
+                 .context = choose_context(*model_, options)}) {}
+
+  GenerationResult complete(const CompletionRequest& request, const TextSink& sink);
+  GenerationResult chat(const ChatRequest& request, const TextSink& sink);
+  PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
+
+  std::size_t context() const { return engine_.context(); }
+  const text::ChatTemplate* chat_template() const {
+    if (replaced_) return &*replaced_;
+    const auto found = file_->templates.find("");
+    return found == file_->templates.end() ? nullptr : &found->second;
+  }
+  void set_chat_template(std::string_view source) { replaced_.emplace(source); }
+
+ private:
+  const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
+  std::string file_name() const { return file_->checkpoint->files()[0].string(); }
+  GenerationResult collect(engine::Stream& stream, const CompletionRequest& request,
+                           const TextSink& sink) const;
+  void add_score(GenerationResult& result, const engine::TokenEvent& event,
+                 std::size_t offset) const;
+  std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
+
+  std::shared_ptr<const ModelFile> file_;
+  base::ThreadPool pool_;
+  math::CpuDevice device_;
+  engine::StepArbiter arbiter_;
+  std::shared_ptr<const model::Model> model_;
+  engine::Engine engine_;
+  std::optional<text::ChatTemplate> replaced_;
+};
+
+void LanguageModel::Impl::add_score(GenerationResult& result, const engine::TokenEvent& event,
+                                    std::size_t offset) const {
+  ScoredToken score{
+      event.token, token_text(tokenizer(), event.token), event.log_probability, {}, offset};
+  bool chosen = !event.log_probability;
+  for (const auto& [token, log_probability] : event.top) {
+    chosen = chosen || token == event.token;
+    score.top.emplace_back(token_text(tokenizer(), token), log_probability);
+  }
+  if (!chosen && !event.top.empty()) score.top.emplace_back(score.text, *event.log_probability);
+  result.scores.push_back(std::move(score));
+}
+
+GenerationResult LanguageModel::Impl::collect(engine::Stream& stream,
+                                              const CompletionRequest& request,
+                                              const TextSink& sink) const {
+  GenerationResult result;
+  const auto show = [&](std::string_view text) {
+    result.text += text;
+    if (sink && !sink(text)) stream.cancel();
+  };
+  text::Utf8Stream prompt_text;
+  // Where the next token begins: before characters that are held back for a stop string or that
+  // later bytes complete.
+  std::size_t offset = 0;
+  for (;;) {
+    while (!stream.wait_for(kPoll))
+      if (sink && !sink({})) stream.cancel();
+    const auto event = stream.next();
+    if (!event) break;
+    if (event->prompt) {
+      if (!request.echo) continue;
+      result.token_ids.push_back(event->token);
+      if (request.log_probabilities) add_score(result, *event, offset);
+      const std::string bytes = tokenizer().bytes(event->token);
+      offset += characters(bytes);
+      show(prompt_text.push(bytes));
+      continue;
+    }
+    result.token_ids.push_back(event->token);
+    if (request.log_probabilities) add_score(result, *event, offset);
+    if (!event->end) offset += characters(tokenizer().bytes(event->token));
+    if (!event->text.empty()) show(event->text);
+  }
+  const engine::Finished& finished = stream.finished();
+  if (!finished.text.empty()) show(finished.text);
+  result.finish_reason = engine::name(finished.reason);
+  result.prompt_tokens = finished.prompt_tokens;
+  result.completion_tokens = finished.answer_tokens;
+  result.prompt_seconds = static_cast<double>(finished.prompt_time.count()) * 1e-9;
+  result.completion_seconds = static_cast<double>(finished.answer_time.count()) * 1e-9;
+  return result;
+}
+
+GenerationResult LanguageModel::Impl::complete(const CompletionRequest& request,
+                                               const TextSink& sink) {
+  engine::Generation generation;
+  generation.prompt = request.tokens
+                          ? *request.tokens
+                          : tokenizer().encode(request.text, {.add_bos = tokenizer().adds_bos(),
+                                                              .parse_special = request.special});
+  if (generation.prompt.empty())
+    throw Error(Fault::invalid_argument, "the prompt is empty: give at least one token");
+  const std::uint64_t seed = seed_of(request.sampling);
+  generation.max_tokens = request.max_tokens;
+  generation.sampling = sampling_of(request.sampling, seed);
+  generation.stop = request.stop;
+  generation.log_probabilities = request.log_probabilities;
+  generation.score_prompt = request.echo;
+  const auto stream = engine_.submit(std::move(generation));
+  GenerationResult result = collect(*stream, request, sink);
+  result.seed = seed;
+  return result;
+}
+
+std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_json& messages) const {
+  const text::ChatTemplate* source = chat_template();
+  if (source == nullptr)
+    throw Error(Fault::unsupported,
+                fmt::format("{}: has no chat template; use 'malina complete', or give one with "
+                            "--template",
+                            file_name()));
+  const auto special = [&](std::optional<text::Token> token) {
+    return token ? std::string(tokenizer().piece(*token)) : std::string();
+  };
+  text::TemplateInput input;
+  input.messages = messages;
+  input.bos_token = special(tokenizer().bos());
+  input.eos_token = special(tokenizer().eos());
+  return tokenizer().encode(source->render(input), {.add_bos = tokenizer().adds_bos()});
+}
+
+GenerationResult LanguageModel::Impl::chat(const ChatRequest& request, const TextSink& sink) {
+  engine::Generation generation;
+  generation.prompt = render(request.messages);
+  if (generation.prompt.size() >= engine_.context())
+    throw Error(Fault::invalid_argument,
+                fmt::format("the conversation has {} tokens and the context holds {}",
+                            generation.prompt.size(), engine_.context()));
+  const std::uint64_t seed = seed_of(request.sampling);
+  const std::size_t room = engine_.context() - generation.prompt.size();
+  generation.max_tokens = std::min(request.max_tokens.value_or(room), room);
+  generation.sampling = sampling_of(request.sampling, seed);
+  generation.stop = request.stop;
+  const auto stream = engine_.submit(std::move(generation));
+  GenerationResult result = collect(*stream, {}, sink);
+  result.seed = seed;
+  return result;
+}
+
+PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
+                                                 const std::function<void(double)>& progress) {
+  const std::vector<text::Token> tokens = tokenizer().encode(text);
+  const bool bos = tokenizer().adds_bos() && tokenizer().bos();
+  const std::size_t own = std::min(kPerplexityWindow, engine_.context()) - (bos ? 1 : 0);
+  PerplexityResult result;
+  result.tokens = tokens.size();
+  double sum = 0;
+  double squares = 0;
+  std::deque<std::shared_ptr<engine::Stream>> streams;
+  const auto drain = [&](engine::Stream& stream) {
+    while (const auto event = stream.next()) {
+      if (!event->log_probability) continue;
+      sum -= *event->log_probability;
+      squares += *event->log_probability * *event->log_probability;
+      ++result.scored;
+    }
+  };
+  for (std::size_t first = 0; first < tokens.size(); first += own) {
+    engine::Generation window;
+    if (bos) window.prompt.push_back(*tokenizer().bos());
+    const std::size_t last = std::min(tokens.size(), first + own);
+    window.prompt.insert(window.prompt.end(), tokens.begin() + static_cast<std::ptrdiff_t>(first),
+                         tokens.begin() + static_cast<std::ptrdiff_t>(last));
+    window.log_probabilities = 0;
+    window.score_prompt = true;
+    streams.push_back(engine_.submit(std::move(window)));
+    ++result.windows;
+    if (streams.size() < kWindowsInFlight) continue;
+    drain(*streams.front());
+    streams.pop_front();
+    if (progress) progress(static_cast<double>(last) / static_cast<double>(tokens.size()));
+  }
+  for (const auto& stream : streams) drain(*stream);
+  if (result.scored == 0)
+    throw Error(Fault::invalid_argument,
+                fmt::format("the text has {} tokens, too few to score any", tokens.size()));
+  const double count = static_cast<double>(result.scored);
+  const double mean = sum / count;
+  const double variance = result.scored > 1 ? (squares - sum * mean) / (count - 1) : 0;
+  result.perplexity = std::exp(mean);
+  result.standard_error = result.perplexity * std::sqrt(std::max(0.0, variance) / count);
+  return result;
+}
+
+LanguageModel::LanguageModel(std::shared_ptr<const ModelFile> file, const RunOptions& options,
+                             const std::function<void(double)>& progress)
+    : impl_(std::make_unique<Impl>(std::move(file), options, progress)) {}
+LanguageModel::~LanguageModel() = default;
+
+GenerationResult LanguageModel::complete(const CompletionRequest& request, const TextSink& sink) {
+  return impl_->complete(request, sink);
+}
+GenerationResult LanguageModel::chat(const ChatRequest& request, const TextSink& sink) {
+  return impl_->chat(request, sink);
+}
+PerplexityResult LanguageModel::perplexity(std::string_view text,
+                                           const std::function<void(double)>& progress) {
+  return impl_->perplexity(text, progress);
+}
+std::size_t LanguageModel::context() const { return impl_->context(); }
+bool LanguageModel::has_chat_template() const { return impl_->chat_template() != nullptr; }
+void LanguageModel::set_chat_template(std::string_view source) { impl_->set_chat_template(source); }
+
+}  // namespace malina::platform
