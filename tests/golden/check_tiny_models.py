@@ -64,7 +64,7 @@ def attention(x, block, file, factors):
 
 
 def forward(file, tokens):
-    """The logits, [tokens, vocab], and the states after each layer."""
+    """The logits, [tokens, vocab], and the states: the embeddings, after each layer, after the norm."""
     epsilon = file.key("attention.layer_norm_rms_epsilon")
     embedding = file.tensors["token_embd.weight"]
     factors = file.tensors.get("rope_freqs.weight", 1.0)
@@ -78,6 +78,7 @@ def forward(file, tokens):
         x = x + (gate / (1 + np.exp(-gate)) * (y @ block("ffn_up").T)) @ block("ffn_down").T
         states.append(x)
     x = norm(x, file.tensors["output_norm.weight"], epsilon)
+    states.append(x)
     return x @ file.tensors.get("output.weight", embedding).T, np.stack(states)
 
 

@@ -6,7 +6,7 @@
 Each NAME.gguf is a complete model. NAME.f32 holds little-endian float32 values; NAME.json says what:
 `prompts`: `tokens` (and `text`, where the tokens are those of a text), and `logits`, the index in
 NAME.f32 of the first of [tokens, vocab] values. `hidden`, where present, is the index of the first of
-[layers + 1, tokens, width] values: the embeddings, then each layer's output before the final norm.
+[layers + 2, tokens, width] values: the embeddings, each layer's output, then that of the final norm.
 All were computed in float32 with the weights exactly as the file holds them.
 """
 
@@ -235,7 +235,9 @@ def answer(variant, model, random):
         size += logits.numel()
         if variant.hidden:
             states = [o[0] if isinstance(o, tuple) else o for o in layers]
-            states = torch.cat([model.model.embed_tokens(tokens), *states])
+            states = torch.cat(
+                [model.model.embed_tokens(tokens), *states, model.model.norm(states[-1])]
+            )
             prompt["hidden"] = size
             values.append(states)
             size += states.numel()
