@@ -84,6 +84,7 @@ class GgufCheckpoint final : public Checkpoint {
     std::iota(by_name_.begin(), by_name_.end(), std::size_t{0});
     std::sort(by_name_.begin(), by_name_.end(),
               [this](std::size_t a, std::size_t b) { return tensors_[a].name < tensors_[b].name; });
+    check_names();
   }
 
   const Metadata& metadata() const override { return metadata_; }
