@@ -29,7 +29,7 @@ TEST(Rotary, TurnsPairsByTheirAngle) {
         for (std::size_t j = 0; j < 2; ++j) {
           const std::size_t first = pairs == RotaryPairs::interleaved ? at + 2 * j : at + j;
           const std::size_t second = pairs == RotaryPairs::interleaved ? first + 1 : at + j + 2;
-          const double angle = double{positions[row]} * frequencies[j];
+          const double angle = static_cast<double>(positions[row]) * double{frequencies[j]};
           EXPECT_NEAR(host_floats(heads)[first],
                       before[first] * std::cos(angle) - before[second] * std::sin(angle), 1e-4);
           EXPECT_NEAR(host_floats(heads)[second],

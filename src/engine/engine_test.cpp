@@ -1,0 +1,212 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace malina::engine {
+namespace {
+
+class EngineTest : public testing::Test {
+ protected:
+  static constexpr const char* kFile = MALINA_SOURCE_DIR "/tests/golden/tiny/q4_1.gguf";
+
+  base::ThreadPool pool_{2};
+  math::CpuDevice device_{pool_};
+  StepArbiter arbiter_;
+  std::shared_ptr<const format::Checkpoint> checkpoint_ = format::Checkpoint::open(kFile);
+  std::shared_ptr<const text::Tokenizer> tokenizer_ =
+      text::Tokenizer::create(checkpoint_->metadata());
+  std::shared_ptr<const model::Model> model_ = model::Model::load(checkpoint_, device_, pool_);
+
+  Engine engine(const EngineOptions& options = {}) {
+    return Engine(model_, tokenizer_, device_, arbiter_, options);
+  }
+
+  Generation request(std::uint64_t seed, std::size_t prompt_tokens = 5,
+                     std::size_t max_tokens = 12) const {
+    base::Random random(seed);
+    Generation generation;
+    for (std::size_t i = 0; i < prompt_tokens; ++i)
+      generation.prompt.push_back(static_cast<Token>(random.below(200)));
+    generation.max_tokens = max_tokens;
+    generation.sampling.seed = seed;
+    generation.stop_at_end_tokens = false;
+    generation.log_probabilities = 3;
+    return generation;
+  }
+
+  static std::vector<TokenEvent> all(Stream& stream) {
+    std::vector<TokenEvent> events;
+    while (auto event = stream.next()) events.push_back(std::move(*event));
+    return events;
+  }
+};
+
+TEST_F(EngineTest, AnswersAreThoseOfTheGenerationAlone) {
+  std::vector<std::vector<TokenEvent>> alone;
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    Engine one = engine({.context = 64});
+    alone.push_back(all(*one.submit(request(seed, 1 + seed * 3))));
+  }
+  Engine together = engine({.context = 64, .positions = 400, .max_rows = 16});
+  std::vector<std::shared_ptr<Stream>> streams;
+  for (std::uint64_t seed = 0; seed < 12; ++seed)
+    streams.push_back(together.submit(request(seed, 1 + seed * 3)));
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const auto events = all(*streams[i]);
+    ASSERT_EQ(events.size(), alone[i].size());
+    for (std::size_t j = 0; j < events.size(); ++j) {
+      EXPECT_EQ(events[j].token, alone[i][j].token);
+      EXPECT_EQ(events[j].log_probability, alone[i][j].log_probability);  // the same bits
+      EXPECT_EQ(events[j].text, alone[i][j].text);
+    }
+    EXPECT_EQ(streams[i]->finished().reason, FinishReason::length);
+    EXPECT_EQ(streams[i]->finished().answer_tokens, 12u);
+  }
+}
+
+TEST_F(EngineTest, TheChosenTokensLogProbabilityIsTheSameInEveryList) {
+  Engine one = engine({.context = 64});
+  Generation generation = request(1);
+  generation.log_probabilities = 20;
+  for (const TokenEvent& event : all(*one.submit(std::move(generation)))) {
+    ASSERT_TRUE(event.log_probability);
+    EXPECT_LE(*event.log_probability, 0);
+    ASSERT_EQ(event.top.size(), 20u);
+    double sum = 0;
+    for (const auto& [token, log_probability] : event.top) {
+      sum += std::exp(log_probability);
+      if (token == event.token) {
+        EXPECT_EQ(log_probability, *event.log_probability);
+      }
+    }
+    EXPECT_LE(sum, 1 + 1e-6);
+  }
+}
+
+TEST_F(EngineTest, ScoringAPromptEqualsGeneratingIt) {
+  Engine one = engine({.context = 64});
+  Generation first = request(4, 3, 10);
+  const std::vector<Token> prompt = first.prompt;
+  const auto generated = all(*one.submit(std::move(first)));
+  Generation second = request(4, 3, 0);
+  second.prompt = prompt;
+  for (const TokenEvent& event : generated) second.prompt.push_back(event.token);
+  second.score_prompt = true;
+  const auto scored = all(*one.submit(std::move(second)));
+  ASSERT_EQ(scored.size(), prompt.size() + generated.size());
+  EXPECT_FALSE(scored[0].log_probability);
+  for (std::size_t i = 0; i < generated.size(); ++i) {
+    EXPECT_TRUE(scored[prompt.size() + i].prompt);
+    EXPECT_EQ(scored[prompt.size() + i].log_probability, generated[i].log_probability);
+  }
+}
+
+TEST_F(EngineTest, APromptOfOneTokenIsScoredWithoutANumber) {
+  Engine one = engine({.context = 64});
+  Generation generation = request(4, 1, 0);
+  generation.score_prompt = true;
+  const auto events = all(*one.submit(std::move(generation)));
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_FALSE(events[0].log_probability);
+}
+
+TEST_F(EngineTest, StopsAtAStopStringAcrossTokens) {
+  Engine one = engine({.context = 64});
+  std::string text;
+  for (const TokenEvent& event : all(*one.submit(request(2, 5, 30)))) text += event.text;
+  ASSERT_GT(text.size(), 8u);
+  Generation generation = request(2, 5, 30);
+  const std::string stop = text.substr(4, 3);
+  generation.stop = {stop};
+  const auto stream = one.submit(std::move(generation));
+  std::string stopped;
+  for (const TokenEvent& event : all(*stream)) stopped += event.text;
+  stopped += stream->finished().text;
+  EXPECT_EQ(stopped, text.substr(0, text.find(stop)));
+  EXPECT_EQ(stream->finished().reason, FinishReason::stop);
+}
+
+TEST_F(EngineTest, CancelsWithinAStepAndGivesItsPagesBack) {
+  Engine one = engine({.context = 2000, .positions = 2000});
+  for (int i = 0; i < 20; ++i) {  // each needs nearly all pages
+    const auto stream = one.submit(request(3, 10, 1900));
+    EXPECT_TRUE(stream->next());
+    stream->cancel();
+    all(*stream);
+    EXPECT_EQ(stream->finished().reason, FinishReason::cancelled);
+  }
+}
+
+TEST_F(EngineTest, ADeadlineEndsAGeneration) {
+  Engine one = engine({.context = 2000});
+  Generation generation = request(3, 10, 1900);
+  generation.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+  const auto stream = one.submit(std::move(generation));
+  EXPECT_LT(all(*stream).size(), 1900u);
+  EXPECT_EQ(stream->finished().reason, FinishReason::deadline);
+}
+
+TEST_F(EngineTest, EndsWhatRunsWhenItIsDestroyed) {
+  std::shared_ptr<Stream> running, waiting;
+  {
+    Engine one = engine({.context = 2000, .positions = 2000});
+    running = one.submit(request(3, 10, 1900));
+    waiting = one.submit(request(4, 10, 1900));
+    EXPECT_TRUE(running->next());
+  }
+  all(*running);
+  all(*waiting);
+  EXPECT_EQ(running->finished().reason, FinishReason::cancelled);
+  EXPECT_EQ(waiting->finished().reason, FinishReason::cancelled);
+}
+
+// Only even tokens.
+class EvenTokens : public Constraint {
+ public:
+  TokenMask allowed() override { return mask_; }
+  void accept(Token token) override { EXPECT_EQ(token % 2, 0); }
+
+ private:
+  std::vector<std::uint64_t> mask_ = std::vector<std::uint64_t>(100, 0x5555555555555555ULL);
+};
+
+TEST_F(EngineTest, AConstraintMasksTokens) {
+  Engine one = engine({.context = 64});
+  Generation generation = request(5, 5, 40);
+  generation.constraint = std::make_unique<EvenTokens>();
+  for (const TokenEvent& event : all(*one.submit(std::move(generation))))
+    EXPECT_EQ(event.token % 2, 0);
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRun) {
+  Engine one = engine({.context = 64});
+  const auto refused = [&](auto&& change) {
+    Generation generation = request(0);
+    change(generation);
+    EXPECT_THROW(one.submit(std::move(generation)), base::Error);
+  };
+  refused([](Generation& g) { g.prompt.clear(); });
+  refused([](Generation& g) { g.prompt[0] = -1; });
+  refused([](Generation& g) { g.prompt[0] = 1 << 20; });
+  refused([](Generation& g) { g.max_tokens = 60; });  // 65 do not fit in 64
+  refused([](Generation& g) { g.stop = {""}; });
+  refused([](Generation& g) { g.stop.assign(5, "x"); });
+  refused([](Generation& g) { g.log_probabilities = 21; });
+  refused([](Generation& g) { g.sampling.temperature = -1; });
+  EXPECT_EQ(all(*one.submit(request(0))).size(), 12u);  // and goes on
+}
+
+TEST_F(EngineTest, AGenerationMayFillTheContextExactly) {
+  Engine one = engine({.context = 64});
+  EXPECT_EQ(all(*one.submit(request(0, 14, 50))).size(), 50u);
+}
+
+}  // namespace
+}  // namespace malina::engine
