@@ -36,8 +36,4 @@ class MemoryRegion {
   std::size_t mapping_bytes_ = 0;
 };
 
-// What this process can still take without being killed: the least of the system's available memory
-// and the cgroup's limit less its use (page cache of the group counts as available).
-std::size_t available_memory_bytes();
-
 }  // namespace malina::base

@@ -1,10 +1,6 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
-#include <algorithm>
-#include <fstream>
-#include <string>
+#include "base/machine.h"
 
 namespace malina::base {
 namespace {
@@ -21,37 +17,10 @@ inline void pause_thread() {
 #endif
 }
 
-// cpu.max of the process's own cgroup (version 2), rounded up; 0 where there is no limit.
-unsigned cgroup_quota() {
-  std::ifstream membership("/proc/self/cgroup");
-  std::string line;
-  std::string path;
-  while (std::getline(membership, line))
-    if (line.rfind("0::", 0) == 0) path = line.substr(3);
-  for (;;) {
-    std::ifstream file("/sys/fs/cgroup" + path + "/cpu.max");
-    std::string quota;
-    double period = 0;
-    if (file >> quota >> period && quota != "max" && period > 0)
-      return std::max(1U, static_cast<unsigned>(std::stod(quota) / period + 0.999));
-    if (path.empty() || path == "/") return 0;
-    path = path.substr(0, path.rfind('/'));
-  }
-}
-
 }  // namespace
 
 unsigned ThreadPool::default_threads() {
-  unsigned count = std::max(1U, std::thread::hardware_concurrency());
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0)
-    count = static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
-  try {
-    if (const unsigned quota = cgroup_quota(); quota != 0) count = std::min(count, quota);
-  } catch (const std::exception&) {
-    // A cgroup file that does not read as numbers sets no limit.
-  }
-  return count;
+  return static_cast<unsigned>(read_machine().usable_threads);
 }
 
 ThreadPool::ThreadPool(unsigned threads) {

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/memory_region.h"
+#include "base/machine.h"
 
 namespace malina::model {
 
@@ -223,7 +223,7 @@ std::shared_ptr<const Model> Model::load(std::shared_ptr<const format::Checkpoin
                                          math::Device& device, base::ThreadPool& pool,
                                          const LoadOptions& options) {
   ModelLoader loader(std::move(checkpoint), options);
-  const std::size_t available = base::available_memory_bytes();
+  const std::uint64_t available = base::read_machine().usable_bytes();
   if (loader.bytes() + kMargin > available)
     throw Error(Fault::out_of_memory,
                 fmt::format("the model needs {} MiB of memory and {} MiB are available",

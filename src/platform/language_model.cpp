@@ -8,7 +8,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "base/memory_region.h"
+#include "base/machine.h"
 #include "engine/engine.h"
 #include "platform/model_file.h"
 
@@ -35,7 +35,7 @@ math::KvType kv_type(const RunOptions& options) {
 // The model's own context, unless its keys and values would not fit.
 std::size_t choose_context(const model::Model& model, const RunOptions& options) {
   const std::size_t each = model::PagePool::bytes_per_position(model.sizes(), kv_type(options));
-  const std::size_t available = base::available_memory_bytes();
+  const std::uint64_t available = base::read_machine().usable_bytes();
   if (options.context != 0) {
     if (options.context > available / each)
       throw Error(Fault::out_of_memory,
