@@ -6,6 +6,7 @@
 
 #include "text/jinja_format.h"
 #include "text/jinja_operations.h"
+#include "text/jinja_strings.h"
 
 namespace malina::text::jinja {
 namespace {
@@ -146,10 +147,12 @@ Value reals(Runtime& runtime, BinaryOperator operation, double a, double b, bool
 
 Value joined(Runtime& runtime, const Value& left, const Value& right) {
   if (left.is(Type::text)) {
+    // Text marked safe escapes what it is joined to, and the whole is safe.
+    const bool markup = left.text()->markup() || right.text()->markup();
     TextBuilder result(runtime);
-    result.add(*plain_text(runtime, left, "'+'"));
-    result.add(*plain_text(runtime, right, "'+'"));
-    return Value::text(result.finish());
+    result.add(markup ? *escape_html(runtime, left.text()) : *left.text());
+    result.add(markup ? *escape_html(runtime, right.text()) : *right.text());
+    return Value::text(result.finish(markup));
   }
   Values items = left.as<List>().items;
   const auto& more = right.as<List>().items;

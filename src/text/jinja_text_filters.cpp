@@ -192,6 +192,7 @@ constexpr FilterName kFilters[] = {
     {"e", escape},
     {"escape", escape},
     {"format", format},
+    {"from_json", fromjson},
     {"fromjson", fromjson},
     {"indent", indent},
     {"join", join},

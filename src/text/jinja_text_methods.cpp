@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "text/jinja_format.h"
 #include "text/jinja_operations.h"
 #include "text/jinja_strings.h"
 #include "text/jinja_unicode.h"
@@ -231,6 +232,10 @@ Value zfill(Runtime& runtime, const Value& self, const Arguments& arguments) {
   return Value::text(out.finish());
 }
 
+Value format(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  return formatted_fields(runtime, receiver(runtime, self), arguments);
+}
+
 template <bool (*predicate)(char32_t), bool empty = false>
 Value all_are(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Parameters none(runtime, "a question about a text", arguments, {});
@@ -267,7 +272,7 @@ constexpr MethodName kTextMethods[] = {
     {"endswith", begins_or_ends<true>},
     {"expandtabs", nullptr},
     {"find", find<false>},
-    {"format", nullptr},
+    {"format", format},
     {"format_map", nullptr},
     {"index", index<false>},
     {"isalnum", all_are<is_alphanumeric>},
