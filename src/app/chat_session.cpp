@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -58,7 +59,12 @@ class History {
 
 // One edited line; nullopt at the end of the input. Ctrl-C gives an empty line.
 std::optional<std::string> read_line(const char* prompt) {
+  const InterruptScope interrupt;
   const std::unique_ptr<char, decltype(&std::free)> line(readline(prompt), std::free);
+  if (InterruptScope::requested()) {
+    std::fputs("\n", stdout);
+    return std::string();
+  }
   if (line == nullptr) return std::nullopt;
   return std::string(line.get());
 }
