@@ -91,8 +91,14 @@
 // The file's own text, which follows, is the last pass.
 #define MALINA_ISA baseline
 #define MALINA_ISA_BASELINE 1
+// Its loops over lanes take GCC most of a file's compile time at -O3, and gain nothing from it.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__OPTIMIZE__)
+#define MALINA_ISA_PUSH _Pragma("GCC push_options") _Pragma("GCC optimize(\"O2\")")
+#define MALINA_ISA_POP _Pragma("GCC pop_options")
+#else
 #define MALINA_ISA_PUSH
 #define MALINA_ISA_POP
+#endif
 #undef MALINA_ONCE
 #define MALINA_ONCE 1
 
