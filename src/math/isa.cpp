@@ -18,7 +18,9 @@ namespace {
 constexpr std::array<std::string_view, kIsaCount> kNames{"baseline", "avx2", "avxvnni", "avx512",
                                                          "neon"};
 
-#if defined(__x86_64__)
+#if defined(MALINA_EMULATE_AVX512)
+bool runs(Isa isa) { return isa == Isa::baseline || isa == Isa::avx512; }
+#elif defined(__x86_64__)
 bool has_avxvnni() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) == 0) return false;

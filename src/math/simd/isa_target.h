@@ -38,7 +38,11 @@
 #define MALINA_TARGET_AVXVNNI "avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt,avxvnni"
 #define MALINA_TARGET_AVX512 \
   "avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
-#define MALINA_TARGET_NEON "+dotprod"
+#if defined(__clang__)
+#define MALINA_TARGET_NEON "dotprod"
+#else
+#define MALINA_TARGET_NEON "arch=armv8.2-a+dotprod"
+#endif
 
 #define MALINA_INLINE inline __attribute__((always_inline))
 

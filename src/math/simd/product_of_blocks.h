@@ -197,7 +197,7 @@ void run_tile(const UnpackedBlock<shape>* blocks, const QuantizedRows& activatio
   for (int m = 0; m < kRows; ++m) store(outputs[m], sums[m]);
 }
 
-// Tiles of kRows rows, then one smaller tile for the rest.
+// Tiles of kRows rows, then tiles of half as many for the rest.
 template <ProductShape shape, int kRows>
 void run_tiles(const UnpackedBlock<shape>* blocks, const QuantizedRows& activations,
                std::size_t row, std::size_t rows, std::size_t first, std::size_t count,
@@ -208,7 +208,7 @@ void run_tiles(const UnpackedBlock<shape>* blocks, const QuantizedRows& activati
   }
   if constexpr (kRows > 1) {
     if (done < rows) {
-      run_tiles<shape, kRows - 1>(blocks, activations, row + done, rows - done, first, count,
+      run_tiles<shape, kRows / 2>(blocks, activations, row + done, rows - done, first, count,
                                   sums + done);
     }
   }

@@ -78,14 +78,47 @@ void exact_tiles(const float* tile, std::size_t count, const float* x, std::size
   }
   if constexpr (kRows > 1) {
     if (done < rows) {
-      exact_tiles<kRows - 1>(tile, count, x + done * stride, stride, rows - done, sums + done);
+      exact_tiles<kRows / 2>(tile, count, x + done * stride, stride, rows - done, sums + done);
     }
   }
+}
+
+// One row of activations and kGroups groups at once: one chain for each output is too few to keep
+// the multipliers busy.
+template <class Decoder, std::size_t kGroups>
+void exact_row(const PackedMatrix& matrix, const float* x, std::size_t group,
+               const ProductOutput& output) {
+  alignas(64) float buffers[kGroups][kTileColumns * kGroupRows];
+  F16x sums[kGroups];
+#pragma GCC unroll 4
+  for (std::size_t g = 0; g < kGroups; ++g) sums[g] = zero();
+  for (std::size_t first = 0; first < matrix.columns; first += kTileColumns) {
+    const std::size_t count = std::min(kTileColumns, matrix.columns - first);
+    const float* tiles[kGroups];
+    for (std::size_t g = 0; g < kGroups; ++g) {
+      tiles[g] = Decoder::decode(matrix, group + g, first, count, buffers[g]);
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+      const F16x factor = broadcast(x[first + k]);
+#pragma GCC unroll 4
+      for (std::size_t g = 0; g < kGroups; ++g) {
+        sums[g] = fma(load(tiles[g] + k * kGroupRows), factor, sums[g]);
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (std::size_t g = 0; g < kGroups; ++g) store_product(sums[g], matrix, output, 0, group + g);
 }
 
 template <class Decoder>
 void exact_product(const PackedMatrix& matrix, const FloatRows& x, std::size_t first_group,
                    std::size_t last_group, const ProductOutput& output) {
+  if (x.rows == 1) {
+    std::size_t g = first_group;
+    for (; g + 4 <= last_group; g += 4) exact_row<Decoder, 4>(matrix, x.values, g, output);
+    for (; g < last_group; ++g) exact_row<Decoder, 1>(matrix, x.values, g, output);
+    return;
+  }
   alignas(64) float buffer[kTileColumns * kGroupRows];
   alignas(64) float sums[kExactPanelRows][kGroupRows];
   for (std::size_t row = 0; row < x.rows; row += kExactPanelRows) {
@@ -111,9 +144,46 @@ void exact_product(const PackedMatrix& matrix, const FloatRows& x, std::size_t f
 inline constexpr std::size_t kSpanColumns = 64;
 inline constexpr std::size_t kGradientRows = 128;
 
+// Eight floats, for the compiler's own vectors: on processors with shorter ones it splits them.
+using EightFloats = float __attribute__((vector_size(32), aligned(4)));
+
+// Columns k..k+7 of rows r..r+7: tile[column][row] to weights[row][column].
+MALINA_INLINE void turn_eight(const float* tile, float (*weights)[kSpanColumns]) {
+  EightFloats in[8], pairs[8], fours[8];
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < 8; ++i) std::memcpy(&in[i], tile + i * kGroupRows, sizeof(in[i]));
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 8; i += 2) {
+    pairs[i] = __builtin_shufflevector(in[i], in[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(in[i], in[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+#pragma GCC unroll 2
+  for (std::size_t i = 0; i < 8; i += 4) {
+    fours[i] = __builtin_shufflevector(pairs[i], pairs[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+    fours[i + 1] = __builtin_shufflevector(pairs[i], pairs[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    fours[i + 2] = __builtin_shufflevector(pairs[i + 1], pairs[i + 3], 0, 1, 8, 9, 4, 5, 12, 13);
+    fours[i + 3] = __builtin_shufflevector(pairs[i + 1], pairs[i + 3], 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 4; ++i) {
+    const EightFloats low =
+        __builtin_shufflevector(fours[i], fours[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    const EightFloats high =
+        __builtin_shufflevector(fours[i], fours[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    std::memcpy(weights[i], &low, sizeof(low));
+    std::memcpy(weights[i + 4], &high, sizeof(high));
+  }
+}
+
 // tile[column][row] to weights[row][column].
 MALINA_INLINE void turn_tile(const float* tile, std::size_t count, float (*weights)[kSpanColumns]) {
-  for (std::size_t k = 0; k < count; ++k) {
+  std::size_t k = 0;
+  for (; k + 8 <= count; k += 8) {
+    using Rows = float(*)[kSpanColumns];
+    turn_eight(tile + k * kGroupRows, reinterpret_cast<Rows>(weights[0] + k));
+    turn_eight(tile + k * kGroupRows + 8, reinterpret_cast<Rows>(weights[8] + k));
+  }
+  for (; k < count; ++k) {
     for (std::size_t r = 0; r < kGroupRows; ++r) weights[r][k] = tile[k * kGroupRows + r];
   }
 }
