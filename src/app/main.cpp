@@ -12,11 +12,6 @@
 
 namespace malina::app {
 
-platform::Platform& Session::platform() {
-  if (!platform_) platform_.emplace(platform::home_from_environment());
-  return *platform_;
-}
-
 namespace {
 
 using base::Error;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 namespace malina::base {
@@ -52,8 +53,14 @@ void keep_smaller(std::optional<std::uint64_t>& limit, std::optional<std::uint64
   if (!found || *found >= (std::uint64_t{1} << 62) || (limit && *limit <= *found)) return;
   limit = found;
   const std::uint64_t total = read_number(folder / used_file).value_or(0);
-  const std::uint64_t cache = read_field(folder / "memory.stat", "inactive_file ").value_or(0) +
-                              read_field(folder / "memory.stat", "active_file ").value_or(0);
+  // The total_ fields are version 1's, where the plain ones leave out the groups below.
+  const path statistics = folder / "memory.stat";
+  const auto field = [&](const char* total_field, const char* plain) {
+    const auto sum = read_field(statistics, total_field);
+    return sum ? *sum : read_field(statistics, plain).value_or(0);
+  };
+  const std::uint64_t cache =
+      field("total_inactive_file ", "inactive_file ") + field("total_active_file ", "active_file ");
   used = total > cache ? total - cache : 0;
 }
 
@@ -121,6 +128,7 @@ std::string read_processor(const path& root) {
 }  // namespace
 
 std::uint64_t Machine::usable_bytes() const {
+  if (memory_bytes == 0) return std::numeric_limits<std::uint64_t>::max();  // nothing is known
   if (!group_limit_bytes) return available_bytes;
   const std::uint64_t used = group_used_bytes.value_or(0);
   return std::min(available_bytes, *group_limit_bytes > used ? *group_limit_bytes - used : 0);

@@ -21,7 +21,8 @@ struct Machine {
   std::optional<std::uint64_t> group_limit_bytes, group_used_bytes;
   std::optional<double> group_processors;  // the control group's quota, in processors
 
-  // What this process can still take: the least of all of the above.
+  // What this process can still take: the least of all of the above; the largest number there is
+  // where the system does not tell.
   std::uint64_t usable_bytes() const;
 };
 

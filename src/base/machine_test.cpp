@@ -56,8 +56,10 @@ TEST_F(MachineTest, ReadsVersionOneWhereThePathIsTheHosts) {
   write("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
   write("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
   const Machine machine = read_machine(root_);
+  write("sys/fs/cgroup/memory/memory.stat", "active_file 1\ntotal_active_file 30000\n");
   EXPECT_EQ(machine.group_limit_bytes, 200000U);
   EXPECT_EQ(machine.usable_bytes(), 0U);
+  EXPECT_EQ(read_machine(root_).group_used_bytes, 220000U);
   EXPECT_FALSE(machine.group_processors);
 }
 
@@ -77,6 +79,7 @@ TEST_F(MachineTest, SaysNothingWhereNothingCanBeRead) {
   const Machine machine = read_machine(root_ / "none");
   EXPECT_EQ(machine.memory_bytes, 0U);
   EXPECT_EQ(machine.processor, "");
+  EXPECT_GT(machine.usable_bytes(), std::uint64_t{1} << 60) << "no limit is known";
 }
 
 }  // namespace

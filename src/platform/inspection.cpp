@@ -2,6 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
+#include "base/error.h"
+#include "base/machine.h"
+#include "math/device.h"
+#include "model/transformer.h"
 #include "platform/model_file.h"
 
 namespace malina::platform {
@@ -12,33 +18,70 @@ std::string text(const format::Metadata& metadata, std::string_view key) {
   return std::string(metadata.text(key).value_or(""));
 }
 
-// Head counts may be given layer by layer; then the largest stands for all.
-std::uint64_t count(const format::Metadata& metadata, const std::string& key) {
-  const auto* value = metadata.find(key);
-  if (value == nullptr) return 0;
-  if (const auto* array = std::get_if<format::MetadataArray>(value)) {
-    std::int64_t largest = 0;
-    for (const std::int64_t entry : array->integers) largest = std::max(largest, entry);
-    return static_cast<std::uint64_t>(largest);
-  }
-  return metadata.integer(key).value_or(0);
+math::KvType kv_type(const std::string& name) {
+  for (const auto type : {math::KvType::f32, math::KvType::f16, math::KvType::q8_0})
+    if (name == math::name(type)) return type;
+  throw base::Error(base::Fault::invalid_argument,
+                    fmt::format("'{}' is not a type of keys and values: f32, f16 or q8_0", name));
 }
 
-void report_sizes(const format::Checkpoint& checkpoint, Inspection& result) {
+void report_sizes(const model::Sizes& sizes, Inspection& result) {
+  result.sizes = {.layers = sizes.layers,
+                  .width = sizes.width,
+                  .heads = sizes.heads,
+                  .kv_heads = sizes.kv_heads,
+                  .head_width = sizes.head_width,
+                  .hidden = sizes.hidden,
+                  .vocabulary = sizes.vocab,
+                  .context = sizes.context,
+                  .window = {},
+                  .window_source = sizes.window_source,
+                  .rotary_scaling = sizes.rotary_scaling,
+                  .tied = sizes.tied};
+  if (sizes.window != 0) result.sizes->window = sizes.window;
+}
+
+// The same code that loads and runs a model, on a device that only counts.
+void plan(const std::shared_ptr<const format::Checkpoint>& checkpoint,
+          const InspectOptions& options, Inspection& result) {
+  const math::KvType type = kv_type(options.kv_type);
+  math::PlanningDevice device;
+  const auto planned = model::Model::plan(checkpoint, device);
+  result.family = planned->architecture().name;
+  result.family_reason = planned->reason();
+  report_sizes(planned->sizes(), result);
+  Inspection::Memory memory{};
+  memory.context = options.context.value_or(planned->sizes().context);
+  memory.kv_type = math::name(type);
+  memory.weight_bytes = planned->weight_bytes();
+  const std::uint64_t each = model::PagePool::bytes_per_position(planned->sizes(), type);
+  if (memory.context == 0 || memory.context > std::numeric_limits<std::uint32_t>::max() / 2)
+    throw base::Error(base::Fault::invalid_argument,
+                      fmt::format("a context of {} tokens is out of range", memory.context));
+  memory.cache_bytes = each * memory.context;
+  const model::Transformer transformer(planned, device, {.context = memory.context});
+  memory.activation_bytes = transformer.scratch_bytes();
+  memory.total_bytes = memory.weight_bytes + memory.cache_bytes + memory.activation_bytes;
+  memory.available_bytes = base::read_machine().usable_bytes();
+  result.memory = memory;
+}
+
+// Inspection is how one learns why a model is refused: here the refusal is part of the answer.
+void report_family(const std::shared_ptr<const format::Checkpoint>& checkpoint,
+                   const InspectOptions& options, Inspection& result) {
+  result.architecture = family(*checkpoint);
   for (const EncodingShare& share : result.encodings) result.parameters += share.parameters;
-  const format::Metadata& metadata = checkpoint.metadata();
-  const auto get = [&](std::string_view key) {
-    return count(metadata, fmt::format("{}.{}", result.family, key));
-  };
-  result.layers = get("block_count");
-  result.width = get("embedding_length");
-  result.heads = get("attention.head_count");
-  result.kv_heads = get("attention.head_count_kv");
-  if (result.kv_heads == 0) result.kv_heads = result.heads;
-  result.head_width = get("attention.key_length");
-  if (result.head_width == 0 && result.heads != 0) result.head_width = result.width / result.heads;
-  result.hidden = get("feed_forward_length");
-  result.context = get("context_length");
+  if (checkpoint->tensors().empty()) {
+    result.family_reason = "a vocabulary alone, without weights";
+    return;
+  }
+  try {
+    plan(checkpoint, options, result);
+  } catch (const base::Error& error) {
+    if (error.fault() != base::Fault::unsupported) throw;
+    result.family.clear();
+    result.family_reason = error.what();
+  }
 }
 
 void report_tokenizer(const text::Tokenizer& tokenizer, Inspection& result) {
@@ -89,10 +132,8 @@ Inspection inspect_model(const ResolvedModel& resolved, const InspectOptions& op
   result.format = fmt::format("GGUF v{}", checkpoint.version());
   result.title = text(checkpoint.metadata(), "general.name");
   result.licence = text(checkpoint.metadata(), "general.license");
-  result.family = family(checkpoint);
-  result.family_reason = "general.architecture is " + result.family;
   result.encodings = encoding_shares(checkpoint);
-  report_sizes(checkpoint, result);
+  report_family(file->checkpoint, options, result);
   report_tokenizer(*file->tokenizer, result);
   report_templates(*file, result);
   if (options.digest) result.digest = digest(resolved, checkpoint, progress);

@@ -14,6 +14,8 @@
 namespace malina::platform {
 
 struct InspectOptions {
+  std::optional<std::uint64_t> context;  // positions to plan memory for; otherwise the model's own
+  std::string kv_type = "f16";           // of keys and values: f32, f16 or q8_0
   bool digest = true;  // of a file that is not in the store: reads every byte of it
 };
 
@@ -32,13 +34,29 @@ struct Inspection {
 
   // As the file says; empty where it does not.
   std::string title, licence;
-  std::string family;         // "" for a vocabulary alone
-  std::string family_reason;  // "general.architecture is llama"
+  std::string architecture;   // general.architecture; "" for a vocabulary alone
+  std::string family;         // this program's; "" where it has none for the file
+  std::string family_reason;  // "general.architecture is llama"; or why it cannot be run
 
   std::uint64_t parameters = 0;
-  // 0 where the file does not say.
-  std::uint64_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_width = 0, hidden = 0;
-  std::uint64_t context = 0;
+  // Of a supported family, as they will be computed with.
+  struct Sizes {
+    std::uint64_t layers, width, heads, kv_heads, head_width, hidden, vocabulary, context;
+    std::optional<std::uint64_t> window;  // positions that a token sees
+    std::string window_source;            // "the file", "inferred ..."
+    std::string rotary_scaling;           // "none", "llama3"
+    bool tied;                            // the output matrix is the embedding
+  };
+  std::optional<Sizes> sizes;
+
+  // What it takes to run it, planned without reading a weight.
+  struct Memory {
+    std::uint64_t context;
+    std::string kv_type;
+    std::uint64_t weight_bytes, cache_bytes, activation_bytes, total_bytes;
+    std::uint64_t available_bytes;  // that this process can take now
+  };
+  std::optional<Memory> memory;
 
   std::vector<EncodingShare> encodings;
 
@@ -58,7 +76,7 @@ struct Inspection {
   std::vector<Template> templates;
 };
 
-// Throws base::Error as open_model_file does.
+// Throws base::Error as open_model_file does. A model that cannot be run is described all the same.
 Inspection inspect_model(const ResolvedModel& resolved, const InspectOptions& options,
                          const ProgressSink& progress);
 

@@ -4,6 +4,8 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "math/device.h"
+#include "model/model.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 #include "platform/model_store.h"
@@ -40,6 +42,14 @@ bool unchanged(const std::vector<StoredFile>& files) {
   return true;
 }
 
+// Everything that loading would refuse, short of reading weights: family, sizes, tensors and
+// shapes.
+void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
+  if (checkpoint->tensors().empty()) return;  // a vocabulary alone, for `tokenize`
+  math::PlanningDevice device;
+  model::Model::plan(checkpoint, device);
+}
+
 [[noreturn]] void refuse_name(const ModelRecord& other) {
   throw Error(
       Fault::already_exists,
@@ -60,6 +70,7 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
   file_facts(request.file);
   const auto opened = open_model_file(request.file);
   const format::Checkpoint& checkpoint = *opened->checkpoint;
+  check_runs(opened->checkpoint);
   const auto shares = encoding_shares(checkpoint);
   Candidate candidate;
   ModelRecord& model = candidate.model;

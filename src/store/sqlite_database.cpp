@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -173,11 +174,8 @@ void SqliteDatabase::check_version(std::span<const Migration> schema) {
                           version > known ? "; use the newer program that wrote it" : ""));
 }
 
-void SqliteDatabase::fail(std::string_view doing) const {
-  const int code = handle_ ? sqlite3_errcode(handle_.get()) & 0xFF : SQLITE_NOMEM;
-  const char* message = handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory";
-  Fault fault = Fault::internal;
-  switch (code) {
+Fault fault_of(int code) {
+  switch (code & 0xFF) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
@@ -185,19 +183,26 @@ void SqliteDatabase::fail(std::string_view doing) const {
     case SQLITE_PERM:
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-      fault = Fault::io;
-      break;
+      return Fault::io;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      fault = Fault::corrupt_file;
-      break;
+      return Fault::corrupt_file;
     case SQLITE_NOMEM:
-      fault = Fault::out_of_memory;
-      break;
+      return Fault::out_of_memory;
     default:
-      break;
+      return Fault::internal;
   }
-  throw Error(fault, fmt::format("cannot {} the database {}: {}", doing, file_.string(), message));
+}
+
+void SqliteDatabase::fail(std::string_view doing) const {
+  const int code = handle_ ? sqlite3_errcode(handle_.get()) : SQLITE_NOMEM;
+  std::string message = handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory";
+  // "disk I/O error" alone does not tell a full disk from a broken one.
+  const int system = handle_ ? sqlite3_system_errno(handle_.get()) : 0;
+  if (fault_of(code) == Fault::io && system != 0)
+    message.append(" (").append(std::strerror(system)).append(")");
+  throw Error(fault_of(code),
+              fmt::format("cannot {} the database {}: {}", doing, file_.string(), message));
 }
 
 void SqliteDatabase::script(const std::string& sql, std::string_view doing) {

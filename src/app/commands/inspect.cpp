@@ -10,7 +10,8 @@ using platform::Inspection;
 using Rows = std::vector<std::vector<std::string>>;
 
 struct Options {
-  std::string model;
+  std::string model, kv_type = "f16";
+  std::optional<std::uint64_t> context;
   bool no_digest = false, json = false;
 };
 
@@ -41,6 +42,35 @@ double share(std::uint64_t part, const Inspection& model) {
   return total == 0 ? 0 : static_cast<double>(part) / static_cast<double>(total);
 }
 
+Json sizes_json(const Inspection& model) {
+  if (!model.sizes) return {};
+  const auto& sizes = *model.sizes;
+  return {{"layers", sizes.layers},
+          {"width", sizes.width},
+          {"heads", sizes.heads},
+          {"kv_heads", sizes.kv_heads},
+          {"head_width", sizes.head_width},
+          {"hidden", sizes.hidden},
+          {"vocabulary", sizes.vocabulary},
+          {"context", sizes.context},
+          {"window", sizes.window ? Json(*sizes.window) : Json()},
+          {"window_source", sizes.window_source},
+          {"rotary_scaling", sizes.rotary_scaling},
+          {"tied", sizes.tied}};
+}
+
+Json memory_json(const Inspection& model) {
+  if (!model.memory) return {};
+  const auto& memory = *model.memory;
+  return {{"context", memory.context},
+          {"kv_type", memory.kv_type},
+          {"weight_bytes", memory.weight_bytes},
+          {"cache_bytes", memory.cache_bytes},
+          {"activation_bytes", memory.activation_bytes},
+          {"total_bytes", memory.total_bytes},
+          {"available_bytes", memory.available_bytes}};
+}
+
 Json report_json(const Inspection& model) {
   Json files = Json::array(), encodings = Json::array(), templates = Json::array();
   for (const auto& file : model.files) files.push_back(file.string());
@@ -60,16 +90,12 @@ Json report_json(const Inspection& model) {
           {"size_bytes", model.size_bytes},
           {"digest", model.digest ? Json(*model.digest) : Json()},
           {"format", model.format},
-          {"family", {{"name", model.family}, {"reason", model.family_reason}}},
-          {"sizes",
-           {{"parameters", model.parameters},
-            {"layers", model.layers},
-            {"width", model.width},
-            {"heads", model.heads},
-            {"kv_heads", model.kv_heads},
-            {"head_width", model.head_width},
-            {"hidden", model.hidden},
-            {"context", model.context}}},
+          {"architecture", model.architecture},
+          {"family", model.family.empty() ? Json() : Json(model.family)},
+          {"family_reason", model.family_reason},
+          {"parameters", model.parameters},
+          {"sizes", sizes_json(model)},
+          {"memory", memory_json(model)},
           {"encodings", std::move(encodings)},
           {"tokenizer", tokenizer_json(model)},
           {"templates", std::move(templates)}};
@@ -95,6 +121,36 @@ void add_tokenizer(const Inspection& model, Rows& rows) {
     rows.push_back({"  note", printable(warning)});
 }
 
+void add_sizes(const Inspection& model, Rows& rows) {
+  if (model.parameters != 0) rows.push_back({"parameters", human_count(model.parameters)});
+  if (model.sizes) {
+    const auto& sizes = *model.sizes;
+    rows.push_back(
+        {"layers", fmt::format("{} of width {}, feed-forward {}{}", sizes.layers, sizes.width,
+                               sizes.hidden, sizes.tied ? ", output tied to the embedding" : "")});
+    rows.push_back({"heads", fmt::format("{} query, {} key and value, of width {}", sizes.heads,
+                                         sizes.kv_heads, sizes.head_width)});
+    std::string window;
+    if (sizes.window)
+      window = fmt::format(", each sees {} ({})", grouped(*sizes.window), sizes.window_source);
+    rows.push_back({"context", fmt::format("{} tokens{}, rotary scaling {}", grouped(sizes.context),
+                                           window, printable(sizes.rotary_scaling))});
+  }
+  if (model.memory) {
+    const auto& memory = *model.memory;
+    const bool fits = memory.total_bytes <= memory.available_bytes;
+    rows.push_back({"memory", fmt::format("{} for {} tokens: weights {}, keys and values in {} {}, "
+                                          "activations {}",
+                                          human_bytes(memory.total_bytes), grouped(memory.context),
+                                          human_bytes(memory.weight_bytes), memory.kv_type,
+                                          human_bytes(memory.cache_bytes),
+                                          human_bytes(memory.activation_bytes))});
+    rows.push_back(
+        {"", fmt::format("{} the {} that are available now", fits ? "fits in" : "does NOT fit in",
+                         human_bytes(memory.available_bytes))});
+  }
+}
+
 Rows report_rows(const Inspection& model) {
   const auto or_dash = [](const std::string& text) { return text.empty() ? "-" : printable(text); };
   Rows rows{{"model", printable(model.model)},
@@ -104,18 +160,10 @@ Rows report_rows(const Inspection& model) {
   rows.push_back({"size", fmt::format("{} ({} bytes), {}", human_bytes(model.size_bytes),
                                       grouped(model.size_bytes), model.format)});
   if (model.digest) rows.push_back({"sha256", *model.digest});
-  if (model.family.empty()) {
-    rows.push_back({"family", "none: a vocabulary alone"});
-  } else {
-    rows.push_back({"family", fmt::format("{} ({})", printable(model.family),
-                                          printable(model.family_reason))});
-    rows.push_back({"parameters", human_count(model.parameters)});
-    rows.push_back({"layers", fmt::format("{} of width {}, feed-forward {}", model.layers,
-                                          model.width, model.hidden)});
-    rows.push_back({"heads", fmt::format("{} query, {} key and value, of width {}", model.heads,
-                                         model.kv_heads, model.head_width)});
-    rows.push_back({"context", fmt::format("{} tokens", grouped(model.context))});
-  }
+  const std::string family = model.family.empty() ? "cannot be run" : model.family;
+  rows.push_back(
+      {"family", fmt::format("{} ({})", printable(family), printable(model.family_reason))});
+  add_sizes(model, rows);
   for (const auto& encoding : model.encodings)
     rows.push_back(
         {"encoding", fmt::format("{:<6} {:5.1f} % of the bytes, {} tensors", encoding.encoding,
@@ -133,7 +181,10 @@ void run(const Options& options, Session& session) {
   Inspection model;
   {
     ProgressBar bar(session.console());
-    model = session.platform().inspect(options.model, {.digest = !options.no_digest}, bar.sink());
+    model = session.platform().inspect(
+        options.model,
+        {.context = options.context, .kv_type = options.kv_type, .digest = !options.no_digest},
+        bar.sink());
   }
   if (options.json)
     session.console().json(report_json(model));
@@ -144,6 +195,12 @@ void run(const Options& options, Session& session) {
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
+  cli.add_option("--context", options->context,
+                 "Tokens to plan memory for; otherwise as many as the model was made for")
+      ->type_name("TOKENS");
+  cli.add_option("--kv", options->kv_type, "Type of keys and values to plan memory for")
+      ->type_name("f32|f16|q8_0")
+      ->capture_default_str();
   cli.add_flag("--no-digest", options->no_digest,
                "Do not digest a file that is not in the store (it reads every byte)");
   cli.add_flag("--json", options->json, "Print the report as JSON");
@@ -157,7 +214,8 @@ extern const Command inspect{.name = "inspect",
                              .details = "",
                              .examples =
                                  "  malina inspect smollm2-135m-instruct\n"
-                                 "  malina inspect ./model.gguf --json | jq .sizes.context\n",
+                                 "  malina inspect smollm2-135m-instruct --context 2048 --kv q8_0\n"
+                                 "  malina inspect ./model.gguf --json | jq .memory.total_bytes\n",
                              .setup = setup};
 
 }  // namespace malina::app

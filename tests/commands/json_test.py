@@ -1,0 +1,115 @@
+"""JSON keys are an interface: docs/reference/json.md lists them, and this holds both to each other."""
+
+import os
+import re
+
+import gguf_file
+import program
+
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/reference/json.md")
+
+
+def documented():
+    """{command: {key paths}} of the page's tables: a line "| `key` | ..." below "## malina command"."""
+    sections, current = {}, None
+    with open(PAGE, encoding="utf-8") as page:
+        for line in page:
+            if heading := re.match(r"## malina (\w+)", line):
+                current = sections.setdefault(heading.group(1), set())
+            elif current is not None and (row := re.match(r"\| `([^`]+)` \|", line)):
+                current.add(row.group(1))
+    return sections
+
+
+def key_paths(value, path=""):
+    """The paths of all leaves: a.b, a[].b; an empty list counts as a leaf a[]."""
+    if isinstance(value, dict) and value:
+        return set().union(*(key_paths(v, f"{path}.{k}" if path else k) for k, v in value.items()))
+    if isinstance(value, list):
+        return set().union({f"{path}[]"} if not value else set(),
+                           *(key_paths(v, f"{path}[]") for v in value))
+    return {path}
+
+
+class JsonTest(program.ProgramTest):
+    maxDiff = None
+
+    def check(self, command, *values):
+        """Of several answers together, so that what is null in one is seen in another."""
+        seen = set().union(*(key_paths(value) for value in values))
+        # "a" beside "a.b": the object was null in one answer.
+        seen = {key for key in seen if not any(
+            other.startswith(key + ".") or other.startswith(key + "[") for other in seen)}
+        seen = {key for key in seen if not (
+            key.endswith("[]") and any(other.startswith(key + ".") for other in seen))}
+        self.assertEqual(seen, documented()[command], f"malina {command} --json and {PAGE}")
+
+    def test_store(self):
+        file = gguf_file.write_model(self.path("tiny.gguf"))
+        self.check("import", self.json("import", file))
+        self.check("list", self.json("list"))
+        self.check("verify", self.json("verify", "tiny"))
+        self.check("remove", self.json("remove", "tiny"))
+
+    def test_tokenize(self):
+        file = gguf_file.write_vocabulary(self.path("words.gguf"))
+        self.check("tokenize", self.json("tokenize", file, "hello"))
+        lines = self.malina("tokenize", file, "--json", "--lines", input=b"hello\n\xff\n").stdout
+        answers = [program.json.loads(line) for line in lines.splitlines()]
+        self.assertEqual([answer["count"] for answer in answers], [1, 1])
+
+    def test_inspect(self):
+        self.check("inspect", self.json("inspect", gguf_file.write_model(self.path("tiny.gguf"))))
+
+    def test_info(self):
+        self.check("info", self.json("info"))
+
+    def test_each_command_with_json_is_on_the_page(self):
+        commands = re.findall(r"^  (\w+)  ", self.output("--help"), re.MULTILINE)
+        reporting = {name for name in commands if "--json" in self.output(name, "--help")}
+        self.assertLessEqual({"import", "list", "info", "inspect"}, reporting)
+        self.assertEqual(set(documented()), reporting)
+
+
+class InspectTest(program.ProgramTest):
+    def test_it_tells_what_the_file_says(self):
+        file = gguf_file.write_model(self.path("tiny.gguf"))
+        report = self.json("inspect", file)
+        self.assertEqual(report["family"], "llama")
+        self.assertIn("general.architecture", report["family_reason"])
+        self.assertEqual(report["licence"], "apache-2.0")
+        self.assertEqual(report["size_bytes"], os.path.getsize(file))
+        self.assertEqual(report["sizes"]["width"], 64)
+        self.assertEqual(report["sizes"]["kv_heads"], 2)
+        self.assertTrue(report["sizes"]["tied"])
+        self.assertEqual(report["encodings"], [{
+            "name": "f32", "tensors": 11, "parameters": report["parameters"],
+            "bytes": 4 * report["parameters"], "share": 1.0}])
+        self.assertEqual(report["tokenizer"]["eos"], {"id": 2, "piece": "<|im_end|>"})
+        self.assertEqual(report["templates"][0]["bytes"], len(gguf_file.CHAT_TEMPLATE))
+
+    def test_memory_grows_with_the_context(self):
+        file = gguf_file.write_model(self.path("tiny.gguf"))
+        memory = [self.json("inspect", file, "--context", str(n), "--kv", "f32")["memory"]
+                  for n in (32, 64)]
+        # One layer, keys and values, 2 heads of 16, four bytes.
+        self.assertEqual([m["cache_bytes"] for m in memory], [32 * 256, 64 * 256])
+        for m in memory:
+            self.assertEqual(m["total_bytes"],
+                             m["weight_bytes"] + m["cache_bytes"] + m["activation_bytes"])
+        self.assertIn("does NOT fit", self.output("inspect", file, "--context", "900000000"))
+        for wrong in ("0", "-1", "x", "99999999999999"):
+            self.error(program.USAGE, "inspect", file, "--context", wrong)
+        self.error(program.USAGE, "inspect", file, "--kv", "f64")
+
+    def test_a_model_that_cannot_run_is_described_all_the_same(self):
+        file = gguf_file.write_model(self.path("other.gguf"), architecture="mamba")
+        report = self.json("inspect", file)
+        self.assertEqual(report["architecture"], "mamba")
+        self.assertIsNone(report["family"])
+        self.assertIn("mamba", report["family_reason"])
+        self.assertIn("cannot be run", self.output("inspect", file))
+
+
+if __name__ == "__main__":
+    program.main()
