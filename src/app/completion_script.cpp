@@ -24,6 +24,11 @@ Completion completion_of(const std::string& word) {
   using Kind = Completion::Kind;
   if (word == "FILE") return {Kind::file, {}};
   if (word == "MODEL") return {Kind::model, {}};
+  // A check against a set of values shows them as "TEXT:{a,b}".
+  const std::size_t open = word.find('{');
+  const std::size_t close = word.find('}');
+  if (open != std::string::npos && close != std::string::npos && open < close)
+    return {Kind::choice, split(word.substr(open + 1, close - open - 1), ',')};
   if (word.find('|') != std::string::npos) return {Kind::choice, split(word, '|')};
   return {};
 }

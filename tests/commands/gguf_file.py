@@ -61,14 +61,15 @@ def tokenizer_metadata():
     ]
 
 
-def model_metadata(architecture="llama", hidden=32, name="Tiny Test", template=CHAT_TEMPLATE):
+def model_metadata(architecture="llama", hidden=32, layers=1, name="Tiny Test",
+                   template=CHAT_TEMPLATE):
     metadata = [
         ("general.architecture", STRING, architecture),
         ("general.name", STRING, name),
         ("general.license", STRING, "apache-2.0"),
         (f"{architecture}.context_length", U32, 128),
         (f"{architecture}.embedding_length", U32, 64),
-        (f"{architecture}.block_count", U32, 1),
+        (f"{architecture}.block_count", U32, layers),
         (f"{architecture}.feed_forward_length", U32, hidden),
         (f"{architecture}.attention.head_count", U32, 4),
         (f"{architecture}.attention.head_count_kv", U32, 2),
@@ -79,22 +80,23 @@ def model_metadata(architecture="llama", hidden=32, name="Tiny Test", template=C
     return metadata + tokenizer_metadata()[1]
 
 
-def model_tensors(hidden=32):
-    """(name, shape) of a Llama of one layer whose output is tied to the embedding."""
+def model_tensors(hidden=32, layers=1):
+    """(name, shape) of a Llama whose output is tied to the embedding."""
     vocabulary = len(tokenizer_metadata()[0])
-    return [
-        ("token_embd.weight", [64, vocabulary]),
-        ("output_norm.weight", [64]),
-        ("blk.0.attn_norm.weight", [64]),
-        ("blk.0.attn_q.weight", [64, 64]),
-        ("blk.0.attn_k.weight", [64, 32]),
-        ("blk.0.attn_v.weight", [64, 32]),
-        ("blk.0.attn_output.weight", [64, 64]),
-        ("blk.0.ffn_norm.weight", [64]),
-        ("blk.0.ffn_gate.weight", [64, hidden]),
-        ("blk.0.ffn_up.weight", [64, hidden]),
-        ("blk.0.ffn_down.weight", [hidden, 64]),
-    ]
+    tensors = [("token_embd.weight", [64, vocabulary]), ("output_norm.weight", [64])]
+    for layer in range(layers):
+        tensors += [(f"blk.{layer}.{name}.weight", shape) for name, shape in (
+            ("attn_norm", [64]),
+            ("attn_q", [64, 64]),
+            ("attn_k", [64, 32]),
+            ("attn_v", [64, 32]),
+            ("attn_output", [64, 64]),
+            ("ffn_norm", [64]),
+            ("ffn_gate", [64, hidden]),
+            ("ffn_up", [64, hidden]),
+            ("ffn_down", [hidden, 64]),
+        )]
+    return tensors
 
 
 def tensor_bytes(shape):
@@ -125,8 +127,9 @@ def write(path, metadata, tensors):
     return path
 
 
-def write_model(path, hidden=32, **metadata):
-    return write(path, model_metadata(hidden=hidden, **metadata), model_tensors(hidden))
+def write_model(path, hidden=32, layers=1, **metadata):
+    return write(path, model_metadata(hidden=hidden, layers=layers, **metadata),
+                 model_tensors(hidden, layers))
 
 
 def write_vocabulary(path):

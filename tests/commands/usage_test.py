@@ -30,7 +30,7 @@ class UsageTest(program.ProgramTest):
             self.assertIn(f"\n  malina {command}", text.replace("source <(", "").replace(
                 "MALINA_ISA=avx2 ", ""), "an example")
             self.assertEqual(self.output("help", command), text)
-            self.assertLessEqual(max(len(line) for line in text.splitlines()), 120, command)
+            self.assertLessEqual(max(len(line) for line in text.splitlines()), 100, command)
 
     def test_the_reference_is_what_help_prints(self):
         with open(commands_page.PAGE, encoding="utf-8") as page:
