@@ -36,7 +36,7 @@ struct LayerWeights {
 
 struct LoadOptions {
   std::optional<std::uint32_t> window;  // overrides what the file says or what was inferred
-  // Called on the loading thread with the share done, in [0, 1].
+  // Called with the share done, in [0, 1], by one thread at a time. May throw to stop the loading.
   std::function<void(double)> progress;
 };
 
