@@ -81,6 +81,11 @@ class Loaded {
   const Sizes& sizes() const { return model_->sizes(); }
   const Golden& golden() const { return golden_; }
 
+  bool quantises_activations() {
+    const auto isa = static_cast<std::size_t>(device_.context().isa);
+    return model_->layers()[0].query.encoding->products[isa]->quantized != nullptr;
+  }
+
   std::vector<float> compute(const Prompt& prompt, Wants wants, const Settings& settings) {
     PagePool pages(device_, sizes(), settings.kv_type, prompt.tokens.size());
     Sequence sequence(pages, sizes().window);
@@ -161,12 +166,14 @@ TEST_P(TinyModel, ExactLogitsAreTheSameTokenByToken) {
 }
 
 // The default mode rounds keys and values to half precision, and activations to 8 bits where the
-// weights are quantised: these models are small, so the noise of one product hardly averages out.
+// weights are quantised. These models are so small that this noise hardly averages out: a float64
+// forward pass with nothing but that rounding differs by up to 0.040 (q8_0, mxfp4).
 TEST_P(TinyModel, DefaultLogitsAreNearTheReferences) {
   Loaded loaded = load();
+  const double tolerance = loaded.quantises_activations() ? 5e-2 : 2e-3;
   for (const Prompt& prompt : loaded.golden().prompts)
     EXPECT_LE(relative_difference(loaded.compute(prompt, Wants::logits, kDefault), prompt.logits),
-              6e-2);
+              tolerance);
 }
 
 TEST_P(TinyModel, HiddenStatesAreTheReferences) {

@@ -213,7 +213,9 @@ TEST_F(SmolLm2, EngineScoresATextAsTheReference) {
   engine::StepArbiter arbiter;
   engine::Engine engine(model, tokenizer, device, arbiter,
                         {.precision = kExact.precision, .kv_type = kExact.kv_type, .context = 128});
-  for (const json& text : read_json("smollm2/echo.json").at("texts")) {
+  const json golden = read_json("smollm2/echo.json");
+  ASSERT_EQ(golden.at("texts").size(), 2u);
+  for (const json& text : golden.at("texts")) {
     engine::Generation generation;
     generation.prompt = tokenizer->encode(text.at("text").get<std::string>());
     EXPECT_EQ(generation.prompt, text.at("tokens").get<Tokens>());

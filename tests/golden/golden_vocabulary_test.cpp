@@ -18,7 +18,8 @@ TEST(TinyVocabulary, GivesTheReferencesTokens) {
     if (entry.path().extension() != ".gguf") continue;
     const auto tokenizer = Tokenizer::create(format::Checkpoint::open(entry.path())->metadata());
     std::ifstream stream(std::filesystem::path(entry.path()).replace_extension(".json"));
-    for (const auto& prompt : nlohmann::json::parse(stream).at("prompts")) {
+    const auto index = nlohmann::json::parse(stream);
+    for (const auto& prompt : index.at("prompts")) {
       if (!prompt.contains("text")) continue;
       const std::string text = prompt.at("text");
       const std::vector<Token> tokens = prompt.at("tokens");
