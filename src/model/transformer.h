@@ -71,7 +71,7 @@ class Transformer {
   void attention(std::size_t index, Batch& batch);
   void feed_forward(std::size_t index, Batch& batch);
   void linear(const math::Slice& input, std::span<math::LinearPart> parts, std::size_t layer,
-              std::span<const Projection> projections, const Batch& batch);
+              std::span<const Projection> projections, const Batch& batch, bool refined = false);
   void emit(const Batch& batch, Wants wanted, const OutputSink& sink);
 
   std::shared_ptr<const Model> model_;

@@ -28,26 +28,55 @@ bool is_quantized(const LinearPart& part, Precision precision, Isa isa) {
   return precision == Precision::fast && products(part.weight, isa).quantized != nullptr;
 }
 
-QuantizedRows quantize(const Linear& linear, CpuContext& context) {
+// Places `rows` quantised rows at `base`, and moves it behind them.
+struct QuantizedPlace {
+  std::int8_t* values;
+  float* scales;
+  std::int32_t* sums;
+
+  QuantizedPlace(std::byte*& base, std::size_t rows, std::size_t columns)
+      : values(reinterpret_cast<std::int8_t*>(base)) {
+    base += aligned(rows * columns);
+    scales = reinterpret_cast<float*>(base);
+    base += aligned(rows * (columns / kBlock) * sizeof(float));
+    sums = reinterpret_cast<std::int32_t*>(base);
+    base += aligned(rows * (columns / kSums) * sizeof(std::int32_t));
+  }
+};
+
+// The input in 8 bits and, when refined, what that leaves of it in 8 bits again.
+struct QuantizedInput {
+  QuantizedRows first, rest;
+};
+
+QuantizedInput quantize(const Linear& linear, CpuContext& context) {
   const std::size_t rows = linear.input.rows;
   const std::size_t columns = linear.input.columns;
   std::byte* base = linear.scratch.buffer->host() + linear.scratch.offset;
-  auto* values = reinterpret_cast<std::int8_t*>(base);
-  base += aligned(rows * columns);
-  auto* scales = reinterpret_cast<float*>(base);
-  base += aligned(rows * (columns / kBlock) * sizeof(float));
-  auto* sums = reinterpret_cast<std::int32_t*>(base);
+  const QuantizedPlace first(base, rows, columns);
+  const QuantizedPlace rest = linear.refined ? QuantizedPlace(base, rows, columns) : first;
   const auto quantize_row = row_kernels(context.isa).quantize;
-  const float* input = host_floats(linear.input);
+  const auto quantize_into = [&](const QuantizedPlace& place, const float* input, std::size_t row) {
+    quantize_row(input, columns, place.values + row * columns,
+                 place.scales + row * (columns / kBlock), place.sums + row * (columns / kSums));
+  };
   const auto one = [&](std::size_t row) {
-    quantize_row(input + row * linear.input.stride, columns, values + row * columns,
-                 scales + row * (columns / kBlock), sums + row * (columns / kSums));
+    const float* input = host_floats(linear.input) + row * linear.input.stride;
+    quantize_into(first, input, row);
+    if (!linear.refined) return;
+    thread_local std::vector<float> left;
+    left.resize(columns);
+    for (std::size_t k = 0; k < columns; ++k)
+      left[k] = input[k] - first.scales[row * (columns / kBlock) + k / kBlock] *
+                               static_cast<float>(first.values[row * columns + k]);
+    quantize_into(rest, left.data(), row);
   };
   if (rows * columns < 8192)
     for (std::size_t row = 0; row < rows; ++row) one(row);
   else
     context.pool.run(rows, one);
-  return {values, scales, sums, rows, columns};
+  return {{first.values, first.scales, first.sums, rows, columns},
+          {rest.values, rest.scales, rest.sums, rows, columns}};
 }
 
 // h = input A^T for each adapter of each part; sums over the width ascending, so that a row's
@@ -127,8 +156,9 @@ std::size_t QuantizedScratch::bytes(std::size_t rows, std::size_t columns) {
 void Linear::check() const {
   require(input.stride == input.columns, kName, "the input's rows are not contiguous");
   require(!parts.empty(), kName, "no weights");
-  require(scratch.buffer == nullptr || QuantizedScratch::bytes(input.rows, input.columns) <=
-                                           QuantizedScratch::bytes(scratch.rows, scratch.columns),
+  require(scratch.buffer == nullptr ||
+              QuantizedScratch::bytes(input.rows * (refined ? 2 : 1), input.columns) <=
+                  QuantizedScratch::bytes(scratch.rows, scratch.columns),
           kName, "the scratch is too small");
   for (const LinearPart& part : parts) {
     require(part.weight.encoding != nullptr && part.weight.columns == input.columns, kName,
@@ -148,7 +178,8 @@ Cost Linear::cost() const {
   for (const LinearPart& part : parts) {
     cost.read_bytes += part.weight.bytes();
     cost.written_bytes += part.output.rows * part.output.columns * sizeof(float);
-    cost.multiply_adds += static_cast<double>(input.rows) * static_cast<double>(part.weight.rows) *
+    cost.multiply_adds += (refined ? 2.0 : 1.0) * static_cast<double>(input.rows) *
+                          static_cast<double>(part.weight.rows) *
                           static_cast<double>(part.weight.columns);
   }
   return cost;
@@ -159,7 +190,7 @@ void Linear::compute(CpuContext& context) const {
   const bool any_quantized = std::any_of(parts.begin(), parts.end(), [&](const LinearPart& part) {
     return is_quantized(part, precision, context.isa);
   });
-  QuantizedRows quantized{};
+  QuantizedInput quantized{};
   if (any_quantized) quantized = quantize(*this, context);
   const FloatRows floats{host_floats(input), input.rows, input.columns};
   const auto projected = project_down(*this, context);
@@ -168,11 +199,16 @@ void Linear::compute(CpuContext& context) const {
   context.pool.run(strips.size(), [&](std::size_t index) {
     const auto& [part, first, last] = strips[index];
     const Products& kernels = products(part->weight, context.isa);
-    const ProductOutput target{host_floats(part->output), part->output.stride, part->add};
-    if (is_quantized(*part, precision, context.isa))
-      kernels.quantized(packed_matrix(part->weight), quantized, first, last, target);
-    else
+    ProductOutput target{host_floats(part->output), part->output.stride, part->add};
+    if (is_quantized(*part, precision, context.isa)) {
+      kernels.quantized(packed_matrix(part->weight), quantized.first, first, last, target);
+      target.add = true;
+      // The strip's weights are still in the cache.
+      if (refined)
+        kernels.quantized(packed_matrix(part->weight), quantized.rest, first, last, target);
+    } else {
       kernels.exact(packed_matrix(part->weight), floats, first, last, target);
+    }
     const std::size_t first_row = first * kGroupRows;
     const std::size_t last_row = std::min(part->weight.rows, last * kGroupRows);
     if (part->bias) add_bias(*part, first_row, last_row);

@@ -38,14 +38,17 @@ enum class Precision {
 };
 
 // For each part: output = input * weight^T (+ bias) (+ adapters). input: float [tokens, width].
-// Parts share the input and its quantisation, and run as one parallel section. scratch holds the
-// quantised input and, after it, nothing else.
+// Parts share the input and its quantisation, and run as one parallel section. `refined`: in fast
+// precision what 8 bits leave of each activation is quantised again and multiplied too (16 bits in
+// all, at twice the arithmetic and the same traffic of weights). scratch: room for the quantised
+// input, twice as many rows when refined.
 struct Linear {
   static constexpr std::string_view kName = "linear";
   Slice input;
   std::span<const LinearPart> parts;
   QuantizedScratch scratch;
   Precision precision = Precision::fast;
+  bool refined = false;
 
   void check() const;
   Cost cost() const;

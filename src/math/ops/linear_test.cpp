@@ -74,12 +74,13 @@ struct Problem {
     return sum;
   }
 
-  void run(const LinearPart& part, Precision precision) {
+  void run(const LinearPart& part, Precision precision, bool refined = false) {
     const std::array parts{part};
     device.run(Linear{.input = input,
                       .parts = parts,
-                      .scratch = {buffer.get(), 65536, kRows, kWidth},
-                      .precision = precision});
+                      .scratch = {buffer.get(), 65536, 2 * kRows, kWidth},
+                      .precision = precision,
+                      .refined = refined});
   }
 
   base::ThreadPool pool;
@@ -113,6 +114,19 @@ TEST(Linear, FastIsNearAndAddsWhereAsked) {
       for (std::size_t n = 0; n < Problem::kOutputs; ++n)
         EXPECT_NEAR(host_floats(problem.output)[m * Problem::kOutputs + n],
                     problem.expected(m, n) + 0.5, 0.05)
+            << encoding;
+  }
+}
+
+TEST(Linear, RefinedIsNearlyExact) {
+  for (const char* encoding : {"q8_0", "q4_0", "q4_1"}) {
+    Problem problem(encoding);
+    problem.run({.weight = problem.weight.slice, .bias = {}, .output = problem.output, .add = true},
+                Precision::fast, true);
+    for (std::size_t m = 0; m < Problem::kRows; ++m)
+      for (std::size_t n = 0; n < Problem::kOutputs; ++n)
+        EXPECT_NEAR(host_floats(problem.output)[m * Problem::kOutputs + n],
+                    problem.expected(m, n) + 0.5, 2e-4)
             << encoding;
   }
 }
