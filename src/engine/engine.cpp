@@ -101,7 +101,7 @@ std::size_t Engine::Impl::pages_for(const Generation& generation) const {
 void Engine::Impl::check(const Generation& generation) const {
   if (generation.prompt.empty()) throw Error(Fault::invalid_argument, "the prompt is empty");
   const std::size_t total = generation.prompt.size() + generation.max_tokens;
-  if (total > transformer_.context())
+  if (generation.max_tokens > transformer_.context() || total > transformer_.context())
     throw Error(
         Fault::invalid_argument,
         fmt::format("the prompt has {} tokens and {} are to be generated, but the context "

@@ -196,6 +196,7 @@ TEST_F(EngineTest, RefusesWhatCanNeverRun) {
   refused([](Generation& g) { g.prompt[0] = -1; });
   refused([](Generation& g) { g.prompt[0] = 1 << 20; });
   refused([](Generation& g) { g.max_tokens = 60; });  // 65 do not fit in 64
+  refused([](Generation& g) { g.max_tokens = ~std::size_t{0}; });  // the sum would wrap
   refused([](Generation& g) { g.stop = {""}; });
   refused([](Generation& g) { g.stop.assign(5, "x"); });
   refused([](Generation& g) { g.log_probabilities = 21; });

@@ -137,13 +137,14 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
   void read_bytes() {
     const Vocabulary& words = vocabulary();
     ends_.reserve(words.kinds.size());
+    texts_.reserve(words.pieces.bytes());  // bytes are never more than their spelling
     for (std::size_t i = 0; i < words.kinds.size(); ++i) {
       const std::string_view piece = words.pieces[i];
       const TokenKind kind = words.kinds[i];
       const bool verbatim = kind == TokenKind::control || kind == TokenKind::unknown ||
                             kind == TokenKind::user_defined;
       if (verbatim || !alphabet_.decode(piece, texts_)) texts_ += piece;
-      ends_.push_back(texts_.size());
+      ends_.push_back(static_cast<std::uint32_t>(texts_.size()));
     }
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const Token token = words.pieces.find(alphabet_.letters[byte]);
@@ -157,32 +158,53 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
 
   void read_merges(const format::Metadata& metadata) {
     const auto& lines = metadata.array("tokenizer.ggml.merges")->strings;
-    std::size_t useless = 0;
-    Token guess = 0;  // vocabularies list the results of merges in the order of the merges
-    std::string joined;
-    for (std::size_t rank = 0; rank < lines.size(); ++rank) {
-      const std::string_view line = lines[rank];
-      const std::size_t space = line.find(' ', 1);
-      if (space == std::string_view::npos || space + 1 == line.size())
-        throw Error(Fault::corrupt_file,
-                    fmt::format("tokenizer.ggml.merges: entry {} is not two pieces with a space "
-                                "between them",
-                                rank));
-      const Token left = vocabulary().pieces.find(line.substr(0, space));
-      const Token right = vocabulary().pieces.find(line.substr(space + 1));
-      joined.assign(line.substr(0, space)).append(line.substr(space + 1));
-      if (!vocabulary().holds(guess) || vocabulary().piece(guess) != joined)
-        guess = vocabulary().pieces.find(joined);
-      if (takes_part(left) && takes_part(right) && takes_part(guess))
-        merges_.insert(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right),
-                       {static_cast<std::uint32_t>(rank), guess});
-      else
-        ++useless;
-      ++guess;
+    constexpr std::size_t kAtOnce = 256;
+    std::vector<std::string_view> parts;  // left, right, left, right, ...
+    std::vector<Token> tokens(2 * kAtOnce);
+    MergeReader reader{.useless = 0, .guess = 0, .joined = {}};
+    for (std::size_t first = 0; first < lines.size(); first += kAtOnce) {
+      parts.clear();
+      for (std::size_t rank = first; rank < std::min(first + kAtOnce, lines.size()); ++rank)
+        split_merge(lines[rank], rank, parts);
+      vocabulary().pieces.find(parts, tokens);
+      for (std::size_t i = 0; i < parts.size(); i += 2)
+        add_merge(parts[i], parts[i + 1], {tokens[i], tokens[i + 1]}, first + i / 2, reader);
     }
-    if (useless > 0)
+    if (reader.useless > 0)
       warn(fmt::format("{} of {} merges name pieces that the vocabulary does not hold: ignored",
-                       useless, lines.size()));
+                       reader.useless, lines.size()));
+  }
+
+  static void split_merge(std::string_view line, std::size_t rank,
+                          std::vector<std::string_view>& parts) {
+    const std::size_t space = line.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == line.size())
+      throw Error(Fault::corrupt_file,
+                  fmt::format("tokenizer.ggml.merges: entry {} is not two pieces with a space "
+                              "between them",
+                              rank));
+    parts.push_back(line.substr(0, space));
+    parts.push_back(line.substr(space + 1));
+  }
+
+  struct MergeReader {
+    std::size_t useless;
+    Token guess;  // vocabularies list the results of merges in the order of the merges
+    std::string joined;
+  };
+  void add_merge(std::string_view left, std::string_view right, std::pair<Token, Token> tokens,
+                 std::size_t rank, MergeReader& reader) {
+    reader.joined.assign(left).append(right);
+    Token& result = reader.guess;
+    if (!vocabulary().holds(result) || vocabulary().piece(result) != reader.joined)
+      result = vocabulary().pieces.find(reader.joined);
+    if (takes_part(tokens.first) && takes_part(tokens.second) && takes_part(result))
+      merges_.insert(static_cast<std::uint32_t>(tokens.first),
+                     static_cast<std::uint32_t>(tokens.second),
+                     {static_cast<std::uint32_t>(rank), result});
+    else
+      ++reader.useless;
+    ++result;
   }
 
   void encode_piece(std::string_view piece, MergeBuffers& buffers,
@@ -220,7 +242,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
   PairTable<Merge> merges_;
   std::array<Token, 256> bytes_{};  // -1: the vocabulary has none
   std::string texts_;               // the bytes of every token, one after the other
-  std::vector<std::size_t> ends_;
+  std::vector<std::uint32_t> ends_;
 };
 
 }  // namespace

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -31,7 +33,7 @@ struct Symbol {
 // Buffers that are worth keeping from one piece to the next. One owner, one thread.
 struct MergeBuffers {
   std::vector<Symbol> symbols;
-  std::vector<std::uint64_t> queue;
+  std::vector<std::uint64_t> first_entries, heap;
 
   void add(Token token, std::size_t begin) {
     const auto index = static_cast<std::uint32_t>(symbols.size());
@@ -76,29 +78,53 @@ void few(std::vector<Symbol>& symbols, const Lookup& lookup) {
   }
 }
 
-// n log n. An entry of the queue is {order, index}; one whose symbol offers another order by now is
-// stale and passed over.
+// Sorts entries, which ascend by index, by their order: linear, where a heap would be n log n.
+inline void sort_entries(std::vector<std::uint64_t>& entries, std::vector<std::uint64_t>& other) {
+  constexpr unsigned kBits = 11;
+  std::uint64_t used = 0;
+  for (const std::uint64_t entry : entries) used |= entry;
+  other.resize(entries.size());
+  for (unsigned shift = 32; shift < 64 && (used >> shift) != 0; shift += kBits) {
+    std::array<std::size_t, 1 << kBits> places{};
+    const auto digit = [&](std::uint64_t entry) { return entry >> shift & (places.size() - 1); };
+    for (const std::uint64_t entry : entries) ++places[digit(entry)];
+    std::size_t sum = 0;
+    for (std::size_t& place : places) place = std::exchange(sum, sum + place);
+    for (const std::uint64_t entry : entries) other[places[digit(entry)]++] = entry;
+    entries.swap(other);
+  }
+}
+
+// n log n. An entry is {order, index}; one whose symbol offers another order by now is stale and
+// passed over. The entries of the beginning are sorted once; only those of merges go to a heap.
 template <typename Lookup>
 void many(MergeBuffers& buffers, const Lookup& lookup) {
   std::vector<Symbol>& symbols = buffers.symbols;
-  std::vector<std::uint64_t>& queue = buffers.queue;
-  queue.clear();
+  std::vector<std::uint64_t>& first = buffers.first_entries;
+  std::vector<std::uint64_t>& heap = buffers.heap;
   const auto entry = [&](std::uint32_t i) {
     return std::uint64_t{symbols[i].merge.order} << 32 | i;
   };
+  first.clear();
   for (std::uint32_t i = 0; i < symbols.size(); ++i)
-    if (symbols[i].merge.order != kNoMerge) queue.push_back(entry(i));
-  std::make_heap(queue.begin(), queue.end(), std::greater<>());
-  while (!queue.empty()) {
-    std::pop_heap(queue.begin(), queue.end(), std::greater<>());
-    const std::uint64_t top = queue.back();
-    queue.pop_back();
+    if (symbols[i].merge.order != kNoMerge) first.push_back(entry(i));
+  sort_entries(first, heap);
+  heap.clear();
+  for (std::size_t read = 0; read < first.size() || !heap.empty();) {
+    std::uint64_t top = 0;
+    if (heap.empty() || (read < first.size() && first[read] < heap.front())) {
+      top = first[read++];
+    } else {
+      top = heap.front();
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.pop_back();
+    }
     const auto index = static_cast<std::uint32_t>(top);
     if (entry(index) != top) continue;
     apply(symbols, index, lookup, [&](std::uint32_t i) {
       if (symbols[i].merge.order == kNoMerge) return;
-      queue.push_back(entry(i));
-      std::push_heap(queue.begin(), queue.end(), std::greater<>());
+      heap.push_back(entry(i));
+      std::push_heap(heap.begin(), heap.end(), std::greater<>());
     });
   }
 }

@@ -225,6 +225,8 @@ constexpr Named kRules[] = {
     {"gpt-4o", &kGpt4oRule},
     {"llama4", &kGpt4oRule},
     {"kanana2", &kGpt4oRule},
+    {"talkie", &kGpt4oRule},
+    {"minimax-m2", &kGpt4oRule},
     {"falcon", &kFalcon},
     {"bloom", &kBloom},
     {"poro-chat", &kBloom},
@@ -234,6 +236,8 @@ constexpr Named kRules[] = {
     {"deepseek-coder", &kDeepSeekCoder},
     {"deepseek-v3", &kDeepSeek3},
     {"hunyuan-dense", &kDeepSeek3},
+    {"joyai-llm", &kDeepSeek3},
+    {"hy_v4", &kDeepSeek3},
 };
 
 }  // namespace

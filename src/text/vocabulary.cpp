@@ -41,6 +41,11 @@ void read_pieces(const format::Metadata& metadata, Vocabulary& vocabulary) {
   if (tokens->size() > static_cast<std::size_t>(std::numeric_limits<Token>::max()))
     throw Error(Fault::corrupt_file,
                 "tokenizer.ggml.tokens has more entries than tokens can number");
+  std::size_t bytes = 0;
+  for (const std::string_view piece : tokens->strings) bytes += piece.size();
+  if (bytes > PieceTable::kMaximumBytes)
+    throw Error(Fault::unsupported,
+                fmt::format("tokenizer.ggml.tokens holds {} bytes of text: too many", bytes));
   vocabulary.pieces = PieceTable(tokens->strings);
   if (vocabulary.pieces.duplicates() > 0)
     vocabulary.warnings.push_back(fmt::format(
@@ -95,26 +100,45 @@ std::optional<Token> read_id(const format::Metadata& metadata, const char* key,
   return usual;
 }
 
-// Files made before converters knew better call chat markup user-defined, or even normal. Such text
-// must not be read from what users write, so it is a control token here.
-void correct_kind(Token token, Vocabulary& vocabulary) {
-  TokenKind& kind = vocabulary.kinds[static_cast<std::size_t>(token)];
-  if (kind == TokenKind::control || kind == TokenKind::unknown) return;
-  kind = TokenKind::control;
-  vocabulary.warnings.push_back(fmt::format(
-      "token {} marks chat structure but is not a control token in the file: treated as "
-      "one",
-      token));
+bool framed(std::string_view piece, std::string_view open, std::string_view close) {
+  return piece.size() > open.size() + close.size() && piece.substr(0, open.size()) == open &&
+         piece.substr(piece.size() - close.size()) == close;
+}
+bool looks_like_markup(std::string_view piece) {
+  return framed(piece, "<|", "|>") || framed(piece, "<｜", "｜>");
+}
+bool looks_special(std::string_view piece) {
+  return framed(piece, "<", ">") || framed(piece, "[", "]");
 }
 
-bool looks_like_markup(std::string_view piece) {
-  constexpr std::string_view kOpen = "<｜", kClose = "｜>";
-  const auto framed = [&](std::string_view open, std::string_view close) {
-    return piece.size() > open.size() + close.size() && piece.substr(0, open.size()) == open &&
-           piece.substr(piece.size() - close.size()) == close;
-  };
-  return framed("<|", "|>") || framed(kOpen, kClose);
-}
+// Files made before converters knew better call chat markup user-defined, or even normal. Such text
+// must not be read from what users write, so it is a control token here.
+class KindCorrection {
+ public:
+  explicit KindCorrection(Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+
+  void to_control(Token token) {
+    TokenKind& kind = vocabulary_.kinds[static_cast<std::size_t>(token)];
+    if (kind == TokenKind::control || kind == TokenKind::unknown) return;
+    // A piece of ordinary text, say the line break, may end a text; it is still needed as a piece.
+    if (kind != TokenKind::user_defined && !looks_special(vocabulary_.piece(token))) return;
+    kind = TokenKind::control;
+    if (count_++ == 0) first_ = token;
+  }
+
+  void report() const {
+    if (count_ > 0)
+      vocabulary_.warnings.push_back(
+          fmt::format("{} tokens that mark the structure of a chat are not control tokens in the "
+                      "file (the first is {}): treated as such",
+                      count_, first_));
+  }
+
+ private:
+  Vocabulary& vocabulary_;
+  std::size_t count_ = 0;
+  Token first_ = 0;
+};
 
 void read_end_tokens(const format::Metadata& metadata, Vocabulary& vocabulary) {
   std::vector<Token>& ends = vocabulary.end_tokens;
@@ -129,10 +153,16 @@ void read_end_tokens(const format::Metadata& metadata, Vocabulary& vocabulary) {
       ends.push_back(token);
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-  for (const Token token : ends) correct_kind(token, vocabulary);
+}
+
+void correct_kinds(Vocabulary& vocabulary) {
+  KindCorrection correction(vocabulary);
+  for (const Token token : vocabulary.end_tokens) correction.to_control(token);
+  if (vocabulary.bos) correction.to_control(*vocabulary.bos);
   for (std::size_t i = 0; i < vocabulary.kinds.size(); ++i)
     if (vocabulary.kinds[i] == TokenKind::user_defined && looks_like_markup(vocabulary.pieces[i]))
-      correct_kind(static_cast<Token>(i), vocabulary);
+      correction.to_control(static_cast<Token>(i));
+  correction.report();
 }
 
 bool contains_any_case(std::string_view text, std::string_view word) {
@@ -173,7 +203,10 @@ Vocabulary read_vocabulary(const format::Metadata& metadata, bool sentence_piece
   vocabulary.unknown = read_id(metadata, "tokenizer.ggml.unknown_token_id",
                                sentence_piece ? std::optional<Token>(0) : std::nullopt, vocabulary);
   read_end_tokens(metadata, vocabulary);
-  if (vocabulary.bos) correct_kind(*vocabulary.bos, vocabulary);
+  correct_kinds(vocabulary);
+  // Some files call their end of text the unknown token: what a user writes must not end the text.
+  if (vocabulary.unknown && vocabulary.kind(*vocabulary.unknown) == TokenKind::control)
+    vocabulary.unknown.reset();
   vocabulary.add_bos = metadata.boolean("tokenizer.ggml.add_bos_token");
   vocabulary.add_eos = metadata.boolean("tokenizer.ggml.add_eos_token");
   vocabulary.add_space_prefix = metadata.boolean("tokenizer.ggml.add_space_prefix");
