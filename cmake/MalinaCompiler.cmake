@@ -38,3 +38,7 @@ find_program(MOLD_PROGRAM mold)
 if(MOLD_PROGRAM AND NOT CMAKE_CROSSCOMPILING)
   add_link_options(-fuse-ld=mold)
 endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # A kernel file may have nothing but constants between MALINA_ISA_BEGIN and MALINA_ISA_END.
+  target_compile_options(malina_options INTERFACE -Wno-pragma-clang-attribute)
+endif()
