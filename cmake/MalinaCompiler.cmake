@@ -40,5 +40,7 @@ if(MOLD_PROGRAM AND NOT CMAKE_CROSSCOMPILING)
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # A kernel file may have nothing but constants between MALINA_ISA_BEGIN and MALINA_ISA_END.
-  target_compile_options(malina_options INTERFACE -Wno-pragma-clang-attribute)
+  # libstdc++ 12 sorts by a function that it calls deprecated.
+  target_compile_options(malina_options INTERFACE -Wno-pragma-clang-attribute
+    -Wno-deprecated-declarations)
 endif()
