@@ -27,7 +27,7 @@ constexpr std::string_view kSigns[] = {"+", "-", "*", "/", "//", "%", "**"};
 }
 
 [[noreturn]] void too_large(Runtime& runtime) {
-  runtime.fail("an integer exceeds 127 bits, which is not supported");
+  runtime.unsupported("integers beyond 127 bits are not supported");
 }
 
 Integer power(Runtime& runtime, Integer base, Integer exponent) {

@@ -339,6 +339,8 @@ void ExpressionParser::check_method(const Node& receiver, int line,
     type = static_cast<const Constant&>(receiver).value.type();
   } else if (receiver.kind == Node::Kind::sequence) {
     type = static_cast<const Sequence&>(receiver).tuple ? Type::tuple : Type::list;
+  } else if (receiver.kind == Node::Kind::dict) {
+    type = Type::dict;
   } else {
     return;
   }

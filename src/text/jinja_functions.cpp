@@ -44,6 +44,7 @@ void fill(Runtime& runtime, Dict& dict, const Arguments& arguments, std::string_
   }
   if (!arguments.positional.empty()) {
     const Value& source = arguments.positional[0];
+    if (source.is(Type::undefined)) runtime.fail(source.as<Undefined>().message);
     if (source.is(Type::dict)) {
       for (const auto& [key, value] : source.as<Dict>().items) dict.set(runtime, key, value);
     } else {
@@ -115,7 +116,7 @@ GlobalFunction find_global(std::string_view name) {
 }
 
 bool is_unsupported_global(std::string_view name) {
-  return name == "cycler" || name == "joiner" || name == "lipsum";
+  return name == "cycler" || name == "joiner" || name == "lipsum" || name == "self";
 }
 
 }  // namespace malina::text::jinja

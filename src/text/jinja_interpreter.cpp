@@ -592,7 +592,11 @@ Flow Interpreter::filter_block(const FilterBlock& node, Frame& frame, TextBuilde
   TextBuilder text(runtime_);
   const Flow flow = execute(node.body, frame, text);
   if (flow != Flow::next) return flow;
-  append_string(runtime_, out, filter_text(*node.filter, Value::text(text.finish()), frame));
+  const Value filtered = filter_text(*node.filter, Value::text(text.finish()), frame);
+  if (!filtered.is(Type::text)) {
+    runtime_.fail(fmt::format("a filter block gives a {}, not a str", type_name(filtered)));
+  }
+  out.add(*filtered.text());
   close(node.scope, frame);
   return Flow::next;
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "text/jinja_operations.h"
+#include "text/jinja_sort.h"
 #include "text/jinja_unicode.h"
 
 namespace malina::text::jinja {
@@ -97,7 +98,7 @@ void JsonWriter::dict(const Value& value, std::size_t level) {
   const bool trusted = value.trusted();
   if (items.empty()) return out_.add("{}", trusted);
   if (layout_.sort_keys) {
-    std::stable_sort(items.begin(), items.end(), [&](const auto& left, const auto& right) {
+    stable_merge_sort(items, [&](const auto& left, const auto& right) {
       return less(runtime_, left.first, right.first);
     });
   }
@@ -161,6 +162,25 @@ Value text_from_json(Runtime& runtime, const std::string& bytes, bool trusted) {
   return Value::text(text.finish());
 }
 
+// Before the parser builds it: the deepest nesting of brackets outside of texts.
+std::size_t json_depth(std::string_view bytes) {
+  std::size_t depth = 0, deepest = 0;
+  bool inside = false;
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    const char c = bytes[at];
+    if (inside && c == '\\') {
+      ++at;
+    } else if (c == '"') {
+      inside = !inside;
+    } else if (!inside && (c == '[' || c == '{')) {
+      deepest = std::max(deepest, ++depth);
+    } else if (!inside && (c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
 }  // namespace
 
 Value from_json(Runtime& runtime, const nlohmann::ordered_json& json, bool trusted) {
@@ -199,6 +219,7 @@ Value from_json(Runtime& runtime, const nlohmann::ordered_json& json, bool trust
 
 Value parse_json(Runtime& runtime, const Text& text) {
   runtime.work(text.bytes().size() * 8);
+  runtime.check_depth(json_depth(text.bytes()));
   const auto json = nlohmann::ordered_json::parse(text.bytes(), nullptr, false);
   if (json.is_discarded()) runtime.fail("the text is not JSON");
   return from_json(runtime, json, text.trusted());

@@ -5,6 +5,7 @@
 
 #include "text/jinja_filter_table.h"
 #include "text/jinja_operations.h"
+#include "text/jinja_sort.h"
 #include "text/jinja_strings.h"
 
 namespace malina::text::jinja {
@@ -81,7 +82,7 @@ struct Keyed {
 Values sorted(Runtime& runtime, std::vector<Keyed> keyed, bool descending) {
   // Python reverses before and after, so that equal items keep their order.
   if (descending) std::reverse(keyed.begin(), keyed.end());
-  std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& left, const Keyed& right) {
+  stable_merge_sort(keyed, [&](const Keyed& left, const Keyed& right) {
     return less(runtime, left.key, right.key);
   });
   if (descending) std::reverse(keyed.begin(), keyed.end());

@@ -77,7 +77,7 @@ std::optional<Integer> parse_integer(Runtime& runtime, std::string_view text, In
     if (std::from_chars(&c, &c + 1, parsed, radix).ec != std::errc()) return std::nullopt;
     if (__builtin_mul_overflow(value, Integer{radix}, &value) ||
         __builtin_add_overflow(value, Integer{parsed}, &value)) {
-      runtime.fail("an integer exceeds 127 bits, which is not supported");
+      runtime.unsupported("integers beyond 127 bits are not supported");
     }
   }
   return below ? -value : value;
@@ -129,8 +129,9 @@ std::optional<double> parse_real(Runtime& runtime, std::string_view text) {
 }
 
 Integer truncated(Runtime& runtime, double value) {
+  if (!std::isfinite(value)) runtime.fail("an infinite or undefined float has no integer");
   if (!(std::abs(value) < kTwoTo127)) {
-    runtime.fail("a float does not fit into an integer of 127 bits");
+    runtime.unsupported("integers beyond 127 bits are not supported");
   }
   return static_cast<Integer>(value);
 }
@@ -234,13 +235,13 @@ Value round_integer(Runtime& runtime, const Value& value, Integer places) {
   const Integer rest = (value.integer() % unit + unit) % unit;
   Integer down = 0;
   if (__builtin_sub_overflow(value.integer(), rest, &down)) {
-    runtime.fail("an integer exceeds 127 bits, which is not supported");
+    runtime.unsupported("integers beyond 127 bits are not supported");
   }
   const bool odd = (down / unit) % 2 != 0;
   const bool up = rest > unit - rest || (rest == unit - rest && odd);
   Integer result = down;
   if (up && __builtin_add_overflow(down, unit, &result)) {
-    runtime.fail("an integer exceeds 127 bits, which is not supported");
+    runtime.unsupported("integers beyond 127 bits are not supported");
   }
   return Value::integer(result, value.trusted());
 }

@@ -73,7 +73,9 @@ void Printer::print(const Value& value) {
       return word(")");
     }
     case Type::view:
-      return view(value.as<View>(), value.trusted());
+      if (!enter(value, "...")) return;
+      view(value.as<View>(), value.trusted());
+      return open_.pop_back();
     case Type::name_space:
       word("<Namespace ");
       if (enter(value, "{...}")) {

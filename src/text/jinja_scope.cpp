@@ -286,7 +286,7 @@ void Placer::place_name(Name& name, const Symbols& symbols) const {
   }
   name.slot = symbols.slot(name.name);
   if (is_unsupported_global(name.name) && symbols.from_context(name.name)) {
-    refuse(base::Fault::unsupported, name.line, "function '" + name.name + "' is not supported");
+    refuse(base::Fault::unsupported, name.line, "'" + name.name + "' is not supported");
   }
 }
 

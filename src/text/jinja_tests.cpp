@@ -104,11 +104,13 @@ bool has_case(Runtime& runtime, const Value& value, const Arguments& arguments) 
 
 bool is_filter(Runtime& runtime, const Value& value, const Arguments& arguments) {
   no_arguments(runtime, arguments);
+  hash_of(runtime, value);  // Python looks it up in a dict
   return value.is(Type::text) && find_filter(value.text()->bytes()) != nullptr;
 }
 
 bool is_test(Runtime& runtime, const Value& value, const Arguments& arguments) {
   no_arguments(runtime, arguments);
+  hash_of(runtime, value);
   return value.is(Type::text) && find_test(value.text()->bytes()) != nullptr;
 }
 

@@ -66,7 +66,7 @@ TextPointer TextBuilder::finish(bool markup) {
 }
 
 TextPointer part_of(Runtime& runtime, const TextPointer& text, std::size_t begin, std::size_t end) {
-  if (begin == 0 && end == text->bytes().size()) return text;
+  if (begin == 0 && end == text->bytes().size() && !text->markup()) return text;
   TextBuilder part(runtime);
   part.add(*text, begin, end);
   return part.finish();

@@ -142,9 +142,9 @@ Value truncate(Runtime& runtime, const Value& value, const Arguments& arguments)
   const Integer leeway = has_leeway ? index_of(runtime, given[3], "the leeway of truncate") : 5;
   const auto kept = limit - static_cast<Integer>(end->characters());
   if (kept < 0 || leeway < 0) runtime.fail("truncate leaves no room for its end");
+  const auto size = static_cast<Integer>(length(runtime, value));
+  if (size <= limit || size - limit <= leeway) return value;
   const auto& text = plain_text(runtime, value, "truncate");
-  const auto length = static_cast<Integer>(text->characters());
-  if (length <= limit || length - limit <= leeway) return value;
   runtime.work(text->bytes().size());
   std::size_t cut = text->byte_of(static_cast<std::size_t>(kept));
   if (!given.has(1) || !truth(runtime, given[1])) {

@@ -56,7 +56,7 @@ Value split_method(Runtime& runtime, const Value& self, const Arguments& argumen
 
 Value splitlines(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Parameters given(runtime, "splitlines", arguments, {"keepends"});
-  const bool keep = given.has(0) && truth(runtime, given[0]);
+  const bool keep = given.has(0) && index_of(runtime, given[0], "keepends of splitlines()") != 0;
   return make_list(runtime, split_lines(runtime, receiver(runtime, self), keep));
 }
 
