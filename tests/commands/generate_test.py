@@ -80,7 +80,7 @@ class CompleteTest(program.ProgramTest):
 
     def test_a_model_larger_than_the_memory(self):
         """A hole in a file costs no space, and is refused before a weight is read."""
-        memory = self.json("info")["memory"]["usable_bytes"]
+        memory = self.json("info")["memory"]["total_bytes"]  # what is free changes meanwhile
         layers = memory // 800_000_000 + 2
         file = gguf_file.write_model(self.path("vast.gguf"), hidden=1_000_000, layers=layers)
         started = time.monotonic()
