@@ -15,8 +15,8 @@ import struct
 import sys
 
 from gguf_bytes import (ARRAY, BOOL, F32, F64, I8, I16, I32, I64, TEXT, U8, U16, U32, U64,
-                        TENSOR_BF16, TENSOR_F16, TENSOR_F32, TENSOR_Q4_0, TENSOR_Q5_1, TENSOR_Q8_0,
-                        Gguf)
+                        TENSOR_BF16, TENSOR_F16, TENSOR_F32, TENSOR_Q4_0, TENSOR_Q4_K, TENSOR_Q5_1,
+                        TENSOR_Q8_0, Gguf)
 
 CASES = []  # (path, verdict, words, content)
 
@@ -281,7 +281,8 @@ def tensors():
 
 
 def tensor_blocks():
-    for kind, name in ((TENSOR_Q4_0, "q4_0"), (TENSOR_Q8_0, "q8_0"), (TENSOR_Q5_1, "q5_1")):
+    for kind, name in ((TENSOR_Q4_0, "q4_0"), (TENSOR_Q8_0, "q8_0"), (TENSOR_Q5_1, "q5_1"),
+                       (TENSOR_Q4_K, "q4_k")):
         block = kind[1]
         legal(f"tensors/blocks-{name}", one_tensor("t", (2 * block, 2), kind))
         for columns in (1, block - 1, block + 1, block // 2):
