@@ -57,14 +57,16 @@ class History {
   std::string file_;
 };
 
-// One edited line; nullopt at the end of the input. Ctrl-C gives an empty line.
+// One edited line; nullopt at the end of the input. Ctrl-C gives an empty line, and stays requested
+// until the next call. Throws base::Error(cancelled) where SIGTERM came, now or since the last line.
 std::optional<std::string> read_line(const char* prompt) {
-  const InterruptScope interrupt;
-  const std::unique_ptr<char, decltype(&std::free)> line(readline(prompt), std::free);
-  if (InterruptScope::requested()) {
-    std::fputs("\n", stdout);
-    return std::string();
-  }
+  InterruptScope::clear();
+  std::unique_ptr<char, decltype(&std::free)> line(nullptr, std::free);
+  if (!InterruptScope::requested()) line.reset(readline(prompt));
+  if (InterruptScope::requested()) std::fputs("\n", stdout);
+  if (InterruptScope::termination_requested())
+    throw base::Error(base::Fault::cancelled, "stopped on request");
+  if (InterruptScope::requested()) return std::string();
   if (line == nullptr) return std::nullopt;
   return std::string(line.get());
 }
@@ -92,6 +94,7 @@ std::optional<std::string> ChatSession::read_question() const {
   while (!text.ends_with("\"\"\"")) {
     const auto more = read_line("... ");
     if (!more) return std::nullopt;
+    if (InterruptScope::requested()) return std::string();  // the whole text is dropped
     text += "\n" + *more;
   }
   text.resize(text.size() - 3);
@@ -101,6 +104,7 @@ std::optional<std::string> ChatSession::read_question() const {
 void ChatSession::converse() {
   console_.print("{} - /help for help, Ctrl-D to leave\n", console_.styled(Style::bold, name_));
   console_.flush();
+  const InterruptScope interrupt;  // throughout, so that the history is written whenever SIGTERM comes
   const History history;
   while (const auto line = read_question()) {
     const std::string question(trimmed(*line));
@@ -163,7 +167,7 @@ ChatSession::Next ChatSession::command(const std::string& line) {
 void ChatSession::ask(const std::string& question) {
   platform::ChatRequest request = request_;
   request.messages.push_back({{"role", "user"}, {"content", question}});
-  const InterruptScope interrupt;
+  InterruptScope::clear();
   const auto result = model_.chat(request, [&](std::string_view text) {
     if (!text.empty()) {
       console_.write(answer_text(console_, text));

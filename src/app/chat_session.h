@@ -16,7 +16,7 @@ class ChatSession {
   ChatSession(platform::ChatRequest request, platform::LanguageModel& model, Session& session,
               std::string name, bool statistics);
 
-  // Until /exit, or the end of the input.
+  // Until /exit, or the end of the input. Throws base::Error(cancelled) after SIGTERM.
   void converse();
 
  private:

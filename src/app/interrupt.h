@@ -5,8 +5,8 @@
 
 namespace malina::app {
 
-// While one exists the first signal is only noted; a second one ends the program as usual. At most
-// one at a time.
+// While one exists the first signal of each kind is only noted, and ends a blocking read; the second
+// ends the program as usual. At most one at a time.
 class InterruptScope {
  public:
   InterruptScope();
@@ -14,11 +14,12 @@ class InterruptScope {
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
 
-  static bool requested();
-  static void clear();  // and note the next one again
+  static bool requested();              // by either signal
+  static bool termination_requested();  // by SIGTERM: not only this step is to end, but the program
+  static void clear();  // forgets Ctrl-C and notes the next one again; SIGTERM stays noted for good
 
  private:
-  struct sigaction old_interrupt_{}, old_terminate_{};
+  struct sigaction old_interrupt_{}, old_terminate_{}, old_alarm_{};
 };
 
 }  // namespace malina::app

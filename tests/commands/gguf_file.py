@@ -62,12 +62,12 @@ def tokenizer_metadata():
 
 
 def model_metadata(architecture="llama", hidden=32, layers=1, name="Tiny Test",
-                   template=CHAT_TEMPLATE):
+                   template=CHAT_TEMPLATE, context=128):
     metadata = [
         ("general.architecture", STRING, architecture),
         ("general.name", STRING, name),
         ("general.license", STRING, "apache-2.0"),
-        (f"{architecture}.context_length", U32, 128),
+        (f"{architecture}.context_length", U32, context),
         (f"{architecture}.embedding_length", U32, 64),
         (f"{architecture}.block_count", U32, layers),
         (f"{architecture}.feed_forward_length", U32, hidden),
