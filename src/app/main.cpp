@@ -2,6 +2,7 @@
 // (docs/reference/exit-codes.md).
 #include <CLI/Error.hpp>
 #include <algorithm>
+#include <clocale>
 #include <csignal>
 #include <filesystem>
 #include <new>
@@ -144,6 +145,8 @@ int main(int count, char** values) {
   // A closed pipe or a file size limit is an error of one write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  // The program speaks UTF-8 everywhere; the line editor would drop what is not ASCII otherwise.
+  std::setlocale(LC_CTYPE, "C.UTF-8");
   malina::app::Console console;
   return malina::app::guarded({values + std::min(count, 1), values + count}, console);
 }

@@ -86,14 +86,14 @@ class ChatTest(program.ProgramTest):
 
     def test_a_question_is_answered_and_remembered(self):
         self.start(max_tokens=4)
-        self.at_prompt(b"Greetings\n")
-        self.assertIn(b"Greetings", self.await_output(ANSWER), "its echo")
+        self.at_prompt("Grüße aus 東京?\n".encode())
+        self.assertIn("Grüße aus 東京?".encode(), self.await_output(ANSWER), "its echo")
         self.leave()
-        self.assertEqual(self.history(), ["Greetings"])
+        self.assertEqual(self.history(), ["Grüße aus 東京?"])
         self.assertEqual(os.stat(os.path.join(self.home, "history")).st_mode & 0o777, 0o600)
         self.start(max_tokens=4)
         self.at_prompt(UP + b"\n")
-        self.assertIn(b"Greetings", self.await_output(ANSWER), "from the history")
+        self.assertIn("Grüße aus 東京?".encode(), self.await_output(ANSWER), "from the history")
         self.leave()
 
     def test_ctrl_c_at_the_prompt_clears_the_line(self):
