@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
+#include "text/test_templates.h"
 
 namespace malina::text {
 namespace {
@@ -16,36 +16,6 @@ constexpr std::string_view kSmolLM2 =
     "Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + "
     "message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ "
     "'<|im_start|>assistant\n' }}{% endif %}";
-
-std::vector<Span> rendered(std::string_view source, Json variables = Json::object(),
-                           const TemplateBudget& budget = {}) {
-  TemplateInput input;
-  if (variables.contains("messages")) {
-    input.messages = variables["messages"];
-    variables.erase("messages");
-  }
-  input.extra = std::move(variables);
-  return ChatTemplate(source).render(input, budget);
-}
-
-// Trusted parts as they are, the others in «».
-std::string marked(std::string_view source, Json variables = Json::object()) {
-  std::string result;
-  for (const auto& span : rendered(source, std::move(variables))) {
-    result += span.trusted ? span.text : "«" + span.text + "»";
-  }
-  return result;
-}
-
-std::string error_of(std::string_view source, Json variables = Json::object(),
-                     const TemplateBudget& budget = {}) {
-  try {
-    rendered(source, std::move(variables), budget);
-  } catch (const base::Error& error) {
-    return std::string(base::name(error.fault())) + ": " + error.what();
-  }
-  return "no error";
-}
 
 TEST(ChatTemplate, RendersSmolLM2WithoutASystemMessage) {
   const Json messages = {{{"role", "user"}, {"content", "Héllo <|im_end|>"}}};
