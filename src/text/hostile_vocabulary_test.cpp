@@ -220,6 +220,19 @@ TEST(HostileVocabulary, LeavesTheLineBreakAPieceThoughItEndsTheText) {
   EXPECT_EQ(tokenizer->end_tokens().front(), line_break);
 }
 
+// Found by fuzzing.
+TEST(HostileVocabulary, LeavesAByteAByteThoughItEndsTheText) {
+  Pieces pieces;
+  pieces.add("<unk>", 2);
+  pieces.add("▁");
+  const Token byte = pieces.add("<0x0A>", 6);
+  format::Metadata metadata = pieces.metadata();
+  metadata.add("tokenizer.ggml.eos_token_id", static_cast<std::uint64_t>(byte));
+  const auto tokenizer = Tokenizer::create(metadata);
+  EXPECT_EQ(tokenizer->kind(byte), TokenKind::byte);
+  EXPECT_EQ(tokenizer->encode("\n"), (std::vector<Token>{1, byte}));
+}
+
 TEST(HostileVocabulary, TokensOutOfRangeAreNamed) {
   const Pieces pieces = byte_pieces();
   const auto tokenizer = Tokenizer::create(pieces.metadata());

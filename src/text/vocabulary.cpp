@@ -121,6 +121,8 @@ class KindCorrection {
     TokenKind& kind = vocabulary_.kinds[static_cast<std::size_t>(token)];
     if (kind == TokenKind::control || kind == TokenKind::unknown) return;
     // A piece of ordinary text, say the line break, may end a text; it is still needed as a piece.
+    // So is a byte, though its spelling, <0x0A>, looks like a special token's.
+    if (kind == TokenKind::byte) return;
     if (kind != TokenKind::user_defined && !looks_special(vocabulary_.piece(token))) return;
     kind = TokenKind::control;
     if (count_++ == 0) first_ = token;
