@@ -72,6 +72,13 @@ TEST(ChatTemplate, FollowsJinja2IntoItsCorners) {
   EXPECT_EQ(marked("{{ [1] | truncate }}{{ (q | truncate) is defined }}"), "[1]False");
   EXPECT_EQ(marked("{% set n = namespace() %}{% set n.a = {'k': n}.items() %}{{ n.a }}"),
             "dict_items([('k', <Namespace {'a': ...}>)])");
+  // Python's generators find out when they are asked for an item.
+  EXPECT_EQ(marked("{{ (1 | items) is defined }}{{ (1 | batch(2)) is defined }}"), "TrueTrue");
+  EXPECT_TRUE(raises("{{ 1 | items | list }}") && raises("{{ 1 | batch(2) | list }}"));
+  EXPECT_TRUE(raises("{{ ([] | batch) is defined }}") &&
+              raises("{{ ({} | items(1)) is defined }}"));
+  EXPECT_EQ(marked("{{ 'abc' | batch(2.0) | list }}{{ 'abc' | batch(2, 'x') | list }}"),
+            "[['a', 'b'], ['c']][['a', 'b'], ['c', 'x']]");
   EXPECT_EQ(error_of("{{ 10 ** 39 }}"),
             "unsupported: chat template, line 1: integers beyond 127 bits are not supported");
 }

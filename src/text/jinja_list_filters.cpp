@@ -144,17 +144,6 @@ Value dictsort(Runtime& runtime, const Value& value, const Arguments& arguments)
   return make_list(runtime, sorted(runtime, std::move(keyed), flag(runtime, given, 2)));
 }
 
-Value items(Runtime& runtime, const Value& value, const Arguments& arguments) {
-  const Parameters none(runtime, "items", arguments, {});
-  Values pairs;
-  if (!value.is(Type::undefined)) {
-    for (const auto& [key, item] : dict_of(runtime, value, "items").items) {
-      pairs.push_back(make_list(runtime, {key, item}, value.trusted(), Type::tuple));
-    }
-  }
-  return once(runtime, std::move(pairs));
-}
-
 Value sum(Runtime& runtime, const Value& value, const Arguments& arguments) {
   const Parameters given(runtime, "sum", arguments, {"attribute", "start"});
   const bool attribute = given.has(0) && !given[0].is(Type::none);
@@ -191,35 +180,11 @@ Value extreme(Runtime& runtime, const Value& value, const Arguments& arguments) 
   return best;
 }
 
-Value batch(Runtime& runtime, const Value& value, const Arguments& arguments) {
-  const Parameters given(runtime, "batch", arguments, {"linecount", "fill_with"}, 1);
-  const Integer size = index_of(runtime, given[0], "the size of batch");
-  Values batches, current;
-  for (auto& item : list_of(runtime, value)) {
-    if (static_cast<Integer>(current.size()) == size) {
-      batches.push_back(make_list(runtime, std::exchange(current, {})));
-    }
-    current.push_back(std::move(item));
-  }
-  if (!current.empty()) {
-    if (given.has(1) && !given[1].is(Type::none)) {
-      while (static_cast<Integer>(current.size()) < size) {
-        runtime.work(sizeof(Value));
-        current.push_back(given[1]);
-      }
-    }
-    batches.push_back(make_list(runtime, std::move(current)));
-  }
-  return once(runtime, std::move(batches));
-}
-
 constexpr FilterName kFilters[] = {
-    {"batch", batch},
     {"d", default_value},
     {"default", default_value},
     {"dictsort", dictsort},
     {"first", first},
-    {"items", items},
     {"last", last},
     {"list", list},
     {"max", extreme<Comparison::greater>},

@@ -10,7 +10,8 @@
 namespace malina::text::jinja {
 namespace {
 
-// Nothing runs before the first item is asked for, and nothing at all on a false value.
+// Its arguments are bound at once. Nothing runs before the first item is asked for, and nothing at
+// all on a false value.
 struct Generator : Iterator {
   bool next(Runtime& runtime, Value& item) override {
     const Runtime::Level level(runtime);
@@ -28,8 +29,9 @@ struct Generator : Iterator {
     source.reset();
     return false;
   }
+  virtual void bind(Runtime&) {}
   virtual void begin(Runtime&) {}
-  virtual bool take(Runtime& runtime, Value& item) = 0;
+  virtual bool take(Runtime&, Value&) { return true; }
 
   Value value;
   Arguments arguments;
@@ -52,6 +54,7 @@ Value generator(Runtime& runtime, const Value& value, const Arguments& arguments
   }
   runtime.check_depth(result->depth);
   runtime.work(sizeof(T));
+  result->bind(runtime);
   return Value::object(Type::iterator, std::move(result));
 }
 
@@ -118,7 +121,7 @@ struct Selected : Generator {
 struct Unique : Generator {
   Unique() { checks_truth = false; }
 
-  void begin(Runtime& runtime) override {
+  void bind(Runtime& runtime) override {
     const Parameters given(runtime, "unique", arguments, {"case_sensitive", "attribute"});
     case_sensitive = given.has(0) && truth(runtime, given[0]);
     attribute = given.value_or(1, Value::none());
@@ -137,7 +140,70 @@ struct Unique : Generator {
   Dict seen;
 };
 
+struct Items : Generator {
+  void bind(Runtime& runtime) override { const Parameters none(runtime, "items", arguments, {}); }
+
+  bool next(Runtime& runtime, Value& item) override {
+    if (!begun) {
+      begun = true;
+      if (value.is(Type::undefined)) return false;
+      if (!value.is(Type::dict)) {
+        runtime.fail(fmt::format("items needs a dict, not {}", type_name(value)));
+      }
+      View pairs;
+      pairs.dict = std::static_pointer_cast<Dict>(value.object());
+      pairs.of = View::Of::items;
+      pairs.trusted = value.trusted();
+      source = iterate(runtime, Value::object(Type::view, std::make_shared<View>(pairs)));
+    }
+    return source != nullptr && source->next(runtime, item);
+  }
+};
+
+struct Batch : Generator {
+  void bind(Runtime& runtime) override {
+    const Parameters given(runtime, "batch", arguments, {"linecount", "fill_with"}, 1);
+    size = given[0];
+    filling = given.value_or(1, Value::none());
+  }
+
+  bool next(Runtime& runtime, Value& item) override {
+    const Runtime::Level level(runtime);
+    if (!begun) source = iterate(runtime, value);
+    begun = true;
+    if (source == nullptr) return false;
+    for (Value one; source->next(runtime, one);) {
+      runtime.step();
+      const bool full = equal(runtime, count(), size);
+      if (full) item = make_list(runtime, std::exchange(current, {}));
+      current.push_back(std::move(one));
+      if (full) return true;
+    }
+    source.reset();
+    if (current.empty()) return false;
+    fill(runtime);
+    item = make_list(runtime, std::exchange(current, {}));
+    return true;
+  }
+
+  void fill(Runtime& runtime) {
+    if (filling.is(Type::none) || !less(runtime, count(), size)) return;
+    const Integer wanted = index_of(runtime, size, "the size of batch");
+    while (static_cast<Integer>(current.size()) < wanted) {
+      runtime.work(sizeof(Value));
+      current.push_back(filling);
+    }
+  }
+
+  Value count() const { return Value::integer(static_cast<Integer>(current.size())); }
+
+  Value size, filling;
+  Values current;
+};
+
 constexpr FilterName kFilters[] = {
+    {"batch", generator<Batch>},
+    {"items", generator<Items>},
     {"map", generator<Mapped>},
     {"reject", generator<Selected<false, false>>},
     {"rejectattr", generator<Selected<true, false>>},
