@@ -43,6 +43,9 @@ class ExpressionParser : public ParserBase {
   NodePtr string();
   NodePtr list();
   NodePtr dict();
+  void make_target(Node& node);
+
+  // In jinja_postfix_parser.cpp, with filters().
   NodePtr postfix(NodePtr node);
   NodePtr filters_and_tests(NodePtr node);
   NodePtr dot(NodePtr node);
@@ -52,7 +55,6 @@ class ExpressionParser : public ParserBase {
   ArgumentNodes arguments();
   ArgumentNodes test_arguments();
   std::string dotted_name();
-  void make_target(Node& node);
   void check_method(const Node& receiver, int line, const std::string& method) const;
 };
 

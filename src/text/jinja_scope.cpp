@@ -1,142 +1,10 @@
 #include "text/jinja_scope.h"
 
-#include <fmt/format.h>
-
-#include <map>
-#include <set>
-#include <string>
-
 #include "text/jinja_filters.h"
+#include "text/jinja_symbols.h"
 
 namespace malina::text::jinja {
 namespace {
-
-struct Variable {
-  Function* function;
-  std::uint32_t index;
-};
-
-// Variables of scopes that stand side by side share a slot, as they share a name in the Python that
-// Jinja2 compiles them to.
-using SlotNames = std::map<std::pair<const Function*, std::string>, std::uint32_t>;
-
-// jinja2.idtracking.Symbols: the variables of one scope.
-class Symbols {
- public:
-  Symbols(const Symbols* parent, Function& function, SlotNames& slots)
-      : parent_(parent),
-        level_(parent == nullptr ? 0 : parent->level_ + 1),
-        function_(function),
-        slots_(slots) {}
-
-  const Symbols* owner(const std::string& name) const {
-    for (const Symbols* scope = this; scope != nullptr; scope = scope->parent_) {
-      if (scope->references_.contains(name)) return scope;
-    }
-    return nullptr;
-  }
-  Variable find(const std::string& name) const { return owner(name)->references_.at(name); }
-  Slot slot(const std::string& name) const { return seen(find(name)); }
-
-  void load(const std::string& name) {
-    if (owner(name) == nullptr) define(name, {.from = Load::From::context, .name = name});
-  }
-
-  void store(const std::string& name) {
-    if (stores_.insert(name).second) stored_.push_back(name);
-    if (!references_.contains(name)) define(name, before_store(name, Load::From::nothing));
-  }
-
-  std::uint32_t declare_parameter(const std::string& name) {
-    if (stores_.insert(name).second) stored_.push_back(name);
-    return define(name, {.from = Load::From::parameter});
-  }
-
-  // A name that only a branch assigns has, where the branch is not taken, the value it has outside.
-  std::size_t begin_branches() const { return stored_.size(); }
-  void end_branches(std::size_t begin) {
-    for (std::size_t i = begin; i < stored_.size(); ++i) {
-      Load load = before_store(stored_[i], Load::From::context);
-      load.index = references_.at(stored_[i]).index;
-      loads_[load.index] = load;
-    }
-  }
-
-  // Comes from outside the template: nothing in it assigns the name.
-  bool from_context(const std::string& name) const {
-    const Symbols* scope = owner(name);
-    return scope->loads_.at(scope->references_.at(name).index).from == Load::From::context &&
-           !scope->stores_.contains(name);
-  }
-
-  Scope scope() const {
-    Scope result;
-    for (const auto& [index, load] : loads_) result.push_back(load);
-    return result;
-  }
-
- private:
-  Load before_store(const std::string& name, Load::From otherwise) const {
-    const Symbols* outer = parent_ == nullptr ? nullptr : parent_->owner(name);
-    if (outer != nullptr) return {.from = Load::From::outer, .outer = seen(outer->find(name))};
-    return {.from = otherwise, .name = name};
-  }
-
-  std::uint32_t define(const std::string& name, Load load) {
-    const auto key = std::make_pair(static_cast<const Function*>(&function_),
-                                    fmt::format("{}_{}", level_, name));
-    const auto [place, added] = slots_.emplace(key, function_.slots);
-    if (added) ++function_.slots;
-    references_.insert_or_assign(name, Variable{&function_, place->second});
-    load.index = place->second;
-    loads_[load.index] = load;
-    return load.index;
-  }
-
-  Slot seen(const Variable& variable) const {
-    Slot slot{.hops = 0, .index = variable.index};
-    for (const Function* from = &function_; from != variable.function; from = from->parent) {
-      ++slot.hops;
-    }
-    return slot;
-  }
-
-  const Symbols* parent_;
-  int level_;
-  Function& function_;
-  SlotNames& slots_;
-  std::map<std::string, Variable> references_;
-  std::map<std::uint32_t, Load> loads_;
-  std::set<std::string> stores_;
-  std::vector<std::string> stored_;  // in order
-};
-
-// Which of `names` the nodes read before they assign them (find_undeclared of jinja2/compiler.py).
-class Undeclared {
- public:
-  explicit Undeclared(std::set<std::string> names) : names_(std::move(names)) {}
-
-  std::set<std::string> in(const Nodes& nodes) {
-    for (const auto& node : nodes) visit(node.get());
-    return found_;
-  }
-
- private:
-  void visit(Node* node) {
-    if (node == nullptr || found_ == names_) return;
-    if (node->kind == Node::Kind::name) {
-      const auto& name = static_cast<const Name&>(*node);
-      if (name.use == Name::Use::load && names_.contains(name.name)) {
-        found_.insert(name.name);
-      } else {
-        names_.erase(name.name);
-      }
-    }
-    node->children([this](Node* child) { visit(child); });
-  }
-
-  std::set<std::string> names_, found_;
-};
 
 NodePtr copy_target(const Node& target) {
   if (target.kind == Node::Kind::name) {
@@ -302,7 +170,7 @@ void Placer::place_loop(Loop& loop, Symbols& symbols, Function& function) {
   place(*loop.iterable, symbols, function);
   ++loops_;
   Symbols body(&symbols, function, slots_);
-  loop.has_loop_variable = !Undeclared({"loop"}).in(loop.body).empty();
+  loop.has_loop_variable = !undeclared({"loop"}, loop.body).empty();
   if (loop.has_loop_variable) loop.loop_variable = {0, body.declare_parameter("loop")};
   declare(*loop.target, body);
   collect(loop.body, body);
@@ -338,7 +206,7 @@ void Placer::place_macro(Macro& macro, Symbols& symbols, Function& function) {
   collect(macro.defaults, inner);
   collect(macro.body, inner);
 
-  const auto special = Undeclared({"caller", "kwargs", "varargs"}).in(macro.body);
+  const auto special = undeclared({"caller", "kwargs", "varargs"}, macro.body);
   const auto parameter = [&](const std::string& name) {
     for (const auto& node : macro.parameters) {
       if (static_cast<const Name&>(*node).name == name) return true;
