@@ -36,9 +36,10 @@ run() {  # NAME PRESET [CTEST OPTION...]: runs ctest, and keeps its results unde
   step "test $name"
   mkdir -p "$results/$name"
   runs+=("$results/$name")
-  # What failed is told by the tally, from the reports.
+  # What failed is told by the tally, from the reports; a script's total stands at its output's end.
   GTEST_OUTPUT="xml:$results/$name/" GTEST_BRIEF=1 ctest --preset "$preset" --parallel "$jobs" \
-    --no-tests=error --output-junit "$results/$name/ctest.xml" "$@" </dev/null || true
+    --no-tests=error --test-output-truncation head \
+    --output-junit "$results/$name/ctest.xml" "$@" </dev/null || true
 }
 
 step "set up"

@@ -8,7 +8,8 @@ report of a GoogleTest program, any other file the output of a script (see below
 run of ctest: ctest.xml (--output-junit), and one NAME.xml for every GoogleTest program
 (GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file,
 or failed beyond its own tests (a crash, a sanitizer's report at exit), counts as a failure. A
-script's last line "N passed, N failed, N skipped" counts as that many tests, otherwise as one.
+script's last line "N passed, N failed, N skipped", or what Python's unittest prints at its end,
+counts as that many tests; any other script counts as one.
 
 A skipped or disabled test is a failure unless its reason says that this machine lacks an
 instruction set. The last line printed is the total; the exit code is 0 only where nothing failed
@@ -23,6 +24,8 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$",
+                      re.MULTILINE)
 GOOD_REASON = re.compile(r"lacks (the )?(instruction set|AVX|NEON|VNNI|BF16|FMA|F16C|SSE)", re.IGNORECASE)
 
 
@@ -81,8 +84,24 @@ def count_output(name: str, output: str) -> Count:
     return count
 
 
+def count_unittest(name: str, ran: str, exceptions: str) -> Count:
+    """Of "Ran `ran` tests", and of what stands behind FAILED or OK: "failures=1, skipped=2"."""
+    count = Count()
+    numbers = {word: int(number) for word, number in re.findall(r"([a-z ]+)=(\d+)", exceptions)}
+    for word, number in numbers.items():
+        if word.strip() != "expected failures":  # a skip does not tell its reason here
+            count.failed += number
+            count.complaints.append(f"{number} {word.strip()} in {name}")
+    count.passed = max(0, int(ran) - count.failed)
+    return count
+
+
 def count_script(case: ElementTree.Element) -> Count:
-    count = count_output(case.get("name"), case.findtext("system-out") or "")
+    output = case.findtext("system-out") or ""
+    summary = UNITTEST.findall(output)
+    if summary:
+        return count_unittest(case.get("name"), *summary[-1])
+    count = count_output(case.get("name"), output)
     if count.passed + count.failed + count.skipped == 0 and case.get("status") == "run":
         count.passed = 1
     return count

@@ -79,6 +79,28 @@ class Tally(unittest.TestCase):
         code, lines = self.tally(case("golden", output) + case("plain"), {})
         self.assertEqual((code, lines[-1]), (0, "13 passed, 0 failed, 1 skipped"))
 
+    def unittest(self, summary: str, status: str = "run"):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        output = f"<system-out>...\n{'-' * 70}\n{summary}\n</system-out>"
+        code, lines = self.tally(case("commands", output, status), {})
+        return code, lines[-1]
+
+    def test_a_script_of_unittest_counts_its_tests(self):
+        self.assertEqual(self.unittest("Ran 12 tests in 0.315s\n\nOK"),
+                         (0, "12 passed, 0 failed, 0 skipped"))
+        self.assertEqual(self.unittest("Ran 1 test in 0.315s\n\nOK"),
+                         (0, "1 passed, 0 failed, 0 skipped"))
+        self.assertEqual(self.unittest("Ran 9 tests in 1s\n\nFAILED (failures=1, errors=2)", "fail"),
+                         (1, "6 passed, 3 failed, 0 skipped"))
+
+    def test_unittest_neither_skips_nor_runs_nothing_unseen(self):
+        self.assertEqual(self.unittest("Ran 9 tests in 1s\n\nOK (skipped=2)"),
+                         (1, "7 passed, 2 failed, 0 skipped"))
+        self.assertEqual(self.unittest("Ran 9 tests in 1s\n\nOK (expected failures=2)")[0], 0)
+        self.assertEqual(self.unittest("Ran 0 tests in 0s\n\nOK")[0], 1)
+        self.assertEqual(self.unittest("Ran 0 tests in 0s\n\nNO TESTS RAN")[0], 1)
+
 
 if __name__ == "__main__":
     unittest.main()
