@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import gguf_file
@@ -44,8 +45,13 @@ class ChatTest(program.ProgramTest):
         os.write(self.controller, data)
 
     def at_prompt(self, data):
-        """Before the prompt is there the terminal itself would read what is typed."""
+        """Types once the line editor reads, a moment after its prompt is there: before that, the
+        terminal itself would take Ctrl-D for the end of its input."""
         self.await_output(PROMPT)
+        end = time.monotonic() + SECONDS
+        while termios.tcgetattr(self.controller)[3] & termios.ICANON:
+            self.assertLess(time.monotonic(), end, "the line editor does not read")
+            time.sleep(0.001)
         self.type(data)
 
     def read(self, seconds):
