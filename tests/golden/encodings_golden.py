@@ -9,6 +9,7 @@ their values in float32. NAME.encode: 256 values in float32, then the blocks.
 """
 
 import pathlib
+import zlib
 
 import numpy
 from gguf import GGMLQuantizationType as Type
@@ -22,11 +23,16 @@ HALVES = {
 WRITERS = ["f32", "f16", "bf16", "q4_0", "q4_1", "q8_0"]
 
 
+def generator(name):
+    """One for each, so that a new encoding leaves the values of all others as they are."""
+    return numpy.random.default_rng([20240611, zlib.crc32(name.encode())])
+
+
 def main():
     folder = pathlib.Path(__file__).parent / "encodings"
     folder.mkdir(exist_ok=True)
-    random = numpy.random.default_rng(20240611)
     for name, offsets in HALVES.items():
+        random = generator(name)
         kind = Type[name.upper()]
         values, size = GGML_QUANT_SIZES[kind]
         blocks = 3 if values > 1 else 32
@@ -42,6 +48,7 @@ def main():
         decoded = quants.dequantize(data, kind).astype(numpy.float32)
         (folder / f"{name}.decode").write_bytes(data.tobytes() + decoded.tobytes())
     for name in WRITERS:
+        random = generator(name + " written")
         values = random.normal(size=(4, 64)).astype(numpy.float32)
         values[1] *= 1e-3
         values[2, :32] = 0
