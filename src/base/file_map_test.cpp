@@ -139,6 +139,7 @@ void fault_elsewhere(const TemporaryDirectory& directory) {
   const File file = File::open(path);
   const void* memory = ::mmap(nullptr, 2 * kPage, PROT_READ, MAP_SHARED, file.descriptor(), 0);
   if (memory == MAP_FAILED || ::truncate(path.c_str(), 0) != 0) ::_exit(99);
+  std::filesystem::remove_all(directory.path());  // nobody else will: this process ends here
   const volatile auto* bytes = static_cast<const volatile unsigned char*>(memory);
   static_cast<void>(bytes[kPage]);
   ::_exit(98);
