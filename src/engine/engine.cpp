@@ -53,7 +53,7 @@ class Engine::Impl {
   };
 
   void check(const Generation& generation) const;
-  std::size_t pages_for(const Generation& generation) const;
+  model::PageCounts pages_for(const Generation& generation) const;
   void work();
   bool collect();
   void admit();
@@ -83,19 +83,19 @@ class Engine::Impl {
 
   // The engine's thread only.
   std::list<std::unique_ptr<Task>> waiting_, running_;
-  std::size_t reserved_pages_ = 0;
+  model::PageCounts reserved_pages_;
   std::vector<model::Row> rows_;
   std::vector<Line> lines_;
 
   std::thread thread_;  // last: it starts when all else stands
 };
 
-std::size_t Engine::Impl::pages_for(const Generation& generation) const {
-  std::size_t positions = generation.prompt.size() + generation.max_tokens;
-  const std::size_t window = model_->sizes().window;
-  if (window != 0)
-    positions = std::min(positions, window + transformer_.max_rows() + math::kPagePositions);
-  return (positions + math::kPagePositions - 1) / math::kPagePositions + 1;
+model::PageCounts Engine::Impl::pages_for(const Generation& generation) const {
+  const std::size_t positions = generation.prompt.size() + generation.max_tokens;
+  auto pages = model::PagePool::pages_for(model_->sizes(), positions, transformer_.max_rows());
+  for (std::size_t kind = 0; kind < pool_.kinds(); ++kind)
+    pages.kinds[kind] = std::min(pages.kinds[kind] + 1, pool_.capacity().kinds[kind]);
+  return pages;
 }
 
 void Engine::Impl::check(const Generation& generation) const {
@@ -107,10 +107,11 @@ void Engine::Impl::check(const Generation& generation) const {
         fmt::format("the prompt has {} tokens and {} are to be generated, but the context "
                     "holds {}",
                     generation.prompt.size(), generation.max_tokens, transformer_.context()));
-  if (pages_for(generation) > pool_.capacity() + 1)
+  if (!model::PagePool::pages_for(model_->sizes(), total, transformer_.max_rows())
+           .fits_in(pool_.capacity()))
     throw Error(Fault::invalid_argument,
                 fmt::format("{} tokens do not fit in a key-value cache of {}", total,
-                            pool_.capacity() * math::kPagePositions));
+                            pool_.positions()));
   for (const Token token : generation.prompt)
     if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
       throw Error(
@@ -167,11 +168,15 @@ bool Engine::Impl::collect() {
 void Engine::Impl::admit() {
   while (!waiting_.empty()) {
     Task& task = *waiting_.front();
-    const std::size_t pages = std::min(pages_for(task.generation), pool_.capacity());
-    if (!task.stream->cancelled() && reserved_pages_ + pages > pool_.capacity()) return;
+    const model::PageCounts pages = pages_for(task.generation);
+    model::PageCounts reserved = reserved_pages_;
+    reserved += pages;
+    if (!task.stream->cancelled() && !reserved.fits_in(pool_.capacity())) return;
     task.reserved_pages = pages;
-    reserved_pages_ += pages;
-    task.sequence = std::make_unique<model::Sequence>(pool_, model_->sizes().window);
+    reserved_pages_ = reserved;
+    task.sequence = std::make_unique<model::Sequence>(pool_);
+    task.sequence->long_context =
+        task.generation.prompt.size() + task.generation.max_tokens > model_->sizes().short_context;
     task.sequence->adapter = task.generation.adapter;
     task.started = Clock::now();
     running_.splice(running_.end(), waiting_, waiting_.begin());

@@ -24,7 +24,7 @@ struct Task {
   text::Utf8Stream characters;
 
   std::unique_ptr<model::Sequence> sequence;  // null until admitted
-  std::size_t reserved_pages = 0;
+  model::PageCounts reserved_pages;
   std::size_t prompt_done = 0;  // tokens of the prompt that were computed
   Token last = 0;               // the token to compute next, once the prompt is done
   Finished result;

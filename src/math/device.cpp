@@ -48,6 +48,15 @@ Slice Slice::column_range(std::size_t first, std::size_t count) const {
   return result;
 }
 
+Slice Slice::split_columns(std::size_t width) const {
+  require(encoding == nullptr && stride == columns && width != 0 && columns % width == 0, "slice",
+          "rows cannot be cut");
+  Slice result = *this;
+  result.rows = rows * (columns / width);
+  result.columns = result.stride = width;
+  return result;
+}
+
 std::unique_ptr<Buffer> CpuDevice::allocate(std::size_t bytes) {
   return std::make_unique<HostBuffer>(base::MemoryRegion(bytes));
 }

@@ -44,6 +44,8 @@ struct Slice {
   std::size_t bytes() const;
   Slice row_range(std::size_t first, std::size_t count) const;     // float rows only
   Slice column_range(std::size_t first, std::size_t count) const;  // float rows only
+  // Contiguous float rows, each cut into rows of `width`, which divides the columns.
+  Slice split_columns(std::size_t width) const;
 };
 
 // What an operation does to memory and to the processor; the planning device sums it.

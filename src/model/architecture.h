@@ -26,15 +26,29 @@ struct Architecture {
   std::string_view gguf;                                // prefix of its metadata keys
   std::span<const std::string_view> hugging_face = {};  // class names in config.json
 
+  enum class Norm { rms, layer };
+  Norm norm = Norm::rms;
+  bool parallel = false;          // attention and feed-forward read the same norm (Phi-2)
+  bool post_norms = false;        // what each of the two adds is normalised first (Gemma)
+  bool scaled_embedding = false;  // times the root of the width (Gemma)
+
   struct AttentionForm {
     math::RotaryPairs rotary = math::RotaryPairs::half_split;
     // A sliding window that the file does not carry, from its metadata; nullopt: full attention.
     std::optional<std::uint32_t> (*inferred_window)(const format::Metadata&) = nullptr;
+    bool query_key_norms = false;  // every head of queries and keys is normalised before it turns
+    // Of so many layers the last sees everything and the others their window; 0: all are alike.
+    std::uint32_t full_every = 0;
+    // The rotary base of layers with a window, where they have one of their own; no scaling.
+    std::optional<float> window_rotary_base = {};
+    // What scores are multiplied by; by default the head width's root, inverted.
+    std::optional<float> (*scale)(const format::Metadata&) = nullptr;
   };
   AttentionForm attention = {};
 
   struct FeedForwardForm {
     math::Gate gate = math::Gate::silu;
+    bool gated = true;  // false: activation(up), without a second matrix
   };
   FeedForwardForm feed_forward = {};
 

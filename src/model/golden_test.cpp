@@ -88,7 +88,7 @@ class Loaded {
 
   std::vector<float> compute(const Prompt& prompt, Wants wants, const Settings& settings) {
     PagePool pages(device_, sizes(), settings.kv_type, prompt.tokens.size());
-    Sequence sequence(pages, sizes().window);
+    Sequence sequence(pages);
     Transformer transformer(model_, device_, {.precision = settings.precision});
     std::vector<float> results;
     const auto keep = [&](const Output& output) {
@@ -198,8 +198,8 @@ TEST(GoldenModels, CoverTheFamily) { EXPECT_EQ(golden_names().size(), 18u); }
 TEST(GoldenModels, NeedTheirWindow) {
   Loaded windowed("window_8", math::selected_isa());
   Loaded unlimited("window_8", math::selected_isa(), {.window = 0, .progress = {}});
-  EXPECT_EQ(windowed.sizes().window, 8u);
-  EXPECT_EQ(unlimited.sizes().window, 0u);
+  EXPECT_EQ(windowed.sizes().window(), 8u);
+  EXPECT_EQ(unlimited.sizes().window(), 0u);
   const Prompt& prompt = windowed.golden().prompts[0];
   EXPECT_GT(largest_difference(unlimited.compute(prompt, Wants::logits, kExact), prompt.logits), 1);
 }

@@ -62,10 +62,10 @@ class Bench {
     return results;
   }
 
-  Sequence sequence() { return Sequence(pages_, model_->sizes().window); }
+  Sequence sequence() { return Sequence(pages_); }
   std::size_t vocab() const { return model_->sizes().vocab; }
-  std::size_t free_pages() const { return pages_.free_pages(); }
-  std::size_t capacity() const { return pages_.capacity(); }
+  std::size_t free_pages() const { return pages_.free_pages().total(); }
+  std::size_t capacity() const { return pages_.capacity().total(); }
 
  private:
   Setting setting_;

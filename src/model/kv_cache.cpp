@@ -12,123 +12,211 @@ namespace malina::model {
 
 using math::kPagePositions;
 
+namespace {
+
+std::size_t pages_of(std::size_t positions) {
+  return (positions + kPagePositions - 1) / kPagePositions;
+}
+
+}  // namespace
+
+PageCounts& PageCounts::operator+=(const PageCounts& other) {
+  for (std::size_t kind = 0; kind < kinds.size(); ++kind) kinds[kind] += other.kinds[kind];
+  return *this;
+}
+
+PageCounts& PageCounts::operator-=(const PageCounts& other) {
+  for (std::size_t kind = 0; kind < kinds.size(); ++kind) kinds[kind] -= other.kinds[kind];
+  return *this;
+}
+
+bool PageCounts::fits_in(const PageCounts& room) const {
+  for (std::size_t kind = 0; kind < kinds.size(); ++kind)
+    if (kinds[kind] > room.kinds[kind]) return false;
+  return true;
+}
+
+std::size_t PageCounts::total() const {
+  std::size_t sum = 0;
+  for (const std::size_t count : kinds) sum += count;
+  return sum;
+}
+
 PagePool::PagePool(math::Device& device, const Sizes& sizes, math::KvType type,
                    std::size_t positions)
-    : device_(device), layout_{type, sizes.kv_heads, sizes.head_width} {
+    : device_(device), layout_{type, sizes.kv_heads, sizes.head_width}, places_(sizes.places) {
   if (type == math::KvType::q8_0 && sizes.head_width % math::kBlock != 0)
     throw base::Error(base::Fault::unsupported,
                       fmt::format("keys and values in q8_0 need heads of a multiple of 32 values; "
                                   "this model's have {}",
                                   sizes.head_width));
-  page_bytes_ = sizes.layers * layout_.layer_bytes();
-  const std::size_t pages = (positions + kPagePositions - 1) / kPagePositions;
-  buffer_ = device.allocate(pages * page_bytes_);
-  references_.assign(pages, 0);
-  free_.resize(pages);
-  // The last of the list is taken first: pages are used from the front, so few become resident.
-  for (std::size_t i = 0; i < pages; ++i) free_[i] = static_cast<Page>(pages - 1 - i);
+  const std::size_t pages = pages_of(positions);
+  for (const LayerKind& layers : sizes.kinds) {
+    Kind& kind = kinds_.emplace_back();
+    kind.window = layers.window;
+    kind.page_bytes = layers.layers * layout_.layer_bytes();
+    kind.buffer = device.allocate(pages * kind.page_bytes);
+    kind.references.assign(pages, 0);
+    kind.free.resize(pages);
+    // The last of the list is taken first: pages are used from the front, so few become resident.
+    for (std::size_t i = 0; i < pages; ++i) kind.free[i] = static_cast<Page>(pages - 1 - i);
+  }
 }
 
-PagePool::Page PagePool::take() {
-  if (free_.empty())
-    throw base::Error(base::Fault::out_of_memory,
-                      fmt::format("all {} positions of the key-value cache are in use",
-                                  references_.size() * kPagePositions));
-  const Page page = free_.back();
-  free_.pop_back();
-  references_[page] = 1;
+PagePool::Page PagePool::take(std::size_t kind) {
+  auto& free = kinds_[kind].free;
+  if (free.empty())
+    throw base::Error(
+        base::Fault::out_of_memory,
+        fmt::format("all {} positions of the key-value cache are in use", positions()));
+  const Page page = free.back();
+  free.pop_back();
+  kinds_[kind].references[page] = 1;
   return page;
 }
 
-void PagePool::release(Page page) {
-  if (--references_[page] == 0) free_.push_back(page);
+void PagePool::release(std::size_t kind, Page page) {
+  if (--kinds_[kind].references[page] == 0) kinds_[kind].free.push_back(page);
 }
 
-void PagePool::copy(Page from, Page to) {
-  device_.run(math::CopyBytes{.buffer = buffer_.get(),
-                              .from = from * page_bytes_,
-                              .to = to * page_bytes_,
-                              .bytes = page_bytes_});
+void PagePool::copy(std::size_t kind, Page from, Page to) {
+  const Kind& pages = kinds_[kind];
+  device_.run(math::CopyBytes{.buffer = pages.buffer.get(),
+                              .from = from * pages.page_bytes,
+                              .to = to * pages.page_bytes,
+                              .bytes = pages.page_bytes});
 }
 
-std::size_t PagePool::bytes_per_position(const Sizes& sizes, math::KvType type) {
+PageCounts PagePool::capacity() const {
+  PageCounts counts;
+  for (std::size_t kind = 0; kind < kinds_.size(); ++kind)
+    counts.kinds[kind] = kinds_[kind].references.size();
+  return counts;
+}
+
+PageCounts PagePool::free_pages() const {
+  PageCounts counts;
+  for (std::size_t kind = 0; kind < kinds_.size(); ++kind)
+    counts.kinds[kind] = kinds_[kind].free.size();
+  return counts;
+}
+
+math::KvPages PagePool::layer(std::size_t index) const {
+  const Kind& kind = kinds_[places_[index].kind];
+  return {kind.buffer.get(), kind.page_bytes, places_[index].index * layout_.layer_bytes(),
+          layout_};
+}
+
+PageCounts PagePool::pages_for(const Sizes& sizes, std::size_t positions, std::size_t batch) {
+  PageCounts counts;
+  for (std::size_t kind = 0; kind < sizes.kinds.size(); ++kind) {
+    const std::size_t window = sizes.kinds[kind].window;
+    const std::size_t kept =
+        window == 0 ? positions : std::min(positions, window + batch + kPagePositions);
+    counts.kinds[kind] = pages_of(kept);
+  }
+  return counts;
+}
+
+std::uint64_t PagePool::bytes_for(const Sizes& sizes, math::KvType type, std::size_t positions,
+                                  std::size_t batch) {
   const math::KvLayout layout{type, sizes.kv_heads, sizes.head_width};
-  return sizes.layers * layout.layer_bytes() / kPagePositions;
+  const PageCounts counts = pages_for(sizes, positions, batch);
+  std::uint64_t bytes = 0;
+  for (std::size_t kind = 0; kind < sizes.kinds.size(); ++kind)
+    bytes += std::uint64_t{counts.kinds[kind]} * sizes.kinds[kind].layers * layout.layer_bytes();
+  return bytes;
 }
 
 Sequence::Sequence(Sequence&& other) noexcept
     : adapter(std::move(other.adapter)),
+      long_context(other.long_context),
       pool_(other.pool_),
-      window_(other.window_),
-      pages_(std::exchange(other.pages_, {})),
-      first_page_(std::exchange(other.first_page_, 0)),
+      tables_(std::exchange(other.tables_, std::vector<Table>(other.tables_.size()))),
       length_(std::exchange(other.length_, 0)) {}
 
 Sequence& Sequence::operator=(Sequence&& other) noexcept {
   if (this == &other) return *this;
   clear();
   adapter = std::move(other.adapter);
+  long_context = other.long_context;
   pool_ = other.pool_;
-  window_ = other.window_;
-  pages_ = std::exchange(other.pages_, {});
-  first_page_ = std::exchange(other.first_page_, 0);
+  tables_ = std::exchange(other.tables_, std::vector<Table>(other.tables_.size()));
   length_ = std::exchange(other.length_, 0);
   return *this;
 }
 
 Sequence Sequence::fork() const {
-  Sequence copy(*pool_, window_);
+  Sequence copy(*pool_);
   copy.adapter = adapter;
-  copy.pages_ = pages_;
-  copy.first_page_ = first_page_;
+  copy.long_context = long_context;
+  copy.tables_ = tables_;
   copy.length_ = length_;
-  for (const auto page : pages_) pool_->share(page);
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind)
+    for (const auto page : tables_[kind].pages) pool_->share(kind, page);
   return copy;
 }
 
 void Sequence::truncate(std::uint32_t length) {
   if (length >= length_) return;
-  const std::size_t keep = (length + kPagePositions - 1) / kPagePositions;
-  if (length > 0 && length <= first_page_ * kPagePositions)
-    throw base::Error(base::Fault::internal, "a sequence cannot go back behind its window");
-  while (!pages_.empty() && first_page_ + pages_.size() > keep) {
-    pool_->release(pages_.back());
-    pages_.pop_back();
+  const std::size_t keep = pages_of(length);
+  for (const Table& table : tables_)
+    if (length > 0 && length <= table.first_page * kPagePositions)
+      throw base::Error(base::Fault::internal, "a sequence cannot go back behind its window");
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    Table& table = tables_[kind];
+    while (!table.pages.empty() && table.first_page + table.pages.size() > keep) {
+      pool_->release(kind, table.pages.back());
+      table.pages.pop_back();
+    }
+    if (table.pages.empty()) table.first_page = 0;
   }
   length_ = length;
-  if (pages_.empty()) first_page_ = 0;
 }
 
-std::size_t Sequence::pages_needed(std::size_t positions) const {
-  if (positions == 0) return 0;
-  const std::size_t room = (first_page_ + pages_.size()) * kPagePositions - length_;
-  const bool copies = room > 0 && !pages_.empty() && pool_->shared(pages_.back());
-  const std::size_t beyond = positions > room ? positions - room : 0;
-  return (beyond + kPagePositions - 1) / kPagePositions + (copies ? 1 : 0);
+PageCounts Sequence::pages_needed(std::size_t positions) const {
+  PageCounts counts;
+  if (positions == 0) return counts;
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    const Table& table = tables_[kind];
+    const std::size_t room = (table.first_page + table.pages.size()) * kPagePositions - length_;
+    const bool copies =
+        room > 0 && !table.pages.empty() && pool_->shared(kind, table.pages.back());
+    counts.kinds[kind] = pages_of(positions > room ? positions - room : 0) + (copies ? 1 : 0);
+  }
+  return counts;
 }
 
 std::uint32_t Sequence::extend() {
-  const std::size_t index = length_ / kPagePositions - first_page_;
-  if (index == pages_.size()) {
-    pages_.push_back(pool_->take());
-  } else if (pool_->shared(pages_[index])) {
-    const auto own = pool_->take();
-    pool_->copy(pages_[index], own);
-    pool_->release(pages_[index]);
-    pages_[index] = own;
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    Table& table = tables_[kind];
+    const std::size_t index = length_ / kPagePositions - table.first_page;
+    if (index == table.pages.size()) {
+      table.pages.push_back(pool_->take(kind));
+    } else if (pool_->shared(kind, table.pages[index])) {
+      const auto own = pool_->take(kind);
+      pool_->copy(kind, table.pages[index], own);
+      pool_->release(kind, table.pages[index]);
+      table.pages[index] = own;
+    }
   }
   return length_++;
 }
 
 void Sequence::drop_outside_window() {
-  if (window_ == 0 || length_ <= window_) return;
-  // The next position is length_; it sees keys from length_ - window_ + 1 on.
-  const std::uint32_t first = (length_ - window_ + 1) / kPagePositions;
-  const std::size_t count =
-      std::min<std::size_t>(first - std::min(first, first_page_), pages_.size());
-  for (std::size_t i = 0; i < count; ++i) pool_->release(pages_[i]);
-  pages_.erase(pages_.begin(), pages_.begin() + static_cast<std::ptrdiff_t>(count));
-  first_page_ += static_cast<std::uint32_t>(count);
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    const std::uint32_t window = pool_->window(kind);
+    if (window == 0 || length_ <= window) continue;
+    Table& table = tables_[kind];
+    // The next position is length_; it sees keys from length_ - window + 1 on.
+    const std::uint32_t first = (length_ - window + 1) / kPagePositions;
+    const std::size_t count =
+        std::min<std::size_t>(first - std::min(first, table.first_page), table.pages.size());
+    for (std::size_t i = 0; i < count; ++i) pool_->release(kind, table.pages[i]);
+    table.pages.erase(table.pages.begin(),
+                      table.pages.begin() + static_cast<std::ptrdiff_t>(count));
+    table.first_page += static_cast<std::uint32_t>(count);
+  }
 }
 
 }  // namespace malina::model

@@ -2,6 +2,7 @@
 // copied when one of them writes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -14,43 +15,63 @@ namespace malina::model {
 
 class Adapter;
 
-// All pages of one model, of one size, from one allocation that becomes resident as it is used.
-// One thread.
+// Numbers of pages, by kind of layer: layers with a window keep fewer positions than those without.
+struct PageCounts {
+  std::array<std::size_t, kMostLayerKinds> kinds{};
+
+  PageCounts& operator+=(const PageCounts& other);
+  PageCounts& operator-=(const PageCounts& other);
+  bool fits_in(const PageCounts& room) const;  // in each kind
+  std::size_t total() const;
+};
+
+// All pages of one model, of one size a kind, from one allocation a kind that becomes resident as it
+// is used. One thread.
 class PagePool {
  public:
   // `positions`: how many positions all sequences together can hold, rounded up to pages.
   PagePool(math::Device& device, const Sizes& sizes, math::KvType type, std::size_t positions);
 
   using Page = std::uint32_t;
-  Page take();  // throws base::Error(out_of_memory) when none is free
-  void share(Page page) { ++references_[page]; }
-  void release(Page page);
-  bool shared(Page page) const { return references_[page] > 1; }
-  void copy(Page from, Page to);  // the bytes
+  std::size_t kinds() const { return kinds_.size(); }
+  std::uint32_t window(std::size_t kind) const { return kinds_[kind].window; }
+  Page take(std::size_t kind);  // throws base::Error(out_of_memory) when none is free
+  void share(std::size_t kind, Page page) { ++kinds_[kind].references[page]; }
+  void release(std::size_t kind, Page page);
+  bool shared(std::size_t kind, Page page) const { return kinds_[kind].references[page] > 1; }
+  void copy(std::size_t kind, Page from, Page to);  // the bytes
 
-  std::size_t capacity() const { return references_.size(); }
-  std::size_t free_pages() const { return free_.size(); }
-  std::size_t page_bytes() const { return page_bytes_; }
+  PageCounts capacity() const;
+  PageCounts free_pages() const;
+  std::size_t positions() const { return kinds_[0].references.size() * math::kPagePositions; }
   math::KvType type() const { return layout_.type; }
-  math::KvPages layer(std::size_t index) const {
-    return {buffer_.get(), page_bytes_, index * layout_.layer_bytes(), layout_};
-  }
-  static std::size_t bytes_per_position(const Sizes& sizes, math::KvType type);
+  math::KvPages layer(std::size_t index) const;
+
+  // What one sequence of so many positions takes at most, fed in batches of up to `batch` rows.
+  static PageCounts pages_for(const Sizes& sizes, std::size_t positions, std::size_t batch);
+  static std::uint64_t bytes_for(const Sizes& sizes, math::KvType type, std::size_t positions,
+                                 std::size_t batch);
 
  private:
+  struct Kind {
+    std::uint32_t window;
+    std::size_t page_bytes;
+    std::unique_ptr<math::Buffer> buffer;
+    std::vector<std::uint32_t> references;
+    std::vector<Page> free;
+  };
+
   math::Device& device_;
   math::KvLayout layout_;
-  std::size_t page_bytes_;
-  std::unique_ptr<math::Buffer> buffer_;
-  std::vector<std::uint32_t> references_;
-  std::vector<Page> free_;
+  std::vector<Kind> kinds_;
+  std::vector<Sizes::Place> places_;
 };
 
 // One token sequence and where its keys and values are. Its owner moves it; `fork` shares all
 // pages. The pool must outlive it. One thread.
 class Sequence {
  public:
-  explicit Sequence(PagePool& pool, std::uint32_t window = 0) : pool_(&pool), window_(window) {}
+  explicit Sequence(PagePool& pool) : pool_(&pool), tables_(pool.kinds()) {}
   ~Sequence() { clear(); }
   Sequence(Sequence&& other) noexcept;
   Sequence& operator=(Sequence&& other) noexcept;
@@ -62,24 +83,32 @@ class Sequence {
   void truncate(std::uint32_t length);
   void clear() { truncate(0); }
 
-  // Makes room for one more position, in a page that nobody else holds, and returns the position.
+  // Makes room for one more position, in pages that nobody else holds, and returns the position.
   std::uint32_t extend();
   // How many pages `extend` would take for this many positions more.
-  std::size_t pages_needed(std::size_t positions) const;
+  PageCounts pages_needed(std::size_t positions) const;
   // Gives back pages that no later position can see.
   void drop_outside_window();
 
   PagePool& pool() const { return *pool_; }
-  math::KvRow row(std::uint32_t position) const { return {pages_.data(), first_page_, position}; }
-  std::size_t page_count() const { return pages_.size(); }
+  math::KvRow row(std::uint32_t position, std::size_t kind = 0) const {
+    return {tables_[kind].pages.data(), tables_[kind].first_page, position};
+  }
+  std::size_t page_count(std::size_t kind = 0) const { return tables_[kind].pages.size(); }
 
   std::shared_ptr<const Adapter> adapter;  // applied to every row; null: the base model
+  // Longer than Sizes::short_context in the end: decides the rotary frequencies of models that have
+  // two sets. To be set before the first position, and kept.
+  bool long_context = false;
 
  private:
+  struct Table {
+    std::vector<PagePool::Page> pages;
+    std::uint32_t first_page = 0;  // the page number of pages[0]
+  };
+
   PagePool* pool_;
-  std::uint32_t window_;
-  std::vector<PagePool::Page> pages_;
-  std::uint32_t first_page_ = 0;  // the page number of pages_[0]
+  std::vector<Table> tables_;  // by kind
   std::uint32_t length_ = 0;
 };
 

@@ -7,12 +7,19 @@
 namespace malina::model {
 namespace {
 
-Sizes small_sizes() {
+// Layers of the given windows, two of each.
+Sizes small_sizes(const std::vector<std::uint32_t>& windows = {0}) {
   Sizes sizes;
-  sizes.layers = 2;
   sizes.heads = 2;
   sizes.kv_heads = 1;
   sizes.head_width = 32;
+  for (const std::uint32_t window : windows) {
+    LayerKind& kind = sizes.kinds.emplace_back();
+    kind.layers = 2;
+    kind.window = window;
+    for (std::size_t i = 0; i < 2; ++i) sizes.places.push_back({sizes.kinds.size() - 1, i});
+  }
+  sizes.layers = sizes.places.size();
   return sizes;
 }
 
@@ -20,6 +27,8 @@ class KvCache : public testing::Test {
  protected:
   base::ThreadPool threads_{1};
   math::CpuDevice device_{threads_};
+  std::size_t free_pages() const { return pool_.free_pages().kinds[0]; }
+
   PagePool pool_{device_, small_sizes(), math::KvType::f16, 320};
 };
 
@@ -27,45 +36,73 @@ TEST_F(KvCache, ReturnsEveryPage) {
   {
     Sequence sequence(pool_);
     for (int i = 0; i < 100; ++i) EXPECT_EQ(sequence.extend(), static_cast<std::uint32_t>(i));
-    EXPECT_EQ(pool_.free_pages(), 10u - 4u);
+    EXPECT_EQ(free_pages(), 10u - 4u);
     Sequence moved = std::move(sequence);
     EXPECT_EQ(moved.length(), 100u);
     moved.truncate(32);
-    EXPECT_EQ(pool_.free_pages(), 9u);
+    EXPECT_EQ(free_pages(), 9u);
   }
-  EXPECT_EQ(pool_.free_pages(), 10u);
+  EXPECT_EQ(free_pages(), 10u);
 }
 
 TEST_F(KvCache, ForksShareUntilOneWrites) {
   Sequence first(pool_);
   for (int i = 0; i < 40; ++i) first.extend();
   Sequence second = first.fork();
-  EXPECT_EQ(pool_.free_pages(), 8u);
-  EXPECT_EQ(second.pages_needed(1), 1u);
+  EXPECT_EQ(free_pages(), 8u);
+  EXPECT_EQ(second.pages_needed(1).kinds[0], 1u);
   EXPECT_EQ(first.row(39).pages[1], second.row(39).pages[1]);
   second.extend();
-  EXPECT_EQ(pool_.free_pages(), 7u);
+  EXPECT_EQ(free_pages(), 7u);
   EXPECT_EQ(first.row(0).pages[0], second.row(0).pages[0]);
   EXPECT_NE(first.row(39).pages[1], second.row(39).pages[1]);
-  EXPECT_EQ(first.pages_needed(1), 0u);  // it is the only owner again
+  EXPECT_EQ(first.pages_needed(1).kinds[0], 0u);  // it is the only owner again
 }
 
 TEST_F(KvCache, WindowKeepsOnlyWhatCanBeSeen) {
-  Sequence sequence(pool_, 40);
+  PagePool pool(device_, small_sizes({0, 40}), math::KvType::f16, 1024);
+  Sequence sequence(pool);
   for (int i = 0; i < 1000; ++i) {
     sequence.extend();
     sequence.drop_outside_window();
-    EXPECT_LE(sequence.page_count() * math::kPagePositions, 40 + 2 * math::kPagePositions);
+    EXPECT_LE(sequence.page_count(1) * math::kPagePositions, 40 + 2 * math::kPagePositions);
     // The next position sees back to length - 39, which must still be there.
     const std::uint32_t oldest = sequence.length() > 39 ? sequence.length() - 39 : 0;
-    EXPECT_LE(sequence.row(0).first_page * math::kPagePositions, oldest);
+    EXPECT_LE(sequence.row(0, 1).first_page * math::kPagePositions, oldest);
   }
+  // The layers without a window have everything.
+  EXPECT_EQ(sequence.page_count(0), 32u);
+  EXPECT_EQ(sequence.row(0, 0).first_page, 0u);
+  const Sequence fork = sequence.fork();
+  EXPECT_EQ(sequence.pages_needed(1).kinds, (std::array<std::size_t, 2>{1, 1}));
+  EXPECT_EQ(sequence.pages_needed(25).kinds, (std::array<std::size_t, 2>{2, 2}));
+  EXPECT_THROW(sequence.truncate(500), base::Error);  // the windowed layers have forgotten it
+  EXPECT_EQ(sequence.length(), 1000u);
+  sequence.truncate(990);
+  sequence.extend();
+  EXPECT_NE(sequence.row(990, 0).pages[30], fork.row(990, 0).pages[30]);
+}
+
+TEST_F(KvCache, TakesNoMoreThanPlanned) {
+  const Sizes sizes = small_sizes({0, 100});
+  PagePool pool(device_, sizes, math::KvType::f32, 4096);
+  const PageCounts planned = PagePool::pages_for(sizes, 2000, 64);
+  EXPECT_EQ(planned.kinds, (std::array<std::size_t, 2>{63, 7}));
+  Sequence sequence(pool);
+  while (sequence.length() < 2000) {
+    for (int i = 0; i < 64 && sequence.length() < 2000; ++i) sequence.extend();
+    for (std::size_t kind = 0; kind < 2; ++kind)
+      EXPECT_LE(sequence.page_count(kind), planned.kinds[kind]);
+    sequence.drop_outside_window();
+  }
+  EXPECT_EQ(PagePool::bytes_for(sizes, math::KvType::f32, 2000, 64),
+            (63u + 7u) * 2 * (2 * 32 * 32 * sizeof(float)));
 }
 
 TEST_F(KvCache, SaysWhenItIsFull) {
   Sequence sequence(pool_);
   for (int i = 0; i < 320; ++i) sequence.extend();
-  EXPECT_EQ(sequence.pages_needed(1), 1u);
+  EXPECT_EQ(sequence.pages_needed(1).kinds[0], 1u);
   EXPECT_THROW(sequence.extend(), base::Error);
   EXPECT_EQ(sequence.length(), 320u);
 }

@@ -25,9 +25,11 @@ constexpr std::size_t kPieceBytes = 256 << 10;
 // What a load needs beside the weights: buffers, tables, a short context.
 constexpr std::size_t kMargin = 64 << 20;
 
-// Present in some files and of no use here: tables that the rotary embedding can be computed from.
+// Present in some files and of no use here: tables that the rotary embedding can be computed from,
+// or that read_sizes() has read.
 bool is_ignored(std::string_view name) {
-  return name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd") ||
+  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight" || name.ends_with(".attn_rot_embd") ||
          name.ends_with(".attn_rot_embd.weight") || name.ends_with("rotary_emb.inv_freq");
 }
 
@@ -57,9 +59,16 @@ class ModelLoader {
   std::shared_ptr<const Model> take() { return std::move(model_); }
 
  private:
+  // A tensor, or consecutive rows (or values of a vector) of one that holds several.
+  struct Part {
+    std::string name;
+    std::size_t first = 0;  // row of the tensor; of a vector: value
+    std::size_t total = 0;  // rows that the tensor has in all; 0: as many as are taken
+  };
   struct Placed {
     const format::TensorInfo* tensor;
     math::Slice* target;
+    std::size_t first;
   };
   struct Piece {
     const Placed* placed;
@@ -69,12 +78,19 @@ class ModelLoader {
   std::string file() const { return model_->checkpoint_->files()[0].string(); }
   void lay_out();
   void refuse_superfluous() const;
-  bool place(const std::string& name, std::size_t rows, std::size_t columns, math::Slice& target,
-             bool optional = false);
-  void place_matrix(const std::string& name, std::size_t rows, std::size_t columns,
-                    math::Slice& target);
-  void place_vector(const std::string& name, std::size_t columns, math::Slice& target,
+  bool has(const std::string& name) const {
+    return model_->checkpoint_->find(name) != nullptr;
+  }
+  bool place(const Part& part, std::size_t rows, std::size_t columns, math::Slice& target,
+             bool optional, bool vector);
+  void place_matrix(const Part& part, std::size_t rows, std::size_t columns, math::Slice& target);
+  bool place_vector(const Part& part, std::size_t columns, math::Slice& target,
                     bool optional = false);
+  void place_attention(std::size_t index, LayerWeights& layer);
+  void place_norms(std::size_t index, LayerWeights& layer);
+  void place_feed_forward(std::size_t index, LayerWeights& layer);
+  void place_experts(std::size_t index, LayerWeights& layer);
+  void place_model();
   void fill_piece(const Piece& piece, std::vector<std::byte>& scratch) const;
 
   std::shared_ptr<Model> model_;
@@ -84,37 +100,130 @@ class ModelLoader {
   std::size_t bytes_ = 0;
 };
 
-bool ModelLoader::place(const std::string& name, std::size_t rows, std::size_t columns,
-                        math::Slice& target, bool optional) {
-  const auto* tensor = model_->checkpoint_->find(name);
+bool ModelLoader::place(const Part& part, std::size_t rows, std::size_t columns,
+                        math::Slice& target, bool optional, bool vector) {
+  const auto* tensor = model_->checkpoint_->find(part.name);
   if (tensor == nullptr) {
     if (optional) return false;
-    throw Error(Fault::corrupt_file, fmt::format("{}: tensor {} is missing", file(), name));
+    throw Error(Fault::corrupt_file, fmt::format("{}: tensor {} is missing", file(), part.name));
   }
-  if (tensor->columns() != columns || tensor->rows() != rows)
+  const std::size_t whole_rows = vector || part.total == 0 ? rows : part.total;
+  const std::size_t whole_columns = vector && part.total != 0 ? part.total : columns;
+  if (tensor->columns() != whole_columns || tensor->rows() != whole_rows)
     throw Error(Fault::corrupt_file,
                 fmt::format("{}: tensor {} has shape [{}], expected [{}, {}]",
-                            model_->checkpoint_->files()[tensor->file].string(), name,
-                            fmt::join(tensor->shape, ", "), columns, rows));
+                            model_->checkpoint_->files()[tensor->file].string(), part.name,
+                            fmt::join(tensor->shape, ", "), whole_columns, whole_rows));
+  if (vector && part.total != 0 && tensor->encoding->block_values != 1)
+    throw Error(Fault::unsupported, fmt::format("{}: tensor {} is {}, which cannot be cut", file(),
+                                                part.name, tensor->encoding->name));
   used_.insert(tensor->name);
   target.rows = rows;
   target.columns = target.stride = columns;
   target.offset = bytes_;
-  placed_.push_back({tensor, &target});
+  placed_.push_back({tensor, &target, part.first});
   return true;
 }
 
-void ModelLoader::place_matrix(const std::string& name, std::size_t rows, std::size_t columns,
+void ModelLoader::place_matrix(const Part& part, std::size_t rows, std::size_t columns,
                                math::Slice& target) {
-  place(name, rows, columns, target);
+  place(part, rows, columns, target, false, false);
   target.encoding = placed_.back().tensor->encoding;
   bytes_ += math::packed_bytes(rows, columns, *target.encoding);
 }
 
-void ModelLoader::place_vector(const std::string& name, std::size_t columns, math::Slice& target,
+bool ModelLoader::place_vector(const Part& part, std::size_t columns, math::Slice& target,
                                bool optional) {
-  if (!place(name, 1, columns, target, optional)) return;
+  if (!place(part, 1, columns, target, optional, true)) return false;
   bytes_ += (columns * sizeof(float) + kAlign - 1) / kAlign * kAlign;
+  return true;
+}
+
+void ModelLoader::place_attention(std::size_t index, LayerWeights& layer) {
+  const Sizes& sizes = model_->sizes_;
+  const std::size_t query = sizes.heads * sizes.head_width;
+  const std::size_t key = sizes.kv_heads * sizes.head_width;
+  const auto named = [&](const char* name) { return fmt::format("blk.{}.{}", index, name); };
+  // Some families keep queries, keys and values in one matrix, in this order.
+  const std::size_t all = has(named("attn_qkv.weight")) ? query + 2 * key : 0;
+  const auto part = [&](const char* own, const char* suffix, std::size_t first) {
+    return Part{named(all != 0 ? "attn_qkv" : own) + suffix, all != 0 ? first : 0, all};
+  };
+  place_matrix(part("attn_q", ".weight", 0), query, sizes.width, layer.query);
+  place_matrix(part("attn_k", ".weight", query), key, sizes.width, layer.key);
+  place_matrix(part("attn_v", ".weight", query + key), key, sizes.width, layer.value);
+  place_matrix({named("attn_output.weight")}, sizes.width, query, layer.output);
+  place_vector(part("attn_q", ".bias", 0), query, layer.query_bias, true);
+  place_vector(part("attn_k", ".bias", query), key, layer.key_bias, true);
+  place_vector(part("attn_v", ".bias", query + key), key, layer.value_bias, true);
+  place_vector({named("attn_output.bias")}, sizes.width, layer.output_bias, true);
+}
+
+void ModelLoader::place_norms(std::size_t index, LayerWeights& layer) {
+  const Sizes& sizes = model_->sizes_;
+  const Architecture& family = model_->architecture();
+  const auto named = [&](const char* name) { return Part{fmt::format("blk.{}.{}", index, name)}; };
+  place_vector(named("attn_norm.weight"), sizes.width, layer.attention_norm);
+  if (family.norm == Architecture::Norm::layer)
+    place_vector(named("attn_norm.bias"), sizes.width, layer.attention_norm_bias, true);
+  if (!family.parallel)
+    place_vector(named("ffn_norm.weight"), sizes.width, layer.feed_forward_norm);
+  if (family.attention.query_key_norms) {
+    place_vector(named("attn_q_norm.weight"), sizes.head_width, layer.query_norm);
+    place_vector(named("attn_k_norm.weight"), sizes.head_width, layer.key_norm);
+  }
+  if (family.post_norms) {
+    place_vector(named("post_attention_norm.weight"), sizes.width, layer.attention_post_norm);
+    place_vector(named("post_ffw_norm.weight"), sizes.width, layer.feed_forward_post_norm);
+  }
+}
+
+void ModelLoader::place_feed_forward(std::size_t index, LayerWeights& layer) {
+  const Sizes& sizes = model_->sizes_;
+  const auto named = [&](const char* name) { return fmt::format("blk.{}.{}", index, name); };
+  // Some families keep gate and up in one matrix called up, gate first.
+  const bool gated = model_->architecture().feed_forward.gated;
+  const std::size_t both = gated && !has(named("ffn_gate.weight")) ? 2 * sizes.hidden : 0;
+  const std::size_t up = both != 0 ? sizes.hidden : 0;
+  if (gated)
+    place_matrix({named(both != 0 ? "ffn_up.weight" : "ffn_gate.weight"), 0, both}, sizes.hidden,
+                 sizes.width, layer.gate);
+  place_matrix({named("ffn_up.weight"), up, both}, sizes.hidden, sizes.width, layer.up);
+  place_matrix({named("ffn_down.weight")}, sizes.width, sizes.hidden, layer.down);
+  if (gated) return;
+  place_vector({named("ffn_up.bias")}, sizes.hidden, layer.up_bias, true);
+  place_vector({named("ffn_down.bias")}, sizes.width, layer.down_bias, true);
+}
+
+// All of a layer's experts in one tensor or, in older files, each in its own.
+void ModelLoader::place_experts(std::size_t index, LayerWeights& layer) {
+  const Sizes& sizes = model_->sizes_;
+  const bool together = has(fmt::format("blk.{}.ffn_gate_exps.weight", index));
+  place_matrix({fmt::format("blk.{}.ffn_gate_inp.weight", index)}, sizes.experts, sizes.width,
+               layer.router);
+  layer.experts.resize(sizes.experts);
+  for (std::size_t i = 0; i < sizes.experts; ++i) {
+    const auto part = [&](const char* name, std::size_t rows) {
+      if (together)
+        return Part{fmt::format("blk.{}.ffn_{}_exps.weight", index, name), i * rows,
+                    sizes.experts * rows};
+      return Part{fmt::format("blk.{}.ffn_{}.{}.weight", index, name, i)};
+    };
+    LayerWeights::Expert& expert = layer.experts[i];
+    place_matrix(part("gate", sizes.hidden), sizes.hidden, sizes.width, expert.gate);
+    place_matrix(part("up", sizes.hidden), sizes.hidden, sizes.width, expert.up);
+    place_matrix(part("down", sizes.width), sizes.width, sizes.hidden, expert.down);
+  }
+}
+
+void ModelLoader::place_model() {
+  const Sizes& sizes = model_->sizes_;
+  place_vector({"output_norm.weight"}, sizes.width, model_->final_norm_);
+  if (model_->architecture().norm == Architecture::Norm::layer)
+    place_vector({"output_norm.bias"}, sizes.width, model_->final_norm_bias_, true);
+  place_matrix({"token_embd.weight"}, sizes.vocab, sizes.width, model_->embedding_);
+  if (!sizes.tied) place_matrix({"output.weight"}, sizes.vocab, sizes.width, model_->head_);
+  place_vector({"output.bias"}, sizes.vocab, model_->head_bias_, true);
 }
 
 void ModelLoader::lay_out() {
@@ -127,32 +236,19 @@ void ModelLoader::lay_out() {
   if (sizes.vocab == 0 || sizes.vocab > (1U << 24))
     throw Error(Fault::corrupt_file,
                 fmt::format("{}: tensor token_embd.weight has {} rows", file(), sizes.vocab));
-  sizes.tied = model_->checkpoint_->find("output.weight") == nullptr;
+  sizes.tied = !has("output.weight");
 
   model_->layers_.resize(sizes.layers);
-  placed_.reserve(sizes.layers * 13 + 3);
-  const std::size_t query = sizes.heads * sizes.head_width;
-  const std::size_t key = sizes.kv_heads * sizes.head_width;
   for (std::size_t i = 0; i < sizes.layers; ++i) {
     LayerWeights& layer = model_->layers_[i];
-    const auto named = [&](const char* name) { return fmt::format("blk.{}.{}", i, name); };
-    place_vector(named("attn_norm.weight"), sizes.width, layer.attention_norm);
-    place_matrix(named("attn_q.weight"), query, sizes.width, layer.query);
-    place_matrix(named("attn_k.weight"), key, sizes.width, layer.key);
-    place_matrix(named("attn_v.weight"), key, sizes.width, layer.value);
-    place_matrix(named("attn_output.weight"), sizes.width, query, layer.output);
-    place_vector(named("attn_q.bias"), query, layer.query_bias, true);
-    place_vector(named("attn_k.bias"), key, layer.key_bias, true);
-    place_vector(named("attn_v.bias"), key, layer.value_bias, true);
-    place_vector(named("attn_output.bias"), sizes.width, layer.output_bias, true);
-    place_vector(named("ffn_norm.weight"), sizes.width, layer.feed_forward_norm);
-    place_matrix(named("ffn_gate.weight"), sizes.hidden, sizes.width, layer.gate);
-    place_matrix(named("ffn_up.weight"), sizes.hidden, sizes.width, layer.up);
-    place_matrix(named("ffn_down.weight"), sizes.width, sizes.hidden, layer.down);
+    place_norms(i, layer);
+    place_attention(i, layer);
+    if (sizes.experts > 0)
+      place_experts(i, layer);
+    else
+      place_feed_forward(i, layer);
   }
-  place_vector("output_norm.weight", sizes.width, model_->final_norm_);
-  place_matrix("token_embd.weight", sizes.vocab, sizes.width, model_->embedding_);
-  if (!sizes.tied) place_matrix("output.weight", sizes.vocab, sizes.width, model_->head_);
+  place_model();
 }
 
 // A tensor nobody reads would mean a model that is not the one in the file.
@@ -169,11 +265,15 @@ void ModelLoader::fill_piece(const Piece& piece, std::vector<std::byte>& scratch
   const math::Slice& target = *piece.placed->target;
   const std::size_t row_bytes = tensor.encoding->row_bytes(target.columns);
   scratch.resize(piece.rows * row_bytes);
-  model_->checkpoint_->read(tensor, piece.first_row * row_bytes, scratch);
   if (target.encoding == nullptr) {
+    // Only vectors of single values are cut.
+    const std::size_t skip =
+        piece.placed->first == 0 ? 0 : tensor.encoding->row_bytes(piece.placed->first);
+    model_->checkpoint_->read(tensor, skip, scratch);
     tensor.encoding->decode(scratch.data(), target.columns, math::host_floats(target));
     return;
   }
+  model_->checkpoint_->read(tensor, (piece.placed->first + piece.first_row) * row_bytes, scratch);
   std::byte* group =
       target.buffer->host() + target.offset +
       piece.first_row / math::kGroupRows * tensor.encoding->group_bytes(target.columns);

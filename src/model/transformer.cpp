@@ -8,9 +8,11 @@
 #include <map>
 
 #include "base/error.h"
+#include "math/ops/add_rows.h"
 #include "math/ops/copy_rows.h"
 #include "math/ops/embed_rows.h"
 #include "math/ops/gated_unit.h"
+#include "math/ops/layer_norm.h"
 #include "math/ops/rms_norm.h"
 #include "math/ops/rotary.h"
 
@@ -34,9 +36,9 @@ std::size_t widest(const Sizes& sizes) {
 }
 
 std::size_t row_bytes(const Sizes& sizes) {
-  const std::size_t floats = 2 * sizes.width + 2 * sizes.heads * sizes.head_width +
+  const std::size_t floats = 3 * sizes.width + 2 * sizes.heads * sizes.head_width +
                              2 * sizes.kv_heads * sizes.head_width + 2 * sizes.hidden +
-                             sizes.head_width;
+                             sizes.head_width + (sizes.experts > 0 ? 2 * sizes.width : 0);
   return floats * sizeof(float) + 4 * widest(sizes);
 }
 
@@ -46,8 +48,9 @@ struct Transformer::Batch {
   std::span<const Row> rows;
   std::vector<std::int32_t> tokens;
   std::vector<std::uint32_t> positions;
-  std::vector<math::KvRow> kv;
-  PagePool* pool;
+  std::vector<std::uint8_t> is_long;  // by row; empty where no model has two sets of frequencies
+  std::array<std::vector<math::KvRow>, kMostLayerKinds> kv;  // by kind of layer
+  PagePool* pool = nullptr;
   // Runs of rows with the same adapter, where there is one.
   struct Adapted {
     const Adapter* adapter;
@@ -90,7 +93,16 @@ void Transformer::allocate_scratch() {
     attended_ = scratch(offset, max_rows_, query);
     gate_ = scratch(offset, max_rows_, sizes.hidden);
     up_ = scratch(offset, max_rows_, sizes.hidden);
-    angles_ = scratch(offset, max_rows_, 2 * sizes.frequencies.size());
+    angles_.clear();
+    for (const LayerKind& kind : sizes.kinds)
+      angles_.push_back(scratch(offset, max_rows_, 2 * kind.frequencies.size()));
+    if (model_->architecture().post_norms) added_ = scratch(offset, max_rows_, sizes.width);
+    if (sizes.experts > 0) {
+      scores_ = scratch(offset, max_rows_, sizes.experts);
+      picked_ = scratch(offset, max_rows_, sizes.width);
+      given_ = scratch(offset, max_rows_, sizes.width);
+      choices_.resize(max_rows_ * sizes.experts_used);
+    }
     partials_ = scratch(
         offset, 1,
         math::Attention::partial_floats(max_rows_, context_, sizes.heads, sizes.head_width));
@@ -118,7 +130,7 @@ void Transformer::check(std::span<const Row> rows) const {
                               model_->sizes().vocab));
     ++added[row.sequence];
   }
-  std::size_t pages = 0;
+  PageCounts pages;
   const PagePool& pool = rows[0].sequence->pool();
   for (const auto& [sequence, count] : added) {
     if (sequence->length() + count > context_)
@@ -127,22 +139,34 @@ void Transformer::check(std::span<const Row> rows) const {
     math::require(&sequence->pool() == &pool, "forward", "sequences of different page pools");
     pages += sequence->pages_needed(count);
   }
-  if (pages > pool.free_pages())
+  if (!pages.fits_in(pool.free_pages()))
     throw Error(Fault::out_of_memory,
                 fmt::format("the key-value cache has {} free pages and {} are needed",
-                            pool.free_pages(), pages));
+                            pool.free_pages().total(), pages.total()));
 }
 
 void Transformer::forward(std::span<const Row> rows, const OutputSink& logits,
                           const OutputSink& hidden) {
   if (rows.empty()) return;
   check(rows);
-  Batch batch{
-      .rows = rows, .tokens = {}, .positions = {}, .kv = {}, .pool = nullptr, .adapted = {}};
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    batch.tokens.push_back(rows[i].token);
-    batch.positions.push_back(rows[i].sequence->extend());
-    const Adapter* adapter = rows[i].sequence->adapter.get();
+  Batch batch;
+  batch.rows = rows;
+  begin(batch);
+  for (std::size_t index = 0; index < model_->sizes().layers; ++index) run_layer(index, batch);
+  if (logits) emit(batch, Wants::logits, logits);
+  if (hidden) emit(batch, Wants::hidden, hidden);
+  for (const Row& row : rows) row.sequence->drop_outside_window();
+}
+
+// Places, embeddings and angles of all rows.
+void Transformer::begin(Batch& batch) {
+  const Sizes& sizes = model_->sizes();
+  for (std::size_t i = 0; i < batch.rows.size(); ++i) {
+    Sequence& sequence = *batch.rows[i].sequence;
+    batch.tokens.push_back(batch.rows[i].token);
+    batch.positions.push_back(sequence.extend());
+    if (sizes.short_context != 0) batch.is_long.push_back(sequence.long_context ? 1 : 0);
+    const Adapter* adapter = sequence.adapter.get();
     if (adapter == nullptr) continue;
     auto& runs = batch.adapted;
     if (!runs.empty() && runs.back().adapter == adapter &&
@@ -152,79 +176,167 @@ void Transformer::forward(std::span<const Row> rows, const OutputSink& logits,
       runs.push_back({adapter, i, 1});
   }
   // Only now are the page tables final: extending may move a sequence's list.
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    batch.kv.push_back(rows[i].sequence->row(batch.positions[i]));
-  batch.pool = &rows[0].sequence->pool();
+  for (std::size_t kind = 0; kind < sizes.kinds.size(); ++kind)
+    for (std::size_t i = 0; i < batch.rows.size(); ++i)
+      batch.kv[kind].push_back(batch.rows[i].sequence->row(batch.positions[i], kind));
+  batch.pool = &batch.rows[0].sequence->pool();
 
-  const Sizes& sizes = model_->sizes();
-  device_.run(math::EmbedRows{
-      .table = model_->embedding(), .output = batch.of(hidden_), .tokens = batch.tokens});
-  device_.run(math::RotaryAngles{.positions = batch.positions,
-                                 .frequencies = sizes.frequencies,
-                                 .output = batch.of(angles_),
-                                 .magnitude = sizes.rotary_magnitude});
-  for (std::size_t index = 0; index < sizes.layers; ++index) run_layer(index, batch);
-  if (logits) emit(batch, Wants::logits, logits);
-  if (hidden) emit(batch, Wants::hidden, hidden);
-  for (const Row& row : rows) row.sequence->drop_outside_window();
+  device_.run(math::EmbedRows{.table = model_->embedding(),
+                              .output = batch.of(hidden_),
+                              .tokens = batch.tokens,
+                              .scale = sizes.embedding_scale});
+  for (std::size_t kind = 0; kind < sizes.kinds.size(); ++kind)
+    device_.run(math::RotaryAngles{.positions = batch.positions,
+                                   .frequencies = sizes.kinds[kind].frequencies,
+                                   .output = batch.of(angles_[kind]),
+                                   .magnitude = sizes.kinds[kind].magnitude,
+                                   .long_frequencies = sizes.kinds[kind].long_frequencies,
+                                   .is_long = batch.is_long});
+}
+
+void Transformer::norm(const Slice& input, const Slice& weight, const Slice& bias,
+                       const Slice& output) {
+  const float epsilon = model_->sizes().epsilon;
+  if (model_->architecture().norm == Architecture::Norm::rms)
+    device_.run(math::RmsNorm{input, weight, output, epsilon});
+  else
+    device_.run(math::LayerNorm{input, weight, bias, output, epsilon});
 }
 
 void Transformer::run_layer(std::size_t index, Batch& batch) {
+  const LayerWeights& layer = model_->layers()[index];
+  norm(batch.of(hidden_), layer.attention_norm, layer.attention_norm_bias, batch.of(normed_));
   attention(index, batch);
-  feed_forward(index, batch);
+  if (!model_->architecture().parallel)
+    norm(batch.of(hidden_), layer.feed_forward_norm, {}, batch.of(normed_));
+  if (layer.router)
+    experts(index, batch);
+  else
+    feed_forward(index, batch);
 }
 
 void Transformer::attention(std::size_t index, Batch& batch) {
   const Sizes& sizes = model_->sizes();
   const LayerWeights& layer = model_->layers()[index];
-  const Slice hidden = batch.of(hidden_);
-  const Slice normed = batch.of(normed_);
   const Slice query = batch.of(query_);
   const Slice key = batch.of(key_);
   const Slice value = batch.of(value_);
-  const Slice attended = batch.of(attended_);
   const math::KvPages pages = batch.pool->layer(index);
+  const auto& kv = batch.kv[sizes.places[index].kind];
 
-  device_.run(math::RmsNorm{hidden, layer.attention_norm, normed, sizes.epsilon});
   std::array parts{
       math::LinearPart{.weight = layer.query, .bias = layer.query_bias, .output = query},
       math::LinearPart{.weight = layer.key, .bias = layer.key_bias, .output = key},
       math::LinearPart{.weight = layer.value, .bias = layer.value_bias, .output = value}};
   // Errors in queries and keys are amplified by the softmax: 8 bits here cost a third of all tokens
   // on which the default mode and the reference disagree, for a sixth of the products.
-  linear(normed, parts, index, std::array{Projection::query, Projection::key, Projection::value},
-         batch, true);
-  const auto pairs = model_->architecture().attention.rotary;
-  device_.run(math::Rotate{query, batch.of(angles_), sizes.head_width, pairs});
-  device_.run(math::Rotate{key, batch.of(angles_), sizes.head_width, pairs});
-  device_.run(math::StoreKeysValues{key, value, batch.kv, pages});
+  linear(batch.of(normed_), parts, index,
+         std::array{Projection::query, Projection::key, Projection::value}, batch, true);
+  turn(index, query, key, batch);
+  device_.run(math::StoreKeysValues{key, value, kv, pages});
   device_.run(math::Attention{.query = query,
-                              .output = attended,
-                              .rows = batch.kv,
+                              .output = batch.of(attended_),
+                              .rows = kv,
                               .pages = pages,
                               .heads = sizes.heads,
-                              .scale = 1.0F / std::sqrt(static_cast<float>(sizes.head_width)),
-                              .window = sizes.window,
+                              .scale = sizes.attention_scale,
+                              .window = sizes.kind_of(index).window,
                               .partials = partials_});
-  std::array output{math::LinearPart{
-      .weight = layer.output, .bias = layer.output_bias, .output = hidden, .add = true}};
-  linear(attended, output, index, std::array{Projection::output}, batch);
+  add_to_hidden(batch.of(attended_), {.weight = layer.output, .bias = layer.output_bias, .output = {}},
+                layer.attention_post_norm, index, Projection::output, batch);
+}
+
+// Heads are normalised where the family does that, then turned by their position.
+void Transformer::turn(std::size_t index, const Slice& query, const Slice& key, Batch& batch) {
+  const Sizes& sizes = model_->sizes();
+  const LayerWeights& layer = model_->layers()[index];
+  const Slice angles = batch.of(angles_[sizes.places[index].kind]);
+  for (const auto& [heads, weight] :
+       {std::pair{query, layer.query_norm}, std::pair{key, layer.key_norm}}) {
+    if (weight) {
+      const Slice each = heads.split_columns(sizes.head_width);
+      device_.run(math::RmsNorm{each, weight, each, sizes.epsilon});
+    }
+    device_.run(math::Rotate{heads, angles, sizes.head_width,
+                             model_->architecture().attention.rotary});
+  }
+}
+
+void Transformer::add_to_hidden(const Slice& input, math::LinearPart part, const Slice& post_norm,
+                                std::size_t layer, Projection projection, Batch& batch) {
+  const Slice hidden = batch.of(hidden_);
+  part.add = !post_norm;
+  part.output = post_norm ? batch.of(added_) : hidden;
+  linear(input, std::span(&part, 1), layer, std::array{projection}, batch);
+  if (!post_norm) return;
+  norm(part.output, post_norm, {}, part.output);
+  device_.run(math::AddRows{part.output, hidden});
 }
 
 void Transformer::feed_forward(std::size_t index, Batch& batch) {
   const LayerWeights& layer = model_->layers()[index];
-  const Slice hidden = batch.of(hidden_);
-  const Slice normed = batch.of(normed_);
+  const auto activation = model_->architecture().feed_forward.gate;
   const Slice gate = batch.of(gate_);
   const Slice up = batch.of(up_);
-  device_.run(math::RmsNorm{hidden, layer.feed_forward_norm, normed, model_->sizes().epsilon});
-  std::array parts{math::LinearPart{.weight = layer.gate, .bias = {}, .output = gate},
-                   math::LinearPart{.weight = layer.up, .bias = {}, .output = up}};
-  linear(normed, parts, index, std::array{Projection::gate, Projection::up}, batch);
+  std::array parts{math::LinearPart{.weight = layer.up, .bias = layer.up_bias, .output = up},
+                   math::LinearPart{.weight = layer.gate, .bias = {}, .output = gate}};
+  linear(batch.of(normed_), std::span(parts).first(layer.gate ? 2 : 1), index,
+         std::array{Projection::up, Projection::gate}, batch);
+  if (layer.gate)
+    device_.run(math::GatedUnit{gate, up, gate, activation});
+  else
+    device_.run(math::GatedUnit{up, {}, gate, activation});
+  add_to_hidden(gate, {.weight = layer.down, .bias = layer.down_bias, .output = {}},
+                layer.feed_forward_post_norm, index, Projection::down, batch);
+}
+
+// Rows are grouped by expert, so that each expert that anybody chose is read once. A row's experts
+// add up in the order of their index, whatever its company.
+void Transformer::experts(std::size_t index, Batch& batch) {
+  const Sizes& sizes = model_->sizes();
+  const LayerWeights& layer = model_->layers()[index];
+  std::array router{
+      math::LinearPart{.weight = layer.router, .bias = {}, .output = batch.of(scores_)}};
+  // Which expert is chosen hangs on small differences: 16 bits, as for queries and keys.
+  device_.run(math::Linear{.input = batch.of(normed_),
+                           .parts = router,
+                           .scratch = quantized_,
+                           .precision = precision_,
+                           .refined = true});
+  const auto choices = std::span(choices_).first(batch.rows.size() * sizes.experts_used);
+  for (std::size_t i = 0; i < choices.size(); ++i)  // a planning device leaves this as it is
+    choices[i] = {static_cast<std::uint32_t>(i % sizes.experts), 1};
+  device_.run(math::ChooseExperts{batch.of(scores_), sizes.experts_used, choices});
+  std::vector<std::size_t> rows;
+  std::vector<float> weights;
+  for (std::uint32_t expert = 0; expert < sizes.experts; ++expert) {
+    rows.clear();
+    weights.clear();
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+      if (choices[i].expert != expert) continue;
+      rows.push_back(i / sizes.experts_used);
+      weights.push_back(choices[i].weight);
+    }
+    if (!rows.empty()) run_expert(layer.experts[expert], rows, weights, batch);
+  }
+}
+
+void Transformer::run_expert(const LayerWeights::Expert& expert, std::span<const std::size_t> rows,
+                             std::span<const float> weights, Batch& batch) {
+  const Slice input = picked_.row_range(0, rows.size());
+  const Slice gate = gate_.row_range(0, rows.size());
+  const Slice up = up_.row_range(0, rows.size());
+  const Slice given = given_.row_range(0, rows.size());
+  device_.run(math::CopyRows{.input = batch.of(normed_), .output = input, .rows = rows});
+  const std::array parts{math::LinearPart{.weight = expert.gate, .bias = {}, .output = gate},
+                         math::LinearPart{.weight = expert.up, .bias = {}, .output = up}};
+  device_.run(math::Linear{
+      .input = input, .parts = parts, .scratch = quantized_, .precision = precision_});
   device_.run(math::GatedUnit{gate, up, gate, model_->architecture().feed_forward.gate});
-  std::array down{
-      math::LinearPart{.weight = layer.down, .bias = {}, .output = hidden, .add = true}};
-  linear(gate, down, index, std::array{Projection::down}, batch);
+  const std::array down{math::LinearPart{.weight = expert.down, .bias = {}, .output = given}};
+  device_.run(
+      math::Linear{.input = gate, .parts = down, .scratch = quantized_, .precision = precision_});
+  device_.run(math::AddWeightedRows{given, batch.of(hidden_), rows, weights});
 }
 
 void Transformer::linear(const Slice& input, std::span<math::LinearPart> parts, std::size_t layer,
@@ -254,14 +366,14 @@ void Transformer::emit(const Batch& batch, Wants wanted, const OutputSink& sink)
     const std::span<const std::size_t> block = std::span(indices).subspan(first, count);
     const Slice normed = normed_.row_range(0, count);
     device_.run(math::CopyRows{.input = batch.of(hidden_), .output = normed, .rows = block});
-    device_.run(math::RmsNorm{normed, model_->final_norm(), normed, model_->sizes().epsilon});
+    norm(normed, model_->final_norm(), model_->final_norm_bias(), normed);
     if (wanted == Wants::hidden) {
       sink({block, normed});
       continue;
     }
     const Slice logits = logits_.row_range(0, count);
     const std::array parts{
-        math::LinearPart{.weight = model_->head(), .bias = {}, .output = logits}};
+        math::LinearPart{.weight = model_->head(), .bias = model_->head_bias(), .output = logits}};
     device_.run(math::Linear{
         .input = normed, .parts = parts, .scratch = quantized_, .precision = precision_});
     sink({block, logits});

@@ -10,6 +10,7 @@
 
 #include "math/device.h"
 #include "math/ops/attention.h"
+#include "math/ops/experts.h"
 #include "math/ops/linear.h"
 #include "model/adapter.h"
 #include "model/kv_cache.h"
@@ -67,9 +68,19 @@ class Transformer {
   void allocate_scratch();
   math::Slice scratch(std::size_t& offset, std::size_t rows, std::size_t columns);
   void check(std::span<const Row> rows) const;
+  void begin(Batch& batch);
+  void norm(const math::Slice& input, const math::Slice& weight, const math::Slice& bias,
+            const math::Slice& output);
   void run_layer(std::size_t index, Batch& batch);
   void attention(std::size_t index, Batch& batch);
+  void turn(std::size_t index, const math::Slice& query, const math::Slice& key, Batch& batch);
   void feed_forward(std::size_t index, Batch& batch);
+  void experts(std::size_t index, Batch& batch);
+  void run_expert(const LayerWeights::Expert& expert, std::span<const std::size_t> rows,
+                  std::span<const float> weights, Batch& batch);
+  // hidden += what `part` gives of `input`, normalised first where the family does that.
+  void add_to_hidden(const math::Slice& input, math::LinearPart part, const math::Slice& post_norm,
+                     std::size_t layer, Projection projection, Batch& batch);
   void linear(const math::Slice& input, std::span<math::LinearPart> parts, std::size_t layer,
               std::span<const Projection> projections, const Batch& batch, bool refined = false);
   void emit(const Batch& batch, Wants wanted, const OutputSink& sink);
@@ -79,7 +90,11 @@ class Transformer {
   math::Precision precision_;
   std::size_t max_rows_, context_, output_rows_;
   std::unique_ptr<math::Buffer> buffer_;
-  math::Slice hidden_, normed_, query_, key_, value_, attended_, gate_, up_, angles_, partials_;
+  math::Slice hidden_, normed_, query_, key_, value_, attended_, gate_, up_, partials_;
+  std::vector<math::Slice> angles_;     // by kind of layer
+  math::Slice added_;                   // what is normalised before it is added; absent in most
+  math::Slice scores_, picked_, given_;  // of experts: router, their input, what they give
+  std::vector<math::ExpertChoice> choices_;
   math::Slice logits_;
   math::QuantizedScratch quantized_;
 };

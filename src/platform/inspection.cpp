@@ -38,7 +38,7 @@ void report_sizes(const model::Sizes& sizes, Inspection& result) {
                   .window_source = sizes.window_source,
                   .rotary_scaling = sizes.rotary_scaling,
                   .tied = sizes.tied};
-  if (sizes.window != 0) result.sizes->window = sizes.window;
+  if (sizes.window() != 0) result.sizes->window = sizes.window();
 }
 
 // The same code that loads and runs a model, on a device that only counts.
@@ -54,12 +54,12 @@ void plan(const std::shared_ptr<const format::Checkpoint>& checkpoint,
   memory.context = options.context.value_or(planned->sizes().context);
   memory.kv_type = math::name(type);
   memory.weight_bytes = planned->weight_bytes();
-  const std::uint64_t each = model::PagePool::bytes_per_position(planned->sizes(), type);
   if (memory.context == 0 || memory.context > std::numeric_limits<std::uint32_t>::max() / 2)
     throw base::Error(base::Fault::invalid_argument,
                       fmt::format("a context of {} tokens is out of range", memory.context));
-  memory.cache_bytes = each * memory.context;
   const model::Transformer transformer(planned, device, {.context = memory.context});
+  memory.cache_bytes = model::PagePool::bytes_for(planned->sizes(), type, memory.context,
+                                                  transformer.max_rows());
   memory.activation_bytes = transformer.scratch_bytes();
   memory.total_bytes = memory.weight_bytes + memory.cache_bytes + memory.activation_bytes;
   memory.available_bytes = base::read_machine().usable_bytes();

@@ -20,6 +20,8 @@ using base::Fault;
 namespace {
 
 constexpr std::size_t kPerplexityWindow = 512;
+constexpr std::size_t kLeastContext = 512;
+constexpr std::size_t kBatchRows = 512;  // the most that one forward pass takes
 constexpr std::size_t kWindowsInFlight = 4;
 constexpr auto kPoll = std::chrono::milliseconds(50);
 
@@ -34,18 +36,22 @@ math::KvType kv_type(const RunOptions& options) {
 
 // The model's own context, unless its keys and values would not fit.
 std::size_t choose_context(const model::Model& model, const RunOptions& options) {
-  const std::size_t each = model::PagePool::bytes_per_position(model.sizes(), kv_type(options));
+  const auto bytes = [&](std::size_t context) {
+    return model::PagePool::bytes_for(model.sizes(), kv_type(options), context, kBatchRows);
+  };
   const std::uint64_t available = base::read_machine().usable_bytes();
   if (options.context != 0) {
-    if (options.context > available / each)
+    if (bytes(options.context) > available)
       throw Error(Fault::out_of_memory,
                   fmt::format("a context of {} needs {} MiB for keys and values and {} MiB are "
                               "available",
-                              options.context, options.context * each >> 20, available >> 20));
+                              options.context, bytes(options.context) >> 20, available >> 20));
     return options.context;
   }
-  const std::size_t fits = available / 2 / each;
-  return std::min(model.sizes().context, std::max<std::size_t>(fits, 512));
+  std::size_t context = model.sizes().context;
+  while (context > kLeastContext && bytes(context) > available / 2)
+    context = std::max(context / 4 * 3, kLeastContext);
+  return context;
 }
 
 std::size_t characters(std::string_view text) {

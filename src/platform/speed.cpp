@@ -49,7 +49,7 @@ class Bench {
   base::ThreadPool& pool() { return pool_; }
 
   double prefill(std::size_t tokens) {
-    model::Sequence sequence(pages_, model_->sizes().window);
+    model::Sequence sequence(pages_);
     const auto start = Clock::now();
     fill(sequence, tokens);
     return static_cast<double>(tokens) / seconds_since(start);
@@ -57,7 +57,7 @@ class Bench {
 
   double decode(std::size_t tokens, std::size_t depth, std::size_t batch) {
     std::vector<model::Sequence> sequences;
-    sequences.emplace_back(pages_, model_->sizes().window);
+    sequences.emplace_back(pages_);
     if (depth > 0) fill(sequences[0], depth);
     while (sequences.size() < batch) sequences.push_back(sequences[0].fork());
     const auto start = Clock::now();
@@ -109,7 +109,7 @@ class Plan {
     const std::size_t length = prefill ? sample.tokens : sample.depth + sample.tokens / 2;
     std::vector<model::Sequence> sequences;
     for (std::size_t i = 0; i < sample.batch; ++i)
-      sequences.emplace_back(pages_, model_->sizes().window);
+      sequences.emplace_back(pages_);
     if (!prefill)
       for (auto& sequence : sequences)
         for (std::size_t i = 0; i < length; ++i) sequence.extend();

@@ -5,20 +5,21 @@
 namespace malina::math {
 
 void GatedUnit::check() const {
-  require(gate.rows == up.rows && gate.columns == up.columns && output.rows == gate.rows &&
-              output.columns == gate.columns,
-          kName, "shapes differ");
+  require(output.rows == gate.rows && output.columns == gate.columns, kName, "shapes differ");
+  require(!up || (up.rows == gate.rows && up.columns == gate.columns), kName, "shapes differ");
 }
 
 Cost GatedUnit::cost() const {
-  return {gate.bytes() + up.bytes(), output.bytes(),
+  return {gate.bytes() + (up ? up.bytes() : 0), output.bytes(),
           2.0 * static_cast<double>(gate.rows) * static_cast<double>(gate.columns)};
 }
 
 void GatedUnit::compute(CpuContext& context) const {
-  const auto kernel = row_kernels(context.isa).silu_gate;
+  const RowKernels& kernels = row_kernels(context.isa);
+  const auto kernel = activation == Gate::silu ? kernels.silu_gate : kernels.gelu_gate;
   const auto one = [&](std::size_t i) {
-    kernel(host_floats(gate) + i * gate.stride, host_floats(up) + i * up.stride, gate.columns,
+    kernel(host_floats(gate) + i * gate.stride,
+           up ? host_floats(up) + i * up.stride : nullptr, gate.columns,
            host_floats(output) + i * output.stride);
   };
   if (gate.rows * gate.columns < 8192)

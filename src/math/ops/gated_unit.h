@@ -5,9 +5,10 @@
 
 namespace malina::math {
 
-enum class Gate { silu };
+enum class Gate { silu, gelu_tanh };
 
-// output = activation(gate) * up. All: [tokens, hidden]; output may be gate's memory.
+// output = activation(gate) * up, or activation(gate) where `up` is absent. All: [tokens, hidden];
+// output may be gate's memory.
 struct GatedUnit {
   static constexpr std::string_view kName = "gated_unit";
   Slice gate, up, output;

@@ -25,6 +25,28 @@ std::vector<Number> rms_norm(std::span<const float> input, std::span<const float
 }
 
 template <class Number>
+std::vector<Number> layer_norm(std::span<const float> input, std::span<const float> weight,
+                               std::span<const float> bias, double epsilon) {
+  const auto width = static_cast<Number>(input.size());
+  Number mean = 0;
+  for (const float x : input) mean += Number{x} / width;
+  Number variance = 0;
+  for (const float x : input) variance += (Number{x} - mean) * (Number{x} - mean) / width;
+  std::vector<Number> output;
+  for (std::size_t i = 0; i < input.size(); ++i)
+    output.push_back((Number{input[i]} - mean) /
+                         std::sqrt(variance + static_cast<Number>(epsilon)) * Number{weight[i]} +
+                     (bias.empty() ? Number{0} : Number{bias[i]}));
+  return output;
+}
+
+template <class Number>
+Number gelu_tanh(Number x) {
+  const Number pi = 3.14159265358979323846;
+  return x / 2 * (1 + std::tanh(std::sqrt(2 / pi) * (x + Number{0.044715} * x * x * x)));
+}
+
+template <class Number>
 Number silu(Number x) {
   return x / (1 + std::exp(-x));
 }

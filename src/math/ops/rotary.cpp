@@ -7,6 +7,9 @@ namespace malina::math {
 void RotaryAngles::check() const {
   require(output.rows == positions.size() && output.columns == 2 * frequencies.size(), kName,
           "shapes differ");
+  require(long_frequencies.empty() || (long_frequencies.size() == frequencies.size() &&
+                                       is_long.size() == positions.size()),
+          kName, "shapes differ");
 }
 
 Cost RotaryAngles::cost() const { return {0, output.bytes(), 0}; }
@@ -16,10 +19,12 @@ void RotaryAngles::compute(CpuContext& context) const {
   const std::size_t count = frequencies.size();
   const auto one = [&](std::size_t i) {
     float* row = rows + i * output.stride;
+    const bool stretched = !long_frequencies.empty() && is_long[i] != 0;
+    const std::span<const float> turning = stretched ? long_frequencies : frequencies;
     for (std::size_t j = 0; j < count; ++j) {
       // The reference multiplies in float32, and so must we: at position 8000 the product's own
       // rounding is a visible angle.
-      const float angle = static_cast<float>(positions[i]) * frequencies[j];
+      const float angle = static_cast<float>(positions[i]) * turning[j];
       row[j] = std::cos(angle) * magnitude;
       row[count + j] = std::sin(angle) * magnitude;
     }

@@ -18,6 +18,9 @@ struct RotaryAngles {
   std::span<const float> frequencies;        // radians a position
   Slice output;
   float magnitude = 1;
+  // Where is_long[row] is not 0, these hold instead; both empty, or one a frequency and one a row.
+  std::span<const float> long_frequencies = {};
+  std::span<const std::uint8_t> is_long = {};
 
   void check() const;
   Cost cost() const;

@@ -30,6 +30,35 @@ void rms_norm(const float* input, const float* weight, float epsilon, std::size_
   }
 }
 
+void layer_norm(const float* input, const float* weight, const float* bias, float epsilon,
+                std::size_t width, float* output) {
+  const std::size_t whole = width / 16 * 16;
+  const std::size_t rest = width - whole;
+  F16x total = zero();
+  for (std::size_t i = 0; i < whole; i += 16) total = total + load(input + i);
+  if (rest > 0) total = total + load(input + whole, rest);
+  const F16x mean = broadcast(reduce_add(total) / static_cast<float>(width));
+  F16x squares = zero();
+  for (std::size_t i = 0; i < whole; i += 16) {
+    const F16x x = load(input + i) - mean;
+    squares = fma(x, x, squares);
+  }
+  if (rest > 0) {
+    const F16x x = select(first_lanes(rest), load(input + whole, rest) - mean, zero());
+    squares = fma(x, x, squares);
+  }
+  const float variance = reduce_add(squares) / static_cast<float>(width);
+  const F16x factor = broadcast(1.0F / std::sqrt(variance + epsilon));
+  for (std::size_t i = 0; i < whole; i += 16)
+    store(fma((load(input + i) - mean) * factor, load(weight + i),
+              bias != nullptr ? load(bias + i) : zero()),
+          output + i);
+  if (rest > 0)
+    store(fma((load(input + whole, rest) - mean) * factor, load(weight + whole, rest),
+              bias != nullptr ? load(bias + whole, rest) : zero()),
+          output + whole, rest);
+}
+
 void quantize(const float* input, std::size_t width, std::int8_t* values, float* scales,
               std::int32_t* sums) {
   const F16x limit = broadcast(127.0F);
@@ -51,13 +80,23 @@ void quantize(const float* input, std::size_t width, std::int8_t* values, float*
 
 MALINA_INLINE F16x silu(F16x x) { return x / (broadcast(1.0F) + exp(zero() - x)); }
 
-void silu_gate(const float* gate, const float* up, std::size_t width, float* output) {
+// x/2 (1 + tanh u) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel, 2016.
+MALINA_INLINE F16x gelu(F16x x) {
+  const F16x inner = fma(x * x * x, broadcast(0.044715F), x) * broadcast(1.5957691216F);
+  return x / (broadcast(1.0F) + exp(zero() - inner));
+}
+
+template <F16x (*Activation)(F16x)>
+void gate(const float* input, const float* up, std::size_t width, float* output) {
   const std::size_t whole = width / 16 * 16;
-  for (std::size_t i = 0; i < whole; i += 16)
-    store(silu(load(gate + i)) * load(up + i), output + i);
+  for (std::size_t i = 0; i < whole; i += 16) {
+    const F16x x = Activation(load(input + i));
+    store(up != nullptr ? x * load(up + i) : x, output + i);
+  }
   if (whole < width) {
     const std::size_t rest = width - whole;
-    store(silu(load(gate + whole, rest)) * load(up + whole, rest), output + whole, rest);
+    const F16x x = Activation(load(input + whole, rest));
+    store(up != nullptr ? x * load(up + whole, rest) : x, output + whole, rest);
   }
 }
 
@@ -94,7 +133,8 @@ double log_sum_exp(const float* input, std::size_t width) {
   return double{greatest} + std::log(total);
 }
 
-constexpr RowKernels kernels{rms_norm, quantize, silu_gate, dot, log_sum_exp};
+constexpr RowKernels kernels{rms_norm,   layer_norm, quantize,    gate<silu>,
+                             gate<gelu>, dot,        log_sum_exp};
 
 MALINA_ISA_END
 

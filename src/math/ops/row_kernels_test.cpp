@@ -47,6 +47,30 @@ TEST(RmsNorm, IsTheReferenceOnEveryInstructionSet) {
   }
 }
 
+TEST(LayerNorm, IsTheReferenceOnEveryInstructionSet) {
+  base::Random random(6);
+  for (const std::size_t width : kWidths) {
+    auto input = random_floats(random, width);
+    for (float& x : input) x += 10;  // a mean that must go
+    const auto weight = random_floats(random, width);
+    const auto bias = random_floats(random, width);
+    for (const bool biased : {true, false}) {
+      const auto expected = reference::layer_norm<double>(
+          input, weight, biased ? std::span<const float>(bias) : std::span<const float>(), 1e-5);
+      std::vector<float> first;
+      for (const Isa isa : available_isas()) {
+        std::vector<float> output = input;  // in place
+        row_kernels(isa).layer_norm(output.data(), weight.data(), biased ? bias.data() : nullptr,
+                                    1e-5F, width, output.data());
+        for (std::size_t i = 0; i < width; ++i)
+          EXPECT_NEAR(output[i], expected[i], 3e-5 * (1 + std::abs(expected[i]))) << width;
+        if (first.empty()) first = output;
+        EXPECT_TRUE(same_bits(output, first)) << name(isa) << " " << width;
+      }
+    }
+  }
+}
+
 TEST(Quantize, RoundsEachBlockToItsOwnScale) {
   base::Random random(2);
   auto input = random_floats(random, 320);
@@ -74,23 +98,35 @@ TEST(Quantize, RoundsEachBlockToItsOwnScale) {
   }
 }
 
-TEST(SiluGate, IsTheReferenceOnEveryInstructionSet) {
+using GateKernel = void (*RowKernels::*)(const float*, const float*, std::size_t, float*);
+
+void expect_gate(GateKernel kernel, double (*activation)(double)) {
   base::Random random(3);
   for (const std::size_t width : kWidths) {
-    const auto gate = random_floats(random, width, 100);
+    const auto gate = random_floats(random, width, width % 2 == 0 ? 4 : 100);
     const auto up = random_floats(random, width);
-    std::vector<float> first;
-    for (const Isa isa : available_isas()) {
-      std::vector<float> output(width);
-      row_kernels(isa).silu_gate(gate.data(), up.data(), width, output.data());
-      for (std::size_t i = 0; i < width; ++i) {
-        const double expected = reference::silu(double{gate[i]}) * double{up[i]};
-        EXPECT_NEAR(output[i], expected, 1e-6 * (1 + std::abs(expected)));
+    for (const bool gated : {true, false}) {
+      std::vector<float> first;
+      for (const Isa isa : available_isas()) {
+        std::vector<float> output(width);
+        (row_kernels(isa).*kernel)(gate.data(), gated ? up.data() : nullptr, width, output.data());
+        for (std::size_t i = 0; i < width; ++i) {
+          const double expected = activation(double{gate[i]}) * (gated ? double{up[i]} : 1.0);
+          EXPECT_NEAR(output[i], expected, 1e-6 * (1 + std::abs(expected)));
+        }
+        if (first.empty()) first = output;
+        EXPECT_TRUE(same_bits(output, first)) << name(isa) << " " << width;
       }
-      if (first.empty()) first = output;
-      EXPECT_TRUE(same_bits(output, first)) << name(isa) << " " << width;
     }
   }
+}
+
+TEST(SiluGate, IsTheReferenceOnEveryInstructionSet) {
+  expect_gate(&RowKernels::silu_gate, reference::silu<double>);
+}
+
+TEST(GeluGate, IsTheReferenceOnEveryInstructionSet) {
+  expect_gate(&RowKernels::gelu_gate, reference::gelu_tanh<double>);
 }
 
 TEST(Dot, IsTheReferenceOnEveryInstructionSet) {
