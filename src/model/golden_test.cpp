@@ -13,7 +13,15 @@
 namespace malina::model {
 namespace {
 
-const std::filesystem::path kFolder = MALINA_SOURCE_DIR "/tests/golden/tiny";
+const std::filesystem::path kFolders[] = {MALINA_SOURCE_DIR "/tests/golden/tiny",
+                                          MALINA_SOURCE_DIR "/tests/golden/families"};
+
+std::filesystem::path golden_file(const std::string& name) {
+  for (const auto& folder : kFolders)
+    if (std::filesystem::exists(folder / name)) return folder / name;
+  ADD_FAILURE() << name << " is missing";
+  return {};
+}
 
 struct Prompt {
   std::vector<std::int32_t> tokens;
@@ -39,9 +47,9 @@ std::vector<float> read_floats(const std::filesystem::path& path) {
 // tests/golden/make_tiny_models.py says what the files hold.
 Golden read_golden(const std::string& name, std::size_t vocab, std::size_t width,
                    std::size_t layers) {
-  std::ifstream stream(kFolder / (name + ".json"));
+  std::ifstream stream(golden_file(name + ".json"));
   const auto index = nlohmann::json::parse(stream);
-  const auto values = read_floats(kFolder / (name + ".f32"));
+  const auto values = read_floats(golden_file(name + ".f32"));
   const auto part = [&](std::size_t first, std::size_t count) {
     EXPECT_LE(first + count, values.size());
     const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first);
@@ -74,7 +82,7 @@ class Loaded {
  public:
   Loaded(const std::string& name, math::Isa isa, const LoadOptions& options = {})
       : device_(pool_, isa),
-        model_(Model::load(format::Checkpoint::open(kFolder / (name + ".gguf")), device_, pool_,
+        model_(Model::load(format::Checkpoint::open(golden_file(name + ".gguf")), device_, pool_,
                            options)),
         golden_(read_golden(name, sizes().vocab, sizes().width, sizes().layers)) {}
 
@@ -89,6 +97,7 @@ class Loaded {
   std::vector<float> compute(const Prompt& prompt, Wants wants, const Settings& settings) {
     PagePool pages(device_, sizes(), settings.kv_type, prompt.tokens.size());
     Sequence sequence(pages);
+    sequence.long_context = prompt.tokens.size() > sizes().short_context;
     Transformer transformer(model_, device_, {.precision = settings.precision});
     std::vector<float> results;
     const auto keep = [&](const Output& output) {
@@ -136,8 +145,9 @@ double relative_difference(const std::vector<float>& actual, const std::vector<f
 
 std::vector<std::string> golden_names() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder))
-    if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem());
+  for (const auto& folder : kFolders)
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -193,7 +203,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, TinyModel,
                                   std::string(math::name(std::get<1>(parameter.param)));
                          });
 
-TEST(GoldenModels, CoverTheFamily) { EXPECT_EQ(golden_names().size(), 18u); }
+TEST(GoldenModels, CoverTheFamilies) { EXPECT_EQ(golden_names().size(), 27u); }
 
 TEST(GoldenModels, NeedTheirWindow) {
   Loaded windowed("window_8", math::selected_isa());

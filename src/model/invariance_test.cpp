@@ -26,12 +26,13 @@ std::vector<Setting> settings() {
   std::vector<Setting> all;
   for (const math::Isa isa : math::available_isas())
     for (const auto precision : {math::Precision::fast, math::Precision::exact})
-      for (const char* file : {"q4_1", "k_types", "window_8", "untied_f32"})
+      for (const char* file : {"tiny/q4_1", "tiny/k_types", "tiny/window_8", "tiny/untied_f32",
+                               "families/gemma3", "families/mixtral", "families/phi2"})
         for (const auto type : {math::KvType::f32, math::KvType::f16})
           all.push_back({file, precision, type, isa});
   // Keys and values in 8 bits need heads of 32 values, which this one has.
   for (const math::Isa isa : math::available_isas())
-    all.push_back({"k_types", math::Precision::fast, math::KvType::q8_0, isa});
+    all.push_back({"tiny/k_types", math::Precision::fast, math::KvType::q8_0, isa});
   return all;
 }
 
@@ -44,7 +45,7 @@ class Bench {
         pool_(threads),
         device_(pool_, setting.isa),
         model_(Model::load(
-            format::Checkpoint::open(std::filesystem::path(MALINA_SOURCE_DIR "/tests/golden/tiny") /
+            format::Checkpoint::open(std::filesystem::path(MALINA_SOURCE_DIR "/tests/golden") /
                                      (setting.file + ".gguf")),
             device_, pool_)),
         pages_(device_, model_->sizes(), setting.kv_type, 64 * kTokens),

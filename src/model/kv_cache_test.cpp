@@ -60,7 +60,7 @@ TEST_F(KvCache, ForksShareUntilOneWrites) {
 }
 
 TEST_F(KvCache, WindowKeepsOnlyWhatCanBeSeen) {
-  PagePool pool(device_, small_sizes({0, 40}), math::KvType::f16, 1024);
+  PagePool pool(device_, small_sizes({0, 40}), math::KvType::f16, 1280);
   Sequence sequence(pool);
   for (int i = 0; i < 1000; ++i) {
     sequence.extend();
