@@ -165,7 +165,8 @@ TEST(Invariance, LogitsAreTheBitsOfTheSequenceAlone) {
 
 // Bits hold per mode, and here also across instruction sets: every kernel has one definition.
 TEST(Invariance, InstructionSetsAgreeBitForBit) {
-  for (const char* file : {"q4_1", "k_types"}) {
+  for (const char* file :
+       {"tiny/q4_1", "tiny/k_types", "families/gemma3", "families/mixtral", "families/phi2"}) {
     base::Random random(7);
     Setting setting{file, math::Precision::fast, math::KvType::f16, math::Isa::baseline};
     if (math::available_isas().front() != math::Isa::baseline) continue;
