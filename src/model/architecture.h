@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/checkpoint.h"
 #include "math/ops/gated_unit.h"
@@ -31,6 +32,7 @@ struct Architecture {
   bool parallel = false;          // attention and feed-forward read the same norm (Phi-2)
   bool post_norms = false;        // what each of the two adds is normalised first (Gemma)
   bool scaled_embedding = false;  // times the root of the width (Gemma)
+  bool experts = false;           // its feed-forward may be a mixture of experts (Mixtral)
 
   struct AttentionForm {
     math::RotaryPairs rotary = math::RotaryPairs::half_split;
@@ -57,6 +59,10 @@ struct Architecture {
 
 // All families, by name; collected from model/architectures.
 std::span<const Architecture* const> architectures();
+
+// What a family does beside what all do, in words: "grouped query heads" is not among them, which
+// files decide, but "norms of queries and keys" is.
+std::vector<std::string> mechanisms(const Architecture& architecture);
 
 // The family of a file and why. Throws base::Error(unsupported) naming the file's architecture.
 struct Identified {

@@ -212,9 +212,12 @@ void read_kinds(const Reader& reader, const Architecture& architecture, LayerKin
   }
 }
 
-void read_experts(const Reader& reader, Sizes& sizes) {
-  sizes.experts = reader.metadata().integer(reader.key("expert_count")).value_or(0);
-  if (sizes.experts == 0) return;
+void read_experts(const Reader& reader, const Architecture& architecture, Sizes& sizes) {
+  if (reader.metadata().integer(reader.key("expert_count")).value_or(0) == 0) return;
+  if (!architecture.experts)
+    throw Error(Fault::unsupported,
+                fmt::format("{}: is a mixture of experts, which malina does not run in family {}",
+                            reader.file(), architecture.name));
   sizes.experts = reader.size("expert_count", kMostExperts);
   sizes.experts_used = reader.size("expert_used_count", sizes.experts);
 }
@@ -262,7 +265,7 @@ Sizes read_sizes(const format::Checkpoint& checkpoint, const Architecture& archi
   if (sizes.heads * sizes.head_width > kMostWidth)
     throw Error(Fault::corrupt_file, fmt::format("{}: {} heads of {} values are too many",
                                                  reader.file(), sizes.heads, sizes.head_width));
-  read_experts(reader, sizes);
+  read_experts(reader, architecture, sizes);
   sizes.attention_scale = 1.0F / std::sqrt(static_cast<float>(sizes.head_width));
   if (architecture.attention.scale != nullptr)
     if (const auto scale = architecture.attention.scale(reader.metadata()))

@@ -35,10 +35,14 @@ void report_sizes(const model::Sizes& sizes, Inspection& result) {
                   .vocabulary = sizes.vocab,
                   .context = sizes.context,
                   .window = {},
+                  .window_layers = 0,
                   .window_source = sizes.window_source,
                   .rotary_scaling = sizes.rotary_scaling,
                   .tied = sizes.tied};
-  if (sizes.window() != 0) result.sizes->window = sizes.window();
+  if (sizes.window() == 0) return;
+  result.sizes->window = sizes.window();
+  for (const model::LayerKind& kind : sizes.kinds)
+    if (kind.window != 0) result.sizes->window_layers += kind.layers;
 }
 
 // The same code that loads and runs a model, on a device that only counts.

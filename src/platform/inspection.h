@@ -43,6 +43,7 @@ struct Inspection {
   struct Sizes {
     std::uint64_t layers, width, heads, kv_heads, head_width, hidden, vocabulary, context;
     std::optional<std::uint64_t> window;  // positions that a token sees
+    std::uint64_t window_layers;          // in so many of the layers
     std::string window_source;            // "the file", "inferred ..."
     std::string rotary_scaling;           // "none", "llama3"
     bool tied;                            // the output matrix is the embedding

@@ -73,5 +73,6 @@ SpeedTestResult Platform::speed_test(std::string_view model, const SpeedTestOpti
 }
 
 MachineReport Platform::machine() const { return report_machine(); }
+std::vector<FamilyReport> Platform::families() const { return report_families(); }
 
 }  // namespace malina::platform

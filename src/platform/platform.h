@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/family_report.h"
 #include "platform/generation.h"
 #include "platform/inspection.h"
 #include "platform/language_model.h"
@@ -57,6 +58,7 @@ class Platform {
   Inspection inspect(std::string_view model, const InspectOptions& options = {},
                      const ProgressSink& progress = {});
   MachineReport machine() const;
+  std::vector<FamilyReport> families() const;
 
   // Loads a model to answer with; the caller keeps it. Throws as LanguageModel does.
   std::unique_ptr<LanguageModel> load(std::string_view model, const RunOptions& options,

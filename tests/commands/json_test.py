@@ -64,6 +64,13 @@ class JsonTest(program.ProgramTest):
     def test_inspect(self):
         self.check("inspect", self.json("inspect", gguf_file.write_model(self.path("tiny.gguf"))))
 
+    def test_families(self):
+        report = self.json("families")
+        self.check("families", report)
+        names = [family["name"] for family in report["families"]]
+        self.assertEqual(names, sorted(names))
+        self.assertLessEqual({"llama", "mistral", "mixtral", "phi2", "gemma3", "qwen2"}, set(names))
+
     def test_info(self):
         self.check("info", self.json("info"))
 

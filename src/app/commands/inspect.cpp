@@ -54,6 +54,7 @@ Json sizes_json(const Inspection& model) {
           {"vocabulary", sizes.vocabulary},
           {"context", sizes.context},
           {"window", sizes.window ? Json(*sizes.window) : Json()},
+          {"window_layers", sizes.window_layers},
           {"window_source", sizes.window_source},
           {"rotary_scaling", sizes.rotary_scaling},
           {"tied", sizes.tied}};
@@ -132,7 +133,11 @@ void add_sizes(const Inspection& model, Rows& rows) {
                                          sizes.kv_heads, sizes.head_width)});
     std::string window;
     if (sizes.window)
-      window = fmt::format(", each sees {} ({})", grouped(*sizes.window), sizes.window_source);
+      window = fmt::format(", each sees {}{} ({})", grouped(*sizes.window),
+                           sizes.window_layers == sizes.layers
+                               ? ""
+                               : fmt::format(" in {} layers", sizes.window_layers),
+                           sizes.window_source);
     rows.push_back({"context", fmt::format("{} tokens{}, rotary scaling {}", grouped(sizes.context),
                                            window, printable(sizes.rotary_scaling))});
   }

@@ -22,6 +22,7 @@ extern const Architecture mixtral{
     .title = "Mixtral 8x7B and 8x22B",
     .gguf = "llama",
     .hugging_face = kClasses,
+    .experts = true,
     .attention = {.rotary = math::RotaryPairs::interleaved},
     .matches = matches,
 };
