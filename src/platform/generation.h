@@ -38,6 +38,8 @@ struct CompletionRequest {
   std::string text;                                 // special tokens in it are ordinary characters,
   bool special = false;                             // unless this is set
   std::optional<std::vector<std::int32_t>> tokens;  // instead of text
+  std::optional<std::string> suffix;  // what stands between text and this is to be filled in
+  bool suffix_first = false;          // the prompt's order, where the model knows both
   std::size_t max_tokens = 256;
   SamplingOptions sampling;
   std::vector<std::string> stop;

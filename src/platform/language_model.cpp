@@ -11,6 +11,7 @@
 #include "base/machine.h"
 #include "engine/engine.h"
 #include "platform/model_file.h"
+#include "text/infilling.h"
 
 namespace malina::platform {
 
@@ -127,6 +128,7 @@ class LanguageModel::Impl {
                            const TextSink& sink) const;
   void add_score(GenerationResult& result, const engine::TokenEvent& event,
                  std::size_t offset) const;
+  std::vector<text::Token> prompt_of(const CompletionRequest& request) const;
   std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
 
   std::shared_ptr<const ModelFile> file_;
@@ -192,13 +194,20 @@ GenerationResult LanguageModel::Impl::collect(engine::Stream& stream,
   return result;
 }
 
+std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest& request) const {
+  if (request.tokens) return *request.tokens;
+  if (request.suffix)
+    return text::infill_prompt(tokenizer(), request.text, *request.suffix,
+                               request.suffix_first ? text::InfillOrder::suffix_first
+                                                    : text::InfillOrder::prefix_first);
+  return tokenizer().encode(request.text, {.add_bos = tokenizer().adds_bos(),
+                                           .parse_special = request.special});
+}
+
 GenerationResult LanguageModel::Impl::complete(const CompletionRequest& request,
                                                const TextSink& sink) {
   engine::Generation generation;
-  generation.prompt = request.tokens
-                          ? *request.tokens
-                          : tokenizer().encode(request.text, {.add_bos = tokenizer().adds_bos(),
-                                                              .parse_special = request.special});
+  generation.prompt = prompt_of(request);
   if (generation.prompt.empty())
     throw Error(Fault::invalid_argument, "the prompt is empty: give at least one token");
   const std::uint64_t seed = seed_of(request.sampling);

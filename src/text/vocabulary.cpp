@@ -23,6 +23,7 @@ constexpr std::string_view kEndPieces[] = {
     "<|endoftext|>",
     "<EOT>",
     "_<EOT>",
+    "▁<EOT>",
     "<|eom_id|>",
     "<|end_of_text|>",
     "<end_of_utterance>",

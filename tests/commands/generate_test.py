@@ -74,6 +74,17 @@ class CompleteTest(program.ProgramTest):
         gguf_file.write_vocabulary(self.path("words.gguf"))
         self.assertIn("words.gguf", self.error(UNSUPPORTED, "complete", "words.gguf", "x"))
 
+    def test_filling_in(self):
+        with open(self.path("before"), "w", encoding="ascii") as file:
+            file.write("hello")
+        message = self.error(UNSUPPORTED, "complete", TINY, "--prefix", "before")
+        self.assertIn("no tokens for it", message)
+        self.assertIn("none", self.error(NOT_FOUND, "complete", TINY, "--prefix", "none"))
+        for arguments in (["x", "--suffix", "before"], ["--tokens", "1", "--prefix", "before"],
+                          ["x", "--suffix-first"], ["--prefix", "-", "--suffix", "-"],
+                          ["--prefix", "before", "--special"]):
+            self.error(USAGE, "complete", TINY, *arguments)
+
     def test_a_context_beyond_all_memory(self):
         self.assertIn("available", self.error(OUT_OF_MEMORY, "complete", TINY, "x", "--context",
                                               "1000000000"))

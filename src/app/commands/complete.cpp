@@ -18,15 +18,32 @@ struct Options {
   SamplingChoices sampling;
   std::optional<std::string> text;
   std::optional<std::string> tokens;
+  std::optional<std::string> prefix, suffix;  // files
   std::size_t max_tokens = 256;
   std::vector<std::string> stop;
   std::optional<std::size_t> log_probabilities;
+  bool suffix_first = false;
   bool echo = false, special = false, json = false, stats = false;
 };
+
+void fill_in(const Options& options, platform::CompletionRequest& request) {
+  if (options.prefix) request.text = read_file(*options.prefix);
+  request.suffix = options.suffix ? read_file(*options.suffix) : std::string();
+  request.suffix_first = options.suffix_first;
+}
 
 platform::CompletionRequest request_of(const Options& options) {
   if (options.tokens && options.text)
     throw Error(Fault::invalid_argument, "give TEXT or --tokens, not both");
+  const bool fills_in = options.prefix || options.suffix;
+  if (fills_in && (options.text || options.tokens))
+    throw Error(Fault::invalid_argument, "give --prefix and --suffix, or TEXT or --tokens, not both");
+  if (options.suffix_first && !fills_in)
+    throw Error(Fault::invalid_argument, "--suffix-first needs --prefix or --suffix");
+  if (fills_in && options.special)
+    throw Error(Fault::invalid_argument, "--special does not go with --prefix and --suffix");
+  if (options.prefix == "-" && options.suffix == "-")
+    throw Error(Fault::invalid_argument, "--prefix and --suffix cannot both be standard input");
   platform::CompletionRequest request;
   request.special = options.special;
   request.max_tokens = options.max_tokens;
@@ -36,6 +53,8 @@ platform::CompletionRequest request_of(const Options& options) {
   request.echo = options.echo;
   if (options.tokens)
     request.tokens = parse_token_ids(*options.tokens);
+  else if (fills_in)
+    fill_in(options, request);
   else
     request.text = options.text ? *options.text : read_standard_input();
   return request;
@@ -66,6 +85,14 @@ Action setup(CLI::App& cli) {
   add_run_options(cli, options->run);
   cli.add_option("TEXT", options->text, "What to continue; otherwise standard input, verbatim");
   cli.add_option("--tokens", options->tokens, "Token ids instead of text: \"1 2 3\"");
+  cli.add_option("--prefix", options->prefix,
+                 "File with what stands before the text to be filled in; - is standard input")
+      ->type_name("FILE");
+  cli.add_option("--suffix", options->suffix,
+                 "File with what stands after the text to be filled in; - is standard input")
+      ->type_name("FILE");
+  cli.add_flag("--suffix-first", options->suffix_first,
+               "Fill in with the suffix before the prefix (CodeLlama)");
   cli.add_option("--max-tokens", options->max_tokens,
                  "Tokens to generate; 0 only scores the prompt")
       ->capture_default_str();
@@ -93,6 +120,7 @@ extern const Command complete{
         "  malina complete smollm2-135m-instruct \"Once upon a time\" --max-tokens 50\n"
         "  malina complete smollm2-135m-instruct --json --echo --logprobs 5 --max-tokens 0 \\\n"
         "      \"The capital of France is Paris.\"\n"
+        "  malina complete codellama-7b --prefix before.py --suffix after.py --temperature 0\n"
         "  malina complete smollm2-135m-instruct --tokens \"1 2 3\" --temperature 0 --exact",
     .setup = setup};
 
