@@ -68,6 +68,11 @@ std::unique_ptr<LanguageModel> Platform::load(std::string_view model, const RunO
   });
 }
 
+QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest& request,
+                                  const ProgressSink& progress) {
+  return quantize_model(store_.resolve(model), request, progress);
+}
+
 SpeedTestResult Platform::speed_test(std::string_view model, const SpeedTestOptions& options) {
   return run_speed_test(*model_file(model), options);
 }

@@ -19,6 +19,7 @@
 #include "platform/machine_report.h"
 #include "platform/model_store.h"
 #include "platform/progress.h"
+#include "platform/quantization.h"
 #include "platform/speed.h"
 
 namespace malina::platform {
@@ -63,6 +64,9 @@ class Platform {
   // Loads a model to answer with; the caller keeps it. Throws as LanguageModel does.
   std::unique_ptr<LanguageModel> load(std::string_view model, const RunOptions& options,
                                       const ProgressSink& progress = {});
+  // Writes a copy of a model with its matrices in another encoding (quantization.h).
+  QuantizeReport quantize(std::string_view model, const QuantizeRequest& request,
+                          const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
  private:

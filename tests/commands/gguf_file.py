@@ -110,8 +110,9 @@ def padded(size):
     return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
 
-def write(path, metadata, tensors):
-    """All weights are zero; the data is a hole in the file, so that a large model costs no space."""
+def write(path, metadata, tensors, values=None):
+    """`values(name, shape)` gives a tensor's floats. Without it all weights are zero; the data is a hole
+    in the file, so that a large model costs no space."""
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata))
     header += b"".join(entry(*item) for item in metadata)
     offset = 0
@@ -123,13 +124,17 @@ def write(path, metadata, tensors):
         file.write(header)
         if tensors:
             file.write(bytes(padded(len(header)) - len(header)))
+            for name, shape in tensors if values else []:
+                numbers = values(name, shape)
+                file.write(struct.pack(f"<{len(numbers)}f", *numbers))
+                file.write(bytes(padded(file.tell()) - file.tell()))
             file.truncate(padded(len(header)) + offset)
     return path
 
 
-def write_model(path, hidden=32, layers=1, **metadata):
+def write_model(path, hidden=32, layers=1, values=None, **metadata):
     return write(path, model_metadata(hidden=hidden, layers=layers, **metadata),
-                 model_tensors(hidden, layers))
+                 model_tensors(hidden, layers), values)
 
 
 def write_vocabulary(path):
@@ -150,3 +155,50 @@ def write_split_model(folder, stem, parts=3):
         path = f"{folder}/{stem}-{part + 1:05}-of-{parts:05}.gguf"
         paths.append(write(path, metadata, tensors[part::parts]))
     return paths
+
+
+class Reader:
+    """A file that is known to be whole: `metadata` by key (arrays as lists), `types` of its values, and
+    `tensors` by name: (shape, ggml type, offset in the file)."""
+
+    SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            self.data = file.read()
+        self.position = 0
+        _, version, tensors, keys = self.take("4sIQQ")
+        assert version == 3
+        self.metadata, self.types, self.tensors = {}, {}, {}
+        for _ in range(keys):
+            key = self.text()
+            self.types[key] = self.take("I")[0]
+            self.metadata[key] = self.value(self.types[key])
+        for _ in range(tensors):
+            name = self.text()
+            shape = list(self.take(f"{self.take('I')[0]}Q"))
+            self.tensors[name] = (shape, *self.take("IQ"))
+        start = padded(self.position)
+        self.tensors = {name: (shape, kind, start + offset)
+                        for name, (shape, kind, offset) in self.tensors.items()}
+
+    def take(self, form):
+        values = struct.unpack_from("<" + form, self.data, self.position)
+        self.position += struct.calcsize("<" + form)
+        return values
+
+    def text(self):
+        return self.take(f"{self.take('Q')[0]}s")[0].decode()
+
+    def value(self, kind):
+        if kind == STRING:
+            return self.text()
+        if kind == ARRAY:
+            element, count = self.take("IQ")
+            return [self.value(element) for _ in range(count)]
+        return self.take(self.SCALARS[kind])[0]
+
+    def floats(self, name):
+        shape, kind, offset = self.tensors[name]
+        assert kind == TYPE_F32
+        return struct.unpack_from(f"<{tensor_bytes(shape) // 4}f", self.data, offset)

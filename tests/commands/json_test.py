@@ -61,6 +61,11 @@ class JsonTest(program.ProgramTest):
         answers = [program.json.loads(line) for line in lines.splitlines()]
         self.assertEqual([answer["count"] for answer in answers], [1, 1])
 
+    def test_quantize(self):
+        file = gguf_file.write_model(self.path("tiny.gguf"))
+        self.check("quantize", self.json("quantize", file, "first.gguf", "--to", "q4_0"),
+                   self.json("quantize", "first.gguf", "second.gguf", "--to", "q8_0"))
+
     def test_inspect(self):
         self.check("inspect", self.json("inspect", gguf_file.write_model(self.path("tiny.gguf"))))
 

@@ -1,0 +1,72 @@
+#include "model/quantization_mix.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace malina::model {
+
+namespace {
+
+// General.file_type: enum llama_ftype of llama.cpp. Its K-quants come in sizes; a mix here is
+// plain, as those called small, whose numbers it therefore bears.
+constexpr QuantizationMix kMixes[] = {
+    // encoding, output matrix, general.file_type
+    {"f16", "f16", 1},   {"bf16", "bf16", 32}, {"q4_0", "q6_k", 2},
+    {"q4_1", "q6_k", 3}, {"q8_0", "q8_0", 7},
+};
+
+// What is stored instead where a row is not a whole number of blocks.
+struct Substitute {
+  std::string_view encoding, instead;
+};
+constexpr Substitute kSubstitutes[] = {
+    {"q6_k", "q8_0"},
+    {"q4_0", "f16"},
+    {"q4_1", "f16"},
+    {"q8_0", "f16"},
+};
+
+std::string_view substitute(std::string_view encoding) {
+  const auto* found = std::ranges::find(kSubstitutes, encoding, &Substitute::encoding);
+  return found == std::end(kSubstitutes) ? "f32" : found->instead;
+}
+
+bool fits(const math::Encoding& encoding, std::uint64_t columns) {
+  return columns % encoding.block_values == 0;
+}
+
+// Few values that decide much: which expert computes a token.
+bool is_router(std::string_view name) { return name.ends_with("ffn_gate_inp.weight"); }
+
+bool is_matrix(const format::TensorInfo& tensor) {
+  return tensor.shape.size() >= 2 && tensor.name.ends_with(".weight") &&
+         !tensor.name.ends_with("_norm.weight");
+}
+
+}  // namespace
+
+std::span<const QuantizationMix> quantization_mixes() { return kMixes; }
+
+const QuantizationMix* find_quantization_mix(std::string_view name) {
+  const auto* found = std::ranges::find(kMixes, name, &QuantizationMix::encoding);
+  return found == std::end(kMixes) ? nullptr : found;
+}
+
+EncodingChoice choose_encoding(const QuantizationMix& mix, const format::TensorInfo& tensor,
+                               bool tied) {
+  if (!is_matrix(tensor)) return {math::find_encoding("f32"), "not a matrix"};
+  if (is_router(tensor.name)) return {math::find_encoding("f32"), "chooses experts"};
+  const bool output =
+      tensor.name == "output.weight" || (tied && tensor.name == "token_embd.weight");
+  const math::Encoding* encoding = math::find_encoding(output ? mix.output : mix.encoding);
+  std::string reason = output && mix.output != mix.encoding ? "output matrix" : "";
+  while (!fits(*encoding, tensor.columns())) {
+    reason += fmt::format("{}rows of {} are not blocks of {}", reason.empty() ? "" : ", ",
+                          tensor.columns(), encoding->block_values);
+    encoding = math::find_encoding(substitute(encoding->name));
+  }
+  return {encoding, reason};
+}
+
+}  // namespace malina::model
