@@ -7,10 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "engine/engine.h"
+#include "scoring.h"
 
 namespace malina {
 namespace {
@@ -55,34 +55,6 @@ Loaded& loaded() {
   return instance;
 }
 
-// Calls use(i, logits) for the tokens from `first` on: the logits that follow token i.
-using UseLogits = std::function<void(std::size_t, std::span<const float>)>;
-void score(model::Transformer& transformer, model::PagePool& pages, std::span<const Token> tokens,
-           std::size_t first, const UseLogits& use) {
-  model::Sequence sequence(pages);
-  for (std::size_t begin = 0; begin < tokens.size(); begin += transformer.max_rows()) {
-    const std::size_t end = std::min(begin + transformer.max_rows(), tokens.size());
-    std::vector<model::Row> rows;
-    for (std::size_t i = begin; i < end; ++i)
-      rows.push_back({.token = tokens[i],
-                      .sequence = &sequence,
-                      .wants = i < first ? model::Wants::nothing : model::Wants::logits});
-    transformer.forward(rows, [&](const model::Output& output) {
-      const float* values = math::host_floats(output.values);
-      for (std::size_t line = 0; line < output.rows.size(); ++line)
-        use(begin + output.rows[line],
-            {values + line * output.values.stride, output.values.columns});
-    });
-  }
-}
-
-double log_sum_exp(std::span<const float> logits) {
-  const double most = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(logit - most);
-  return most + std::log(sum);
-}
-
 class SmolLm2 : public testing::Test {
  protected:
   static constexpr std::size_t kContext = 512;
@@ -115,10 +87,6 @@ class SmolLm2 : public testing::Test {
   std::optional<model::PagePool> pages_;
   std::optional<model::Transformer> transformer_;
 };
-
-std::ptrdiff_t argmax(std::span<const float> logits) {
-  return std::max_element(logits.begin(), logits.end()) - logits.begin();
-}
 
 TEST_F(SmolLm2, PromptsHaveTheReferencesTokens) {
   const json golden = read_json("smollm2/answers.json");
