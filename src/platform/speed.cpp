@@ -28,6 +28,8 @@ math::KvType kv_type_of(const SpeedTestOptions& options) {
       fmt::format("'{}' is not a type of keys and values: f32, f16 or q8_0", options.kv_type));
 }
 
+constexpr std::size_t kWarmUp = 2;  // tokens
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -196,8 +198,8 @@ SpeedTestResult run_speed_test(const ModelFile& file, const SpeedTestOptions& op
   const auto most = [](const std::vector<std::size_t>& values) {
     return values.empty() ? std::size_t{0} : *std::max_element(values.begin(), values.end());
   };
-  const std::size_t context =
-      std::max(most(options.prefill), most(options.depths) + most(options.decode));
+  const std::size_t context = std::max(
+      {kWarmUp, most(options.prefill), most(options.depths) + most(options.decode)});
   // Sequences of a batch share the pages of what they have in common.
   const std::size_t positions =
       context + std::max<std::size_t>(1, most(options.batches)) *
@@ -213,7 +215,7 @@ SpeedTestResult run_speed_test(const ModelFile& file, const SpeedTestOptions& op
       threads.size() * planned_samples(options, 1).size() * options.repetitions;
   for (const unsigned count : threads) {
     Bench bench(file, options, count, positions, context);
-    bench.decode(2, 0, 1);  // touches all weights
+    bench.decode(kWarmUp, 0, 1);  // touches all weights
     const math::Isa isa = math::selected_isa();
     const MachineLimit limit{count, math::measure_read_bandwidth(bench.pool(), isa),
                              options.exact ? math::measure_float_rate(bench.pool(), isa)

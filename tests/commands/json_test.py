@@ -87,7 +87,7 @@ class JsonTest(program.ProgramTest):
         with open(self.path("text"), "w", encoding="ascii") as file:
             file.write("hello hello")
         self.check("perplexity", self.json("perplexity", model, "text"))
-        self.check("bench", self.json("bench", model, "--prefill", "4", "--decode", "4",
+        self.check("bench", self.json("bench", model, "--prefill", "1", "--decode", "1",
                                       "--repetitions", "1"))
 
     def test_each_command_with_json_is_on_the_page(self):
