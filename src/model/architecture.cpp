@@ -9,8 +9,10 @@ namespace malina::model {
 Identified identify(const format::Metadata& metadata, const std::string& file) {
   Identified best{nullptr, {}};
   int certainty = 0;
+  std::string refusal;
   for (const Architecture* architecture : architectures()) {
     const Match match = architecture->matches(metadata);
+    if (match.certainty == 0 && !match.reason.empty()) refusal = ": " + match.reason;
     if (match.certainty <= certainty) continue;
     certainty = match.certainty;
     best = {architecture, match.reason};
@@ -19,7 +21,8 @@ Identified identify(const format::Metadata& metadata, const std::string& file) {
     const auto declared = metadata.text("general.architecture");
     throw base::Error(
         base::Fault::unsupported,
-        declared ? fmt::format("{}: model family '{}' is not one that malina runs", file, *declared)
+        declared ? fmt::format("{}: model family '{}' is not one that malina runs{}", file,
+                               *declared, refusal)
                  : fmt::format("{}: has no general.architecture, so it is not a model", file));
   }
   return best;
@@ -37,8 +40,8 @@ std::vector<std::string> mechanisms(const Architecture& family) {
   add(family.parallel, "attention and feed-forward in parallel");
   add(family.scaled_embedding, "scaled embedding");
   add(attention.query_key_norms, "norms of queries and keys");
-  add(attention.full_every != 0, fmt::format("a window on all but every {}th layer",
-                                             attention.full_every));
+  add(attention.full_every != 0,
+      fmt::format("a window on all but every {}th layer", attention.full_every));
   add(attention.inferred_window != nullptr, "sliding window, inferred where files do not say it");
   add(attention.window_rotary_base.has_value(), "a second rotary base");
   add(attention.rotary == math::RotaryPairs::interleaved, "interleaved rotary pairs");

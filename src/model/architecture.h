@@ -17,8 +17,10 @@ namespace malina::model {
 
 // How surely a file belongs to a family, and why; the highest wins.
 struct Match {
-  int certainty = 0;   // 0: not this family; 1: the general form; higher: more specific
-  std::string reason;  // for `inspect`: "general.architecture is llama"
+  int certainty = 0;  // 0: not this family; 1: the general form; higher: more specific
+  // For `inspect`: "general.architecture is llama". With certainty 0: why a file that bears the
+  // family's name is refused all the same; otherwise empty.
+  std::string reason;
 };
 
 struct Architecture {

@@ -203,7 +203,7 @@ INSTANTIATE_TEST_SUITE_P(Golden, TinyModel,
                                   std::string(math::name(std::get<1>(parameter.param)));
                          });
 
-TEST(GoldenModels, CoverTheFamilies) { EXPECT_EQ(golden_names().size(), 27u); }
+TEST(GoldenModels, CoverTheFamilies) { EXPECT_EQ(golden_names().size(), 28u); }
 
 TEST(GoldenModels, NeedTheirWindow) {
   Loaded windowed("window_8", math::selected_isa());

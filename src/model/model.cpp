@@ -78,9 +78,7 @@ class ModelLoader {
   std::string file() const { return model_->checkpoint_->files()[0].string(); }
   void lay_out();
   void refuse_superfluous() const;
-  bool has(const std::string& name) const {
-    return model_->checkpoint_->find(name) != nullptr;
-  }
+  bool has(const std::string& name) const { return model_->checkpoint_->find(name) != nullptr; }
   bool place(const Part& part, std::size_t rows, std::size_t columns, math::Slice& target,
              bool optional, bool vector);
   void place_matrix(const Part& part, std::size_t rows, std::size_t columns, math::Slice& target);
@@ -166,8 +164,11 @@ void ModelLoader::place_norms(std::size_t index, LayerWeights& layer) {
   place_vector(named("attn_norm.weight"), sizes.width, layer.attention_norm);
   if (family.norm == Architecture::Norm::layer)
     place_vector(named("attn_norm.bias"), sizes.width, layer.attention_norm_bias, true);
-  if (!family.parallel)
+  if (!family.parallel) {
     place_vector(named("ffn_norm.weight"), sizes.width, layer.feed_forward_norm);
+    if (family.norm == Architecture::Norm::layer)
+      place_vector(named("ffn_norm.bias"), sizes.width, layer.feed_forward_norm_bias, true);
+  }
   if (family.attention.query_key_norms) {
     place_vector(named("attn_q_norm.weight"), sizes.head_width, layer.query_norm);
     place_vector(named("attn_k_norm.weight"), sizes.head_width, layer.key_norm);

@@ -29,8 +29,8 @@ struct LayerKind {
 
 struct Sizes {
   std::size_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_width = 0, hidden = 0;
-  std::size_t vocab = 0;    // rows of the embedding; the tokenizer may hold fewer
-  std::size_t context = 0;  // positions the model was trained for
+  std::size_t vocab = 0;                      // rows of the embedding; the tokenizer may hold fewer
+  std::size_t context = 0;                    // positions the model was trained for
   std::size_t experts = 0, experts_used = 0;  // 0: one feed-forward for all tokens
   float epsilon = 0;
   float attention_scale = 0;  // of scores, before the softmax
@@ -57,7 +57,7 @@ struct LayerWeights {
   math::Slice query_norm, key_norm;                           // [1, head_width]
   math::Slice feed_forward_norm, gate, up, down;              // no gate: not gated
   math::Slice up_bias, down_bias;
-  math::Slice attention_norm_bias;                            // of LayerNorm
+  math::Slice attention_norm_bias, feed_forward_norm_bias;  // of LayerNorm
   math::Slice attention_post_norm, feed_forward_post_norm;
   math::Slice router;  // [experts, width]; with it come `experts`, without it gate, up and down
   struct Expert {

@@ -208,7 +208,8 @@ void Transformer::run_layer(std::size_t index, Batch& batch) {
   norm(batch.of(hidden_), layer.attention_norm, layer.attention_norm_bias, batch.of(normed_));
   attention(index, batch);
   if (!model_->architecture().parallel)
-    norm(batch.of(hidden_), layer.feed_forward_norm, {}, batch.of(normed_));
+    norm(batch.of(hidden_), layer.feed_forward_norm, layer.feed_forward_norm_bias,
+         batch.of(normed_));
   if (layer.router)
     experts(index, batch);
   else
@@ -242,7 +243,8 @@ void Transformer::attention(std::size_t index, Batch& batch) {
                               .scale = sizes.attention_scale,
                               .window = sizes.kind_of(index).window,
                               .partials = partials_});
-  add_to_hidden(batch.of(attended_), {.weight = layer.output, .bias = layer.output_bias, .output = {}},
+  add_to_hidden(batch.of(attended_),
+                {.weight = layer.output, .bias = layer.output_bias, .output = {}},
                 layer.attention_post_norm, index, Projection::output, batch);
 }
 
@@ -257,8 +259,8 @@ void Transformer::turn(std::size_t index, const Slice& query, const Slice& key, 
       const Slice each = heads.split_columns(sizes.head_width);
       device_.run(math::RmsNorm{each, weight, each, sizes.epsilon});
     }
-    device_.run(math::Rotate{heads, angles, sizes.head_width,
-                             model_->architecture().attention.rotary});
+    device_.run(
+        math::Rotate{heads, angles, sizes.head_width, model_->architecture().attention.rotary});
   }
 }
 
@@ -330,8 +332,8 @@ void Transformer::run_expert(const LayerWeights::Expert& expert, std::span<const
   device_.run(math::CopyRows{.input = batch.of(normed_), .output = input, .rows = rows});
   const std::array parts{math::LinearPart{.weight = expert.gate, .bias = {}, .output = gate},
                          math::LinearPart{.weight = expert.up, .bias = {}, .output = up}};
-  device_.run(math::Linear{
-      .input = input, .parts = parts, .scratch = quantized_, .precision = precision_});
+  device_.run(
+      math::Linear{.input = input, .parts = parts, .scratch = quantized_, .precision = precision_});
   device_.run(math::GatedUnit{gate, up, gate, model_->architecture().feed_forward.gate});
   const std::array down{math::LinearPart{.weight = expert.down, .bias = {}, .output = given}};
   device_.run(

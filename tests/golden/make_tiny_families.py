@@ -94,6 +94,11 @@ FAMILIES = [
         GEMMA | dict(sliding_window=64, rope_parameters=dict(
             full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0), sliding_attention=LOCAL)),
     ),
+    Family(
+        "stablelm", "StableLm", ARCH.STABLELM,
+        dict(layer_norm_eps=1e-5, use_qkv_bias=True, use_parallel_residual=False, tie_word_embeddings=False,
+             rope_parameters=dict(rope_type="default", rope_theta=1e4, partial_rotary_factor=0.25)),
+    ),
 ]  # fmt: skip
 
 
@@ -196,6 +201,8 @@ def write_metadata(writer, family, config):
         writer.add_value_length(width)
     if family.kind in ("Gemma3", "Phi3") and config.sliding_window:
         writer.add_sliding_window(config.sliding_window)
+    if family.kind == "StableLm":
+        writer.add_parallel_residual(config.use_parallel_residual)
     if family.kind == "Mixtral":
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
