@@ -28,13 +28,18 @@ std::string human_seconds(double seconds) {
 
 std::string progress_line(const platform::Progress& progress, double seconds) {
   constexpr std::size_t kCells = 20;
+  const std::uint64_t new_bytes =
+      progress.done_bytes - std::min(progress.done_bytes, progress.kept_bytes);
+  const double rate = seconds > 0 ? static_cast<double>(new_bytes) / seconds : 0;
+  if (progress.total_bytes == 0)
+    return fmt::format("{}  {}  {}/s", progress.step, human_bytes(progress.done_bytes),
+                       human_bytes(static_cast<std::uint64_t>(rate)));
   const double total = std::max(1.0, static_cast<double>(progress.total_bytes));
   const double share = std::clamp(static_cast<double>(progress.done_bytes) / total, 0.0, 1.0);
   const auto filled = static_cast<std::size_t>(share * kCells);
   std::string line = fmt::format("{}  {:3.0f} %  [{:#<{}}{:-<{}}]", progress.step,
                                  std::floor(share * 100), "", filled, "", kCells - filled);
-  if (seconds > 0 && progress.done_bytes > 0) {
-    const double rate = static_cast<double>(progress.done_bytes) / seconds;
+  if (rate > 0) {
     line += fmt::format("  {}/s  {} left", human_bytes(static_cast<std::uint64_t>(rate)),
                         human_seconds((1 - share) * total / rate));
   }

@@ -61,8 +61,8 @@ std::string without_encoding(const std::string& stem) {
   return quantised || plain ? stem.substr(0, end) : stem;
 }
 
-std::string file_stem(const format::Checkpoint& checkpoint) {
-  return without_encoding(without_part(checkpoint.files().front().stem().string()));
+std::string model_stem(const std::filesystem::path& file) {
+  return without_encoding(without_part(file.stem().string()));
 }
 
 // Names that tools give to any model, or that are digests.
@@ -111,9 +111,14 @@ std::vector<EncodingShare> encoding_shares(const format::Checkpoint& checkpoint)
   return shares;
 }
 
+std::string name_from_file(const std::filesystem::path& file) {
+  const std::string stem = model_stem(file);
+  return says_nothing(stem) ? "" : sanitised_name(stem);
+}
+
 std::string default_name(const format::Checkpoint& checkpoint) {
-  const std::string file = file_stem(checkpoint);
-  if (!says_nothing(file)) return sanitised_name(file);
+  const std::filesystem::path& first = checkpoint.files().front();
+  if (const std::string name = name_from_file(first); !name.empty()) return name;
   const auto text = [&](std::string_view key) {
     return std::string(checkpoint.metadata().text(key).value_or(""));
   };
@@ -121,7 +126,7 @@ std::string default_name(const format::Checkpoint& checkpoint) {
   if (name.empty() && !text("general.basename").empty())
     name = sanitised_name(text("general.basename") + " " + text("general.size_label") + " " +
                           text("general.finetune"));
-  return name.empty() ? sanitised_name(file) : name;
+  return name.empty() ? sanitised_name(model_stem(first)) : name;
 }
 
 }  // namespace malina::platform

@@ -34,6 +34,9 @@ std::string family(const format::Checkpoint& checkpoint);
 // By bytes, most first.
 std::vector<EncodingShare> encoding_shares(const format::Checkpoint& checkpoint);
 
+// The part of default_name() that comes from the file's name; "" where that says nothing.
+std::string name_from_file(const std::filesystem::path& file);
+
 // A store's name for the model: of what it calls itself, otherwise of its file; "" if neither gives
 // one.
 std::string default_name(const format::Checkpoint& checkpoint);

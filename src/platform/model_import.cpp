@@ -88,7 +88,8 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
     candidate.sources.push_back({source, {}, file_facts(source)});
     model.size_bytes += candidate.sources.back().facts.size_bytes;
   }
-  model.source = candidate.sources.front().path.string();
+  model.source =
+      request.source.empty() ? candidate.sources.front().path.string() : request.source;
   return candidate;
 }
 
@@ -120,7 +121,8 @@ void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
     model.files = candidate.work->copy(sources, counter);
   }
   if (!unchanged(candidate.sources))
-    throw Error(Fault::io, model.source + ": the file changed while it was being imported");
+    throw Error(Fault::io, candidate.sources.front().path.string() +
+                               ": the file changed while it was being imported");
   model.digest = digest_of(model.files);
 }
 

@@ -26,7 +26,7 @@ struct ModelRecord {
   std::string family;            // general.architecture; "" for a vocabulary alone
   std::string encoding;          // that most bytes of the weights are in; "" without weights
   std::int64_t imported_at = 0;  // seconds since 1970-01-01 UTC
-  std::string source;            // the file it was imported from
+  std::string source;            // the file it was imported from, or the address it was pulled from
   bool linked = false;           // the files stay where they were and belong to the user
   std::vector<StoredFile> files;
 };
@@ -35,6 +35,7 @@ struct ImportRequest {
   std::filesystem::path file;       // a GGUF file, or any part of a split one
   std::optional<std::string> name;  // otherwise default_name()
   bool link = false;                // leave the files where they are
+  std::string source = {};          // what the record says it came from; "" for the file's own path
 };
 
 struct ImportOutcome {

@@ -14,6 +14,11 @@ ImportOutcome Platform::import_model(const ImportRequest& request, const Progres
   return store_.import_model(request, progress);
 }
 
+PullOutcome Platform::pull_model(const PullRequest& request, const PullChooser& choose,
+                                 const ProgressSink& progress) {
+  return platform::pull_model(store_, request, choose, progress);
+}
+
 std::vector<ModelRecord> Platform::list_models() { return store_.list(); }
 
 Removal Platform::remove_model(std::string_view name) { return store_.remove(name); }

@@ -19,6 +19,7 @@
 #include "platform/machine_report.h"
 #include "platform/model_store.h"
 #include "platform/progress.h"
+#include "platform/pull.h"
 #include "platform/quantization.h"
 #include "platform/speed.h"
 
@@ -42,8 +43,10 @@ class Platform {
   explicit Platform(std::filesystem::path home);
   ~Platform();
 
-  // The store (model_store.h).
+  // The store (model_store.h), and the one way into it from the network (pull.h).
   ImportOutcome import_model(const ImportRequest& request, const ProgressSink& progress = {});
+  PullOutcome pull_model(const PullRequest& request, const PullChooser& choose,
+                         const ProgressSink& progress = {});
   std::vector<ModelRecord> list_models();
   Removal remove_model(std::string_view name);
   Verification verify_model(std::string_view name, const ProgressSink& progress = {});

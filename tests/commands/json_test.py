@@ -4,6 +4,7 @@ import os
 import re
 
 import gguf_file
+import model_server
 import program
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/tiny")
@@ -53,6 +54,13 @@ class JsonTest(program.ProgramTest):
         self.check("list", self.json("list"))
         self.check("verify", self.json("verify", "tiny"))
         self.check("remove", self.json("remove", "tiny"))
+
+    def test_pull(self):
+        server = model_server.Server()
+        self.addCleanup(server.close)
+        with open(gguf_file.write_model(self.path("tiny.gguf")), "rb") as file:
+            url = server.put("/tiny.gguf", file.read())
+        self.check("pull", self.json("pull", url))
 
     def test_tokenize(self):
         file = gguf_file.write_vocabulary(self.path("words.gguf"))

@@ -1,0 +1,178 @@
+#include "platform/pull.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "base/error.h"
+#include "platform/download.h"
+#include "platform/download_folder.h"
+#include "platform/http_header.h"
+#include "platform/model_file.h"
+#include "platform/model_name.h"
+#include "platform/pull_plan.h"
+
+namespace malina::platform {
+
+namespace {
+
+using base::Digest;
+using base::Error;
+using base::Fault;
+using std::filesystem::path;
+
+constexpr std::string_view kGguf = "GGUF";
+
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::optional<Digest> requested_digest(const PullRequest& request) {
+  if (request.sha256.empty()) return std::nullopt;
+  if (const auto digest = Digest::parse(lower_case(request.sha256))) return digest;
+  throw Error(Fault::invalid_argument, "--sha256 is not 64 hexadecimal digits");
+}
+
+// A file by its address. The last part of the path that the user wrote gives a name for the store.
+PullPlan plan_url(const Url& url, const PullRequest& request) {
+  const std::string path_text = url.target.substr(0, url.target.find('?'));
+  PullPlan plan;
+  plan.key = url.text();
+  plan.name = name_from_file(path_text);
+  plan.files.push_back({.url = url,
+                        .local_name = "model.gguf",
+                        .size_bytes = {},
+                        .digest = requested_digest(request),
+                        .magic = std::string(kGguf)});
+  return plan;
+}
+
+// Finds before the download what import would find after it. The model, where it is there already.
+std::optional<ModelRecord> check_store(ModelStore& store, const PullPlan& plan) {
+  if (plan.name.empty()) return std::nullopt;
+  const auto existing = store.find(plan.name);
+  if (!existing || plan.files.size() != 1 || !plan.files.front().digest) return std::nullopt;
+  if (existing->digest == *plan.files.front().digest) return existing;
+  throw Error(
+      Fault::already_exists,
+      fmt::format("the name '{0}' is taken by another model (sha256 {1}...); choose one with "
+                  "--name, or first 'malina remove {0}'",
+                  plan.name, existing->digest.hex().substr(0, 12)));
+}
+
+// Sums over the files of a plan.
+class PullProgress {
+ public:
+  PullProgress(const PullPlan& plan, const ProgressSink& sink) : sink_(sink) {
+    for (const PlannedFile& file : plan.files) total_ += file.size_bytes.value_or(0);
+    one_file_ = plan.files.size() == 1;
+  }
+  DownloadProgress callback() {
+    return
+        [this](std::string_view step, std::uint64_t done, std::uint64_t total, std::uint64_t kept) {
+          if (!sink_) return;
+          if (step != "downloading") return sink_({step, done, total});
+          sink_({step, before_ + done, one_file_ ? total : total_, kept_ + kept});
+        };
+  }
+  void finish_file(const DownloadOutcome& outcome) {
+    before_ += outcome.size_bytes;
+    kept_ += outcome.resumed_bytes;
+  }
+
+ private:
+  const ProgressSink& sink_;
+  std::uint64_t total_ = 0, before_ = 0, kept_ = 0;
+  bool one_file_ = false;
+};
+
+struct Connection {
+  std::unique_ptr<HttpClient> client;
+  UrlPolicy policy;
+};
+
+// What the store cannot use is not worth keeping; another failure (a name, a full disk) can be
+// mended without downloading it again.
+ImportOutcome import_download(ModelStore& store, const ImportRequest& request,
+                              DownloadFolder& folder, const ProgressSink& progress) {
+  try {
+    ImportOutcome outcome = store.import_model(request, progress);
+    folder.finish();
+    return outcome;
+  } catch (const Error& error) {
+    if (error.fault() == Fault::corrupt_file || error.fault() == Fault::unsupported)
+      folder.finish();
+    throw;
+  }
+}
+
+PullOutcome carry_out(ModelStore& store, const PullPlan& plan, const PullRequest& request,
+                      const Connection& connection, const ProgressSink& progress) {
+  PullOutcome outcome;
+  outcome.url = plan.files.front().url.shown();
+  DownloadFolder folder(store.home(), plan.key);
+  PullProgress sums(plan, progress);
+  for (const PlannedFile& file : plan.files) {
+    const DownloadRequest download_request{.url = file.url,
+                                           .target = folder.path() / file.local_name,
+                                           .size_bytes = file.size_bytes,
+                                           .digest = file.digest,
+                                           .magic = file.magic,
+                                           .retries = request.retries};
+    const DownloadOutcome done =
+        download(*connection.client, connection.policy, download_request, sums.callback());
+    sums.finish_file(done);
+    outcome.size_bytes += done.size_bytes;
+    outcome.resumed_bytes += done.resumed_bytes;
+    outcome.downloaded_bytes += done.size_bytes - done.resumed_bytes;
+  }
+  ImportRequest import_request{
+      .file = plan.is_directory ? folder.path() : folder.path() / plan.files.front().local_name,
+      .name = {},
+      .link = false,
+      .source = outcome.url};
+  if (!plan.name.empty()) import_request.name = plan.name;
+  outcome.imported = import_download(store, import_request, folder, progress);
+  return outcome;
+}
+
+}  // namespace
+
+void check_door_open(const path& home) {
+  const std::string offline = environment("MALINA_OFFLINE");
+  if (!offline.empty() && offline != "0" && lower_case(offline) != "false")
+    throw Error(Fault::unsupported,
+                "downloading is switched off: MALINA_OFFLINE is set; bring the file by another way "
+                "and 'malina import' it");
+  for (const path& file : {path("/etc/malina/offline"), home / "offline"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(file, ignored))
+      throw Error(
+          Fault::unsupported,
+          fmt::format("downloading is switched off: {} exists; bring the file by another way "
+                      "and 'malina import' it",
+                      file.string()));
+  }
+}
+
+PullOutcome pull_model(ModelStore& store, const PullRequest& request, const PullChooser& choose,
+                       const ProgressSink& progress) {
+  check_door_open(store.home());
+  if (request.name) check_name(*request.name);
+  (void)choose;
+  const Url url = parse_url(request.what);
+  UrlPolicy policy(url, request.allow_hosts);
+  policy.check_start();
+  HttpOptions options{.timeout = request.timeout, .token_origin = {}, .token = ""};
+  Connection connection{nullptr, std::move(policy)};
+  PullPlan plan = plan_url(url, request);
+  if (request.name) plan.name = *request.name;
+  if (const auto existing = check_store(store, plan))
+    return {.imported = {*existing, true}, .url = url.shown(), .size_bytes = existing->size_bytes};
+  connection.client = std::make_unique<HttpClient>(CurlLibrary::load(), options);
+  return carry_out(store, plan, request, connection, progress);
+}
+
+}  // namespace malina::platform
