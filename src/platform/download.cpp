@@ -6,13 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <vector>
 
-#include "base/atomic_file.h"
 #include "base/file.h"
 #include "platform/descriptor.h"
 #include "platform/http_header.h"
+#include "platform/part_state.h"
 #include "platform/stored_file.h"
 
 namespace malina::platform {
@@ -26,60 +25,9 @@ using std::filesystem::path;
 
 path with_suffix(path file, const char* suffix) { return file += suffix; }
 
-bool is_there(const path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(file, ignored);
-}
-
 void remove_file(const path& file) {
   std::error_code ignored;
   std::filesystem::remove(file, ignored);
-}
-
-// What a part is a part of, as far as the server told. Kept in TARGET.state.
-struct PartState {
-  std::string validator;  // for If-Range: a strong ETag, or a date; "" where there is neither
-  std::optional<std::uint64_t> size_bytes;
-
-  static PartState read(const path& file) {
-    constexpr std::uint64_t kMostBytes = 4096;
-    PartState state;
-    if (!is_there(file)) return state;
-    const base::File opened = base::File::open(file);
-    std::vector<std::byte> bytes(std::min(opened.size(), kMostBytes));
-    opened.read_at(0, bytes);
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object())
-      return state;  // damaged: then nothing is known, and the part begins anew
-    if (const auto found = json.find("validator"); found != json.end() && found->is_string())
-      state.validator = found->get<std::string>();
-    if (const auto found = json.find("size"); found != json.end() && found->is_number_unsigned())
-      state.size_bytes = found->get<std::uint64_t>();
-    return state;
-  }
-
-  void write(const path& file) const {
-    nlohmann::json json = {{"validator", validator}};
-    if (size_bytes) json["size"] = *size_bytes;
-    base::AtomicFile output(file);
-    output.write(json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
-    output.commit();
-  }
-
-  bool operator==(const PartState&) const = default;
-};
-
-// A date is a weaker proof than an ETag and better than none. Both go back to the server as they
-// came, so they must be clean.
-std::string validator_of(const HttpHead& head) {
-  const std::string_view etag = head.header("etag");
-  if (is_strong_etag(etag)) return std::string(etag);
-  const std::string_view date = head.header("last-modified");
-  const bool clean =
-      date.size() < 64 &&
-      std::all_of(date.begin(), date.end(), [](char c) { return c >= ' ' && c <= '~'; });
-  return clean && etag.empty() ? std::string(date) : "";
 }
 
 class Download {
@@ -171,8 +119,6 @@ void Download::open_part() {
 void Download::begin_anew() {
   if (ftruncate(part_.number(), 0) != 0)
     throw base::system_error("cannot empty " + part_path_.string());
-  if (lseek(part_.number(), 0, SEEK_SET) != 0)
-    throw base::system_error("cannot write " + part_path_.string());
   hash_ = base::Sha256();
   done_ = kept_ = 0;
   magic_checked_ = false;
@@ -273,7 +219,8 @@ bool Download::accept(const HttpHead& head) {
 
 void Download::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t count = ::write(part_.number(), bytes.data(), bytes.size());
+    const ssize_t count =
+        ::pwrite(part_.number(), bytes.data(), bytes.size(), static_cast<off_t>(done_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && (errno == ENOSPC || errno == EDQUOT))
       throw Error(Fault::io, "the disk is full: cannot write " + part_path_.string());
@@ -293,6 +240,8 @@ void Download::check_magic() {
     throw base::system_error("cannot read " + part_path_.string());
   if (begin != request_.magic) {
     discard();
+    for (char& c : begin)
+      if (c < ' ' || c > '~') c = '.';
     throw Error(Fault::corrupt_file, fmt::format("{} is not a {} file: it begins with '{}'",
                                                  request_.url.shown(), request_.magic, begin));
   }
@@ -378,7 +327,8 @@ DownloadOutcome Download::run() {
 // A file of the request that was complete before, where it still is what is expected.
 std::optional<DownloadOutcome> complete_file(const DownloadRequest& request,
                                              const DownloadProgress& progress) {
-  if (!is_there(request.target)) return std::nullopt;
+  std::error_code ignored;
+  if (!std::filesystem::exists(request.target, ignored)) return std::nullopt;
   const std::uint64_t size = file_facts(request.target).size_bytes;
   const ProgressSink sink = [&](const Progress& now) {
     if (progress) progress("checking", now.done_bytes, now.total_bytes, 0);

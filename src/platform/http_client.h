@@ -19,8 +19,8 @@ namespace malina::platform {
 
 struct HttpRequest {
   Url url;
-  std::uint64_t offset = 0;  // above 0: Range: bytes=offset-
-  std::string if_range;      // sent with a Range where it is not empty
+  std::uint64_t offset = 0;   // above 0: Range: bytes=offset-
+  std::string if_range = {};  // sent with a Range where it is not empty
 };
 
 // The head of an answer. Names are lower case, values trimmed; of a repeated name the last counts.

@@ -69,12 +69,14 @@ Unfinished::~Unfinished() {
   if (!open_ && !path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
-std::vector<StoredFile> Unfinished::copy(std::span<const path> files, ByteCounter& counter) {
+std::vector<StoredFile> Unfinished::copy(std::span<const path> files, bool given,
+                                         ByteCounter& counter) {
   make_folder(content());
   std::vector<StoredFile> copies;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const path copy = content() / part_name(i, files.size());
-    const Digest digest = copy_file(files[i], copy, counter);
+    const Digest digest =
+        given ? link_file(files[i], copy, counter) : copy_file(files[i], copy, counter);
     copies.push_back({copy, digest, file_facts(copy)});
   }
   base::sync_directory(content());

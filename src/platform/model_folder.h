@@ -31,8 +31,10 @@ class Unfinished {
   Unfinished& operator=(Unfinished&&) = delete;
   ~Unfinished();
 
-  // Copies a model's files here, under the store's names for them; returns them in order.
-  std::vector<StoredFile> copy(std::span<const std::filesystem::path> files, ByteCounter& counter);
+  // Copies a model's files here, under the store's names for them; returns them in order. Files
+  // that are `given` are linked where the file system can.
+  std::vector<StoredFile> copy(std::span<const std::filesystem::path> files, bool given,
+                               ByteCounter& counter);
 
  private:
   friend class ModelFolder;

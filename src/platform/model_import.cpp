@@ -63,6 +63,7 @@ void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
 struct ModelStore::Candidate {
   ModelRecord model;                // its files are the user's until they are copied
   std::vector<StoredFile> sources;  // as they were when they were checked
+  bool given = false;               // ImportRequest::give
   std::optional<Unfinished> work;   // absent: a model in the store has the same digest, or --link
 };
 
@@ -83,13 +84,13 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
   model.encoding = shares.empty() ? "" : shares.front().encoding;
   model.imported_at = now_seconds();
   model.linked = request.link;
+  candidate.given = request.give;
   for (const path& file : checkpoint.files()) {
     const path source = std::filesystem::canonical(file);
     candidate.sources.push_back({source, {}, file_facts(source)});
     model.size_bytes += candidate.sources.back().facts.size_bytes;
   }
-  model.source =
-      request.source.empty() ? candidate.sources.front().path.string() : request.source;
+  model.source = request.source.empty() ? candidate.sources.front().path.string() : request.source;
   return candidate;
 }
 
@@ -118,7 +119,7 @@ void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
       candidate.work.emplace(folder_.begin());
     }
     ByteCounter counter("copying", model.size_bytes, progress);
-    model.files = candidate.work->copy(sources, counter);
+    model.files = candidate.work->copy(sources, candidate.given, counter);
   }
   if (!unchanged(candidate.sources))
     throw Error(Fault::io, candidate.sources.front().path.string() +

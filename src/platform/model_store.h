@@ -35,6 +35,7 @@ struct ImportRequest {
   std::filesystem::path file;       // a GGUF file, or any part of a split one
   std::optional<std::string> name;  // otherwise default_name()
   bool link = false;                // leave the files where they are
+  bool give = false;                // nobody else uses the files, or will: they need no copy
   std::string source = {};          // what the record says it came from; "" for the file's own path
 };
 

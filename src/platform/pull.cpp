@@ -9,6 +9,7 @@
 #include "platform/download.h"
 #include "platform/download_folder.h"
 #include "platform/http_header.h"
+#include "platform/hub_client.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 #include "platform/pull_plan.h"
@@ -132,6 +133,7 @@ PullOutcome carry_out(ModelStore& store, const PullPlan& plan, const PullRequest
       .file = plan.is_directory ? folder.path() : folder.path() / plan.files.front().local_name,
       .name = {},
       .link = false,
+      .give = true,
       .source = outcome.url};
   if (!plan.name.empty()) import_request.name = plan.name;
   outcome.imported = import_download(store, import_request, folder, progress);
@@ -157,21 +159,79 @@ void check_door_open(const path& home) {
   }
 }
 
+namespace {
+
+// What was asked for, checked as far as that goes without a connection.
+struct Source {
+  std::optional<HubReference> reference;  // none: a file by its address
+  Url endpoint;                           // of the hub: the token goes nowhere else
+  Url start;                              // the endpoint, or the address
+};
+
+Source parse_source(const PullRequest& request) {
+  Source source;
+  source.endpoint = hub_endpoint(request.endpoint);
+  if (is_hub_reference(request.what)) {
+    source.reference = parse_hub_reference(request.what);
+    source.start = source.endpoint;
+    return source;
+  }
+  if (!request.endpoint.empty())
+    throw Error(Fault::invalid_argument,
+                "--from says where hf:OWNER/REPO is fetched from; an address says so itself");
+  source.start = parse_url(request.what);
+  return source;
+}
+
+std::unique_ptr<HttpClient> connect(const PullRequest& request, const Source& source) {
+  HttpOptions options{.timeout = request.timeout,
+                      .token_origin = source.endpoint,
+                      .token = environment("HF_TOKEN")};
+  check_token(options.token);
+  return std::make_unique<HttpClient>(CurlLibrary::load(), std::move(options));
+}
+
+PullPlan make_plan(const PullRequest& request, const Source& source, const Connection& connection,
+                   const PullChooser& choose, const ProgressSink& progress) {
+  if (!source.reference) return plan_url(source.start, request);
+  const auto tick = [&] {
+    if (progress) progress({"listing", 0, 0});
+  };
+  const HubListing listing = fetch_listing(*connection.client, connection.policy, source.endpoint,
+                                           *source.reference, request.retries, tick);
+  PullPlan plan = plan_hub(source.endpoint, *source.reference, listing, choose);
+  if (const auto digest = requested_digest(request)) {
+    if (plan.files.size() != 1)
+      throw Error(Fault::invalid_argument,
+                  fmt::format("--sha256 is for one file, and {} are {} files", request.what,
+                              plan.files.size()));
+    PlannedFile& file = plan.files.front();
+    if (file.digest && *file.digest != *digest)
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{}: the hub says it has sha256 {}, and {} is expected",
+                              file.url.shown(), file.digest->hex(), digest->hex()));
+    file.digest = digest;
+  }
+  return plan;
+}
+
+}  // namespace
+
 PullOutcome pull_model(ModelStore& store, const PullRequest& request, const PullChooser& choose,
                        const ProgressSink& progress) {
   check_door_open(store.home());
   if (request.name) check_name(*request.name);
-  (void)choose;
-  const Url url = parse_url(request.what);
-  UrlPolicy policy(url, request.allow_hosts);
-  policy.check_start();
-  HttpOptions options{.timeout = request.timeout, .token_origin = {}, .token = ""};
-  Connection connection{nullptr, std::move(policy)};
-  PullPlan plan = plan_url(url, request);
+  requested_digest(request);
+  const Source source = parse_source(request);
+  Connection connection{nullptr, UrlPolicy(source.start, request.allow_hosts)};
+  connection.policy.check_start();
+  connection.client = connect(request, source);
+  PullPlan plan = make_plan(request, source, connection, choose, progress);
   if (request.name) plan.name = *request.name;
   if (const auto existing = check_store(store, plan))
-    return {.imported = {*existing, true}, .url = url.shown(), .size_bytes = existing->size_bytes};
-  connection.client = std::make_unique<HttpClient>(CurlLibrary::load(), options);
+    return {.imported = {*existing, true},
+            .url = plan.files.front().url.shown(),
+            .size_bytes = existing->size_bytes};
   return carry_out(store, plan, request, connection, progress);
 }
 

@@ -131,4 +131,13 @@ base::Digest copy_file(const path& original, const path& copy, ByteCounter& coun
   return shared ? hash_file(copy, counter) : hash.finish();
 }
 
+base::Digest link_file(const path& original, const path& copy, ByteCounter& counter) {
+  if (::link(original.c_str(), copy.c_str()) != 0) return copy_file(original, copy, counter);
+  if (::chmod(copy.c_str(), kReadOnly) != 0)
+    throw base::system_error("cannot write " + copy.string());
+  const Descriptor file = Descriptor::open(copy, O_RDONLY);
+  if (fsync(file.number()) != 0) throw write_error(copy, std::filesystem::file_size(copy));
+  return hash_file(copy, counter);
+}
+
 }  // namespace malina::platform

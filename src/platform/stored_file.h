@@ -41,4 +41,9 @@ base::Digest model_digest(std::span<const base::Digest> parts);
 base::Digest copy_file(const std::filesystem::path& original, const std::filesystem::path& copy,
                        ByteCounter& counter);
 
+// As copy_file(), for a file that nobody else uses: where the file system can, `copy` is another
+// name of it, read only, and needs no space. Whoever gave it deletes the first name.
+base::Digest link_file(const std::filesystem::path& original, const std::filesystem::path& copy,
+                       ByteCounter& counter);
+
 }  // namespace malina::platform

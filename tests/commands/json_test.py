@@ -60,7 +60,11 @@ class JsonTest(program.ProgramTest):
         self.addCleanup(server.close)
         with open(gguf_file.write_model(self.path("tiny.gguf")), "rb") as file:
             url = server.put("/tiny.gguf", file.read())
-        self.check("pull", self.json("pull", url))
+        data = server.files["/tiny.gguf"].data
+        model_server.Hub(server, "owner/tiny", {"a.gguf": data, "b.gguf": data})
+        several = self.malina("pull", "hf:owner/tiny", "--from", server.url(""), "--json",
+                              code=program.USAGE).stdout
+        self.check("pull", self.json("pull", url), program.json.loads(several))
 
     def test_tokenize(self):
         file = gguf_file.write_vocabulary(self.path("words.gguf"))

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+import urllib.parse
 
 
 class Served:
@@ -173,6 +174,6 @@ class Hub:
                 digest = hashlib.sha256(data).hexdigest()
                 entry["lfs"] = {"oid": digest, "size": len(data), "pointerSize": 130}
             self.entries.append(entry)
-            server.put(f"/{name}/resolve/{commit}/{path}", data)
+            server.put(f"/{name}/resolve/{commit}/{urllib.parse.quote(path)}", data)
         server.put(f"/api/models/{name}/tree/{revision}?recursive=true",
                    json.dumps(self.entries).encode(), headers={"X-Repo-Commit": commit})

@@ -13,7 +13,9 @@ struct Options {
 };
 
 void run(const Options& options, Session& session) {
-  platform::ImportRequest request{.file = options.file, .name = {}, .link = options.link};
+  platform::ImportRequest request;
+  request.file = options.file;
+  request.link = options.link;
   if (!options.name.empty()) request.name = options.name;
   platform::ImportOutcome outcome;
   {
