@@ -44,10 +44,20 @@ TEST(Table, AlignsByCharacters) {
   EXPECT_EQ(table({{"a", ""}, {"b", "c"}}), "a\nb  c\n") << "no spaces at the end";
 }
 
+TEST(ProgressLine, WhatWasThereBeforeIsNoSpeed) {
+  EXPECT_EQ(progress_line({"downloading", 50'000'000, 100'000'000, 40'000'000}, 10),
+            "downloading   50 %  [##########----------]  1.0 MB/s  50 s left");
+}
+
+TEST(ProgressLine, WithoutATotalThereIsNoShare) {
+  EXPECT_EQ(progress_line({"downloading", 50'000'000, 0}, 10), "downloading  50.0 MB  5.0 MB/s");
+  EXPECT_EQ(progress_line({"listing", 0, 0}, 10), "listing");
+}
+
 TEST(ProgressLine, TellsShareRateAndTimeLeft) {
   EXPECT_EQ(progress_line({"copying", 250'000'000, 1'000'000'000}, 2),
             "copying   25 %  [#####---------------]  125.0 MB/s  6 s left");
-  EXPECT_EQ(progress_line({"copying", 0, 0}, 0), "copying    0 %  [--------------------]");
+  EXPECT_EQ(progress_line({"copying", 0, 10}, 0), "copying    0 %  [--------------------]");
   EXPECT_EQ(progress_line({"copying", 10, 10}, 1),
             "copying  100 %  [####################]  10 B/s  "
             "0 s left");

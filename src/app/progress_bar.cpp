@@ -31,6 +31,7 @@ std::string progress_line(const platform::Progress& progress, double seconds) {
   const std::uint64_t new_bytes =
       progress.done_bytes - std::min(progress.done_bytes, progress.kept_bytes);
   const double rate = seconds > 0 ? static_cast<double>(new_bytes) / seconds : 0;
+  if (progress.total_bytes == 0 && progress.done_bytes == 0) return std::string(progress.step);
   if (progress.total_bytes == 0)
     return fmt::format("{}  {}  {}/s", progress.step, human_bytes(progress.done_bytes),
                        human_bytes(static_cast<std::uint64_t>(rate)));

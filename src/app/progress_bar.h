@@ -34,7 +34,8 @@ class ProgressBar {
   bool visible_ = false;
 };
 
-// "copying   42 %  [########------------]  410.2 MB/s  3 s left"
+// "copying   42 %  [########------------]  410.2 MB/s  3 s left", after so many seconds of the
+// step; without a total "downloading  50.0 MB  5.0 MB/s".
 std::string progress_line(const platform::Progress& progress, double seconds);
 
 }  // namespace malina::app

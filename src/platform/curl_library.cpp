@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <string>
+
 #include "base/error.h"
 
 namespace malina::platform {
@@ -16,11 +18,15 @@ constexpr unsigned kOldest = 0x075500;  // 7.85.0, the first with CURLOPT_PROTOC
 
 void* open_library() {
   // The second is the same library with another cryptography below it.
-  for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"})
+  std::string reason;
+  for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"}) {
     if (void* const handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return handle;
+    if (const char* const error = dlerror(); error != nullptr && reason.empty()) reason = error;
+  }
   throw Error(Fault::unsupported,
-              "downloading needs the library libcurl.so.4, which is not installed: on Debian "
-              "'apt install libcurl4'; or bring the file by another way and 'malina import' it");
+              fmt::format("downloading needs the library libcurl.so.4 ({}); on Debian 'apt install "
+                          "libcurl4', or bring the file by another way and 'malina import' it",
+                          reason));
 }
 
 template <typename Function>

@@ -38,12 +38,13 @@ Descriptor lock(const std::filesystem::path& name, std::string_view what) {
 
 }  // namespace
 
-DownloadFolder::DownloadFolder(const std::filesystem::path& home, std::string_view key) {
+DownloadFolder::DownloadFolder(const std::filesystem::path& home, std::string_view key,
+                               std::string_view shown) {
   base::Sha256 hash;
   hash.update(key);
   path_ = home / "downloads" / hash.finish().hex();
   make_folders(path_);
-  lock_ = lock(path_ / "lock", key);
+  lock_ = lock(path_ / "lock", shown);
 }
 
 DownloadFolder::~DownloadFolder() {

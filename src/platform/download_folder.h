@@ -12,10 +12,10 @@ namespace malina::platform {
 // the next try, and a folder without a byte goes; finish() deletes it with all that is in it.
 class DownloadFolder {
  public:
-  // `key` is what is pulled; the folder is named by its digest, so nothing from outside becomes a
-  // path. Creates what is missing, readable by this user alone. Throws base::Error(io), also where
-  // another process pulls the same thing.
-  DownloadFolder(const std::filesystem::path& home, std::string_view key);
+  // `key` is what is pulled, and `shown` the same for messages; the folder is named by the key's
+  // digest, so nothing from outside becomes a path. Creates what is missing, readable by this user
+  // alone. Throws base::Error(io), also where another process pulls the same thing.
+  DownloadFolder(const std::filesystem::path& home, std::string_view key, std::string_view shown);
 
   ~DownloadFolder();
   DownloadFolder(const DownloadFolder&) = delete;

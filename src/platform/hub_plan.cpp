@@ -166,8 +166,9 @@ std::string safetensors_name(std::string_view path) {
 
 PullPlan plan_safetensors(const Url& endpoint, const HubReference& reference,
                           const HubListing& listing) {
-  PullPlan plan{
-      .key = {}, .name = sanitised_name(reference.repository), .files = {}, .is_directory = true};
+  PullPlan plan;
+  plan.name = sanitised_name(reference.repository);
+  plan.is_directory = true;
   bool config = false, weights = false;
   for (const HubFile& file : listing.files) {
     const std::string name = safetensors_name(file.path);
@@ -195,19 +196,26 @@ PullPlan plan_hub(const Url& endpoint, const HubReference& reference, const HubL
                   const PullChooser& choose) {
   std::vector<Candidate> candidates = gguf_candidates(listing);
   PullPlan plan;
+  std::string chosen;
   if (!reference.file.empty()) {
-    plan = plan_gguf(endpoint, reference, listing, named(candidates, reference));
+    const Candidate candidate = named(candidates, reference);
+    chosen = candidate.path;
+    plan = plan_gguf(endpoint, reference, listing, candidate);
   } else {
     std::erase_if(candidates, is_projector);
-    if (candidates.empty())
+    if (candidates.empty()) {
       plan = plan_safetensors(endpoint, reference, listing);
-    else
-      plan = plan_gguf(endpoint, reference, listing,
-                       candidates.size() == 1
-                           ? candidates.front()
-                           : candidates.at(choose(choices_of(candidates, reference))));
+    } else {
+      const std::size_t index =
+          candidates.size() == 1 ? 0 : choose(choices_of(candidates, reference));
+      chosen = candidates.at(index).path;
+      plan = plan_gguf(endpoint, reference, listing, candidates.at(index));
+    }
   }
-  plan.key = plan.files.front().url.text();
+  // Without the commit, so that a part outlives a change of another file in the repository; that it
+  // is one of this file is proven when it is resumed.
+  plan.shown = reference.text() + (plan.is_directory ? "" : ":" + chosen);
+  plan.key = plan.shown + " at " + endpoint.text();
   return plan;
 }
 

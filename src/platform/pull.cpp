@@ -41,6 +41,7 @@ PullPlan plan_url(const Url& url, const PullRequest& request) {
   const std::string path_text = url.target.substr(0, url.target.find('?'));
   PullPlan plan;
   plan.key = url.text();
+  plan.shown = url.shown();
   plan.name = name_from_file(path_text);
   plan.files.push_back({.url = url,
                         .local_name = "model.gguf",
@@ -113,7 +114,7 @@ PullOutcome carry_out(ModelStore& store, const PullPlan& plan, const PullRequest
                       const Connection& connection, const ProgressSink& progress) {
   PullOutcome outcome;
   outcome.url = plan.files.front().url.shown();
-  DownloadFolder folder(store.home(), plan.key);
+  DownloadFolder folder(store.home(), plan.key, plan.shown);
   PullProgress sums(plan, progress);
   for (const PlannedFile& file : plan.files) {
     const DownloadRequest download_request{.url = file.url,

@@ -20,8 +20,9 @@ struct PlannedFile {
 };
 
 struct PullPlan {
-  std::string key;   // names the download's folder; what is pulled, in words
-  std::string name;  // for the store; "" for what import finds
+  std::string key;    // what is pulled: the same again finds the part that is there
+  std::string shown;  // the same for messages, without what may be secret
+  std::string name;   // for the store; "" for what import finds
   std::vector<PlannedFile> files;
   bool is_directory = false;  // import gets the folder, otherwise the first file
 };

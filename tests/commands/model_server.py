@@ -163,6 +163,49 @@ class Server(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
+class Proxy(http.server.ThreadingHTTPServer):
+    """A proxy that tunnels (CONNECT) to `target` whatever host is asked for, and notes the hosts."""
+
+    daemon_threads = True
+
+    def __init__(self, target):
+        self.target, self.asked = target, []
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+
+class ProxyHandler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+    def do_CONNECT(self):
+        self.close_connection = True
+        self.server.asked.append((self.path, dict(self.headers)))
+        with socket.create_connection(self.server.target.server_address) as there:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            other = threading.Thread(target=self.relay, args=(there, self.connection), daemon=True)
+            other.start()
+            self.relay(self.connection, there)
+            other.join(10)
+
+    @staticmethod
+    def relay(source, target):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
 class Hub:
     """A repository of models on a Server, listed and served as the hub does."""
 
