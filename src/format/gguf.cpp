@@ -208,7 +208,7 @@ GgufFile parse_gguf(std::span<const std::byte> bytes, const std::string& name,
   const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
                                std::min(bytes.size(), kMagic.size()));
   if (begin != kMagic)
-    throw Error(Fault::corrupt_file, name + " " + std::string(describe_foreign_file(bytes)));
+    throw Error(Fault::corrupt_file, name + " " + describe_foreign_file(bytes, "GGUF"));
   cursor.take(kMagic.size());
 
   GgufFile file;
