@@ -27,6 +27,7 @@ Commands:
 {}
 Examples:
   malina import SmolLM2-135M-Instruct.Q4_1.gguf    put a model into the store
+  malina pull hf:OWNER/REPO-GGUF:Q4_K_M             or download one
   malina list                                      see what is there
   malina run smollm2-135m-instruct "Why is the sky blue?"
 

@@ -214,9 +214,10 @@ Error ModelStore::not_found(std::string_view name) {
   for (const ModelRecord& model : list()) names.push_back(model.name);
   const std::string there_is_none = fmt::format("there is no model '{}'", name);
   if (names.empty())
-    return Error(Fault::not_found, there_is_none +
-                                       ", and none is imported yet: import a GGUF file "
-                                       "with 'malina import FILE'");
+    return Error(Fault::not_found,
+                 there_is_none +
+                     ", and none is imported yet: import a GGUF file "
+                     "with 'malina import FILE', or download one with 'malina pull'");
   const std::string near = base::did_you_mean(name, names);
   if (!near.empty()) return Error(Fault::not_found, there_is_none + near);
   constexpr std::size_t kFew = 3;

@@ -41,6 +41,8 @@ class ModelStoreTest : public testing::Test {
     return {.file = file, .name = name, .link = link};
   }
 
+  static std::uint64_t inode(const path& file) { return file_facts(file).inode; }
+
   // What the folders of the store hold, each model or piece of work by its folder's name.
   std::set<std::string> placed() const { return entries(home() / "models/sha256"); }
   std::set<std::string> unfinished() const { return entries(home() / "models/unfinished"); }
@@ -80,6 +82,21 @@ void spoil(const path& file) {
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   stream.seekp(-1, std::ios::end);
   stream.put('\x7F');
+}
+
+TEST_F(ModelStoreTest, TakesWhatIsGivenWithoutACopy) {
+  const path file = user_file();
+  ImportRequest given = request(file, "given");
+  given.give = true;
+  given.source = "https://example.org/q4_0.gguf";
+  const auto outcome = store().import_model(given);
+  EXPECT_EQ(outcome.model.source, "https://example.org/q4_0.gguf");
+  const path stored = outcome.model.files.at(0).path;
+  EXPECT_EQ(inode(stored), inode(file));
+  std::filesystem::remove(file);
+  EXPECT_TRUE(store().verify("given").intact());
+  EXPECT_EQ(std::filesystem::status(stored).permissions() & std::filesystem::perms::owner_write,
+            std::filesystem::perms::none);
 }
 
 TEST_F(ModelStoreTest, ImportsUnderTheDigestAndFindsByName) {

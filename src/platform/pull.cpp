@@ -51,12 +51,27 @@ PullPlan plan_url(const Url& url, const PullRequest& request) {
   return plan;
 }
 
+bool is_unharmed(ModelStore& store, const std::string& name) {
+  try {
+    store.resolve(name);
+    return true;
+  } catch (const Error&) {  // missing or changed: then pulling mends it
+    return false;
+  }
+}
+
 // Finds before the download what import would find after it. The model, where it is there already.
 std::optional<ModelRecord> check_store(ModelStore& store, const PullPlan& plan) {
-  if (plan.name.empty()) return std::nullopt;
+  if (plan.name.empty() || plan.is_directory) return std::nullopt;
   const auto existing = store.find(plan.name);
-  if (!existing || plan.files.size() != 1 || !plan.files.front().digest) return std::nullopt;
-  if (existing->digest == *plan.files.front().digest) return existing;
+  if (!existing) return std::nullopt;
+  std::vector<Digest> digests;  // model_digest() is made of those of all files
+  for (const PlannedFile& file : plan.files) {
+    if (!file.digest) return std::nullopt;
+    digests.push_back(*file.digest);
+  }
+  if (existing->digest == model_digest(digests))
+    return is_unharmed(store, plan.name) ? existing : std::nullopt;
   throw Error(
       Fault::already_exists,
       fmt::format("the name '{0}' is taken by another model (sha256 {1}...); choose one with "

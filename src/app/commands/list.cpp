@@ -12,7 +12,9 @@ struct Options {
 
 void print_table(const std::vector<platform::ModelRecord>& models, Console& console) {
   if (models.empty()) {
-    console.write("no models yet: import a GGUF file with 'malina import FILE'\n");
+    console.write(
+        "no models yet: import a GGUF file with 'malina import FILE', or download one with 'malina "
+        "pull'\n");
     return;
   }
   std::vector<std::vector<std::string>> rows{
