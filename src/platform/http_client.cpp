@@ -173,6 +173,16 @@ void HttpClient::prepare(const HttpRequest& request, Transfer& transfer, void* h
   set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress);
   set(CURLOPT_XFERINFODATA, static_cast<void*>(&transfer));
   set(CURLOPT_NOPROGRESS, 0L);
+  reason_.front() = '\0';
+  set(CURLOPT_ERRORBUFFER, reason_.data());
+}
+
+// In a user's words where libcurl's own leave the cause to guesses.
+std::string HttpClient::reason(CURLcode code) const {
+  std::string words = reason_.front() != '\0' ? reason_.data() : library_.easy_strerror(code);
+  if (code == CURLE_PEER_FAILED_VERIFICATION)
+    words += "; an authority of your own house is named by SSL_CERT_FILE";
+  return words;
 }
 
 // Why the transfer ended early, or "". Throws what cannot be tried again.
@@ -201,12 +211,12 @@ std::string HttpClient::perform(const HttpRequest& request, Transfer& transfer) 
     transfer.give_head();  // an answer without a body
     return "";
   }
-  const std::string reason = library_.easy_strerror(code);
   if (is_final(code))
-    throw Error(Fault::io, fmt::format("cannot download {}: {}", request.url.shown(), reason));
+    throw Error(Fault::io,
+                fmt::format("cannot download {}: {}", request.url.shown(), reason(code)));
   if (code == CURLE_OPERATION_TIMEDOUT)
     return fmt::format("nothing arrived for {} s", options_.timeout.count());
-  return reason;
+  return reason(code);
 }
 
 HttpResult HttpClient::get(const HttpRequest& request, const UrlPolicy& policy,

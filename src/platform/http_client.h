@@ -1,6 +1,7 @@
 // One GET over https, with redirects followed by hand so that each is judged (url_policy.h).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -75,10 +76,12 @@ class HttpClient {
   struct Transfer;
   void prepare(const HttpRequest& request, Transfer& transfer, void* headers);
   std::string perform(const HttpRequest& request, Transfer& transfer);
+  std::string reason(CURLcode code) const;
 
   const CurlLibrary library_;
   const HttpOptions options_;
-  CURL* handle_ = nullptr;  // keeps the connection for the next request
+  CURL* handle_ = nullptr;                      // keeps the connection for the next request
+  std::array<char, CURL_ERROR_SIZE> reason_{};  // libcurl's own words; it writes here
 };
 
 // MALINA's own check of a token: printable ASCII without spaces, so that it is one header's value.

@@ -169,7 +169,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, target):
-        self.target, self.asked = target, []
+        self.target, self.asked, self.refusal = target, [], None
         super().__init__(("127.0.0.1", 0), ProxyHandler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -189,6 +189,8 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
     def do_CONNECT(self):
         self.close_connection = True
         self.server.asked.append((self.path, dict(self.headers)))
+        if self.server.refusal:
+            return self.send_error(self.server.refusal)
         with socket.create_connection(self.server.target.server_address) as there:
             self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
             other = threading.Thread(target=self.relay, args=(there, self.connection), daemon=True)

@@ -25,7 +25,7 @@ class TlsTest(pull_program.PullTest):
         self.trusting = self.environment(SSL_CERT_FILE=certificate, no_proxy="*")
 
     def test_a_certificate_must_be_known(self):
-        self.assertRegex(self.error(IO, "pull", self.url), "[Cc]ertificate|peer")
+        self.assertRegex(self.error(IO, "pull", self.url), "certificate.*SSL_CERT_FILE")
         self.assertEqual(self.secure.requests, [])
         self.malina("pull", self.url, environment=self.trusting)
         trusting = self.environment(CURL_CA_BUNDLE=self.trusting["SSL_CERT_FILE"], no_proxy="*")
@@ -93,6 +93,11 @@ class ProxyTest(pull_program.PullTest):
     def test_a_proxy_that_is_not_there(self):
         environment = self.environment(https_proxy="http://127.0.0.1:1")
         self.error(IO, "pull", "https://hub.test/a.gguf", "--retries", "0", environment=environment)
+        self.assertEqual(self.secure.requests, [])
+
+    def test_a_proxy_that_refuses(self):
+        self.proxy.refusal = 407
+        self.assertIn("407", self.error(IO, "pull", "https://hub.test/a.gguf", "--retries", "0"))
         self.assertEqual(self.secure.requests, [])
 
     def test_this_machine_itself_is_asked_without_a_proxy(self):
