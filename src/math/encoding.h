@@ -79,13 +79,18 @@ struct Encoding {
   std::size_t block_values, block_bytes;
 
   // A row as it stands in a file, to and from floats; columns is a multiple of block_values.
-  // `encode` is null where no writer exists yet. decode is exact: the rounding of the reference
+  // `encode` is null where no writer exists. decode is exact: the rounding of the reference
   // implementation (gguf-py dequantize), bit for bit.
   void (*decode)(const std::byte* file_row, std::size_t columns, float* output);
   // Block b (of 32 columns) of a file row as integers and scales, what the integer product is
   // defined by; null where there is no integer product.
   void (*read_block)(const std::byte* file_row, std::size_t block, BlockValues& values);
-  void (*encode)(const float* row, std::size_t columns, std::byte* file_row);
+  // importance: null, or how much an error in each column counts, >= 0, in any unit ([columns]);
+  // encodings whose errors hardly matter (f32, f16, bf16, q8_0) ignore it. The values are finite and
+  // at most 65504 in magnitude where blocks hold numbers in half precision. The bytes are the same
+  // on every instruction set.
+  void (*encode)(const float* row, std::size_t columns, const float* importance,
+                 std::byte* file_row);
 
   // Packs up to 16 file rows (null: a row of zeros) into one group of 16 * row_bytes bytes.
   void (*pack)(const std::array<const std::byte*, kGroupRows>& file_rows, std::size_t columns,

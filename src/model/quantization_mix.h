@@ -13,10 +13,12 @@
 namespace malina::model {
 
 // What --to takes. Every matrix is stored in `encoding`, but the output matrix (or the embedding
-// that serves as one) in `output`, and what a few values would spoil in float32.
+// that serves as one) in `output`, values and down matrices in `sensitive`, and what a few values
+// would spoil in float32.
 struct QuantizationMix {
   std::string_view encoding;
   std::string_view output;
+  std::string_view sensitive;
   std::uint32_t file_type;  // metadata key general.file_type, numbered as llama.cpp numbers it
 };
 

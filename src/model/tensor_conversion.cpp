@@ -55,6 +55,12 @@ class Converter {
  private:
   void convert(Task& task) const;
   void convert_row(const std::byte* source, std::uint64_t row, Task& task) const;
+  const float* importance_of(std::uint64_t row) const {
+    const std::span<const float> importance = conversion_.importance;
+    if (importance.empty()) return nullptr;
+    const std::uint64_t slices = importance.size() / columns_;
+    return importance.data() + row / (conversion_.tensor.rows() / slices) * columns_;
+  }
   template <typename IsFine>
   void refuse_first(std::span<const float> values, Task& task, std::uint64_t row,
                     IsFine is_fine) const {
@@ -97,7 +103,7 @@ void Converter::convert_row(const std::byte* source, std::uint64_t row, Task& ta
     written = values;
   } else {
     std::byte* target = task.output.data() + row * conversion_.encoding.row_bytes(columns_);
-    conversion_.encoding.encode(values.data(), columns_, target);
+    conversion_.encoding.encode(values.data(), columns_, importance_of(task.first + row), target);
     conversion_.encoding.decode(target, columns_, written.data());
     refuse_first(values, task, row, [&](std::size_t i) { return std::isfinite(written[i]); });
   }

@@ -24,6 +24,9 @@ struct TensorConversion {
   const format::Checkpoint& checkpoint;
   const format::TensorInfo& tensor;
   const math::Encoding& encoding;  // has a writer; the tensor's rows are whole blocks of it
+  // Empty, or how much errors of a column count (math/encoding.h): [columns], or [slices, columns]
+  // where the tensor's rows are as many slices (experts) of equal height.
+  std::span<const float> importance = {};
 
   // Passes the new bytes to `write` in order, from this thread, in pieces; after each of them calls
   // `progress` (may be empty) with how many bytes of the tensor were read since the last call. What

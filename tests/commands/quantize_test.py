@@ -9,11 +9,14 @@ import program
 from program import CORRUPT, EXISTS, NOT_FOUND, UNSUPPORTED, USAGE
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden")
-TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 8, "bf16": 30}
-FILE_TYPES = {"f16": 1, "q4_0": 2, "q4_1": 3, "q8_0": 7, "bf16": 32}
+TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "q2_k": 10,
+         "q3_k": 11, "q4_k": 12, "q5_k": 13, "q6_k": 14, "bf16": 30}
+FILE_TYPES = {"f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 8, "q5_1": 9, "q8_0": 7, "q2_k": 10, "q3_k": 11,
+              "q4_k": 14, "q5_k": 16, "q6_k": 18, "bf16": 32}
 # Of weights with a normal distribution: the root mean square of the difference, relative.
 ERRORS = {"f16": (0, 0.0005), "bf16": (0.0005, 0.003), "q8_0": (0.002, 0.007), "q4_0": (0.05, 0.11),
-          "q4_1": (0.05, 0.10)}
+          "q4_1": (0.05, 0.10), "q5_0": (0.02, 0.05), "q5_1": (0.02, 0.04), "q2_k": (0.2, 0.30),
+          "q3_k": (0.1, 0.16), "q4_k": (0.05, 0.08), "q5_k": (0.02, 0.04), "q6_k": (0.01, 0.02)}
 
 
 def normal(name, shape):
@@ -41,7 +44,7 @@ class QuantizeTest(program.ProgramTest):
                          *arguments, **options)
 
     def test_every_encoding_within_its_error_and_of_its_type(self):
-        for encoding, (least, most) in ERRORS.items():
+        for encoding in ERRORS:
             report = self.quantize(encoding)
             written = gguf_file.Reader(self.path("out.gguf"))
             self.assertEqual(written.metadata["general.file_type"], FILE_TYPES[encoding])
@@ -51,7 +54,8 @@ class QuantizeTest(program.ProgramTest):
                 self.assertEqual(kind, TYPES[tensor["to"]])
                 if len(shape) == 1:
                     self.assertEqual((tensor["to"], tensor["error"]), ("f32", 0))
-                elif tensor["to"] == encoding:
+                else:
+                    least, most = ERRORS[tensor["to"]]
                     self.assertTrue(least <= tensor["error"] <= most, f"{encoding}: {tensor}")
             self.assertEqual(report["output_bytes"], os.path.getsize(self.path("out.gguf")))
             self.assertEqual(report["quantized_before"], [])
@@ -76,6 +80,17 @@ class QuantizeTest(program.ProgramTest):
         text = self.output("quantize", self.model, "out.gguf", "--to", "q4_0", "--force")
         self.assertIn("1 tensor in q8_0 (output matrix, rows of 64 are not blocks of 256)", text)
 
+    def test_rows_that_are_no_blocks_of_256_get_an_encoding_with_blocks_of_32(self):
+        for encoding, instead in (("q2_k", "q4_0"), ("q3_k", "q4_0"), ("q4_k", "q5_0"),
+                                  ("q5_k", "q5_1"), ("q6_k", "q8_0")):
+            tensors = {t["name"]: t for t in self.quantize(encoding)["tensors"]}
+            self.assertEqual(tensors["blk.0.attn_q.weight"]["to"], instead)
+            self.assertEqual(tensors["blk.0.attn_q.weight"]["reason"],
+                             "rows of 64 are not blocks of 256")
+            self.assertEqual(tensors["blk.0.ffn_down.weight"]["to"],
+                             "q3_k" if encoding == "q2_k" else encoding)
+            self.assertEqual(tensors["token_embd.weight"]["to"], "q8_0")
+
     def test_experts_are_quantised_and_their_router_is_not(self):
         report = self.quantize("q8_0", model=os.path.join(GOLDEN, "families/mixtral.gguf"))
         tensors = {t["name"]: t for t in report["tensors"]}
@@ -86,12 +101,29 @@ class QuantizeTest(program.ProgramTest):
         self.output("complete", "out.gguf", "hello", "--max-tokens", "2")
 
     def test_threads_do_not_change_the_file(self):
+        for encoding in ("q4_0", "q2_k", "q4_k"):
+            files = []
+            for threads in ("1", "3"):
+                self.quantize(encoding, "--threads", threads)
+                with open(self.path("out.gguf"), "rb") as file:
+                    files.append(file.read())
+            self.assertEqual(files[0], files[1])
+
+    def test_instruction_sets_do_not_change_the_file(self):
         files = []
-        for threads in ("1", "3"):
-            self.quantize("q4_0", "--threads", threads)
+        for environment in ({}, {"MALINA_ISA": "baseline"}):
+            self.quantize("q3_k", environment=self.environment(**environment))
             with open(self.path("out.gguf"), "rb") as file:
                 files.append(file.read())
         self.assertEqual(files[0], files[1])
+
+    def test_values_that_are_none_in_blocks_of_256(self):
+        for encoding in ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"):
+            for value, code in ((math.nan, CORRUPT), (math.inf, CORRUPT), (1e30, UNSUPPORTED)):
+                gguf_file.write_model(self.path("bad.gguf"), hidden=256,
+                                      values=broken("blk.0.ffn_down.weight", 700, value))
+                self.assertIn("blk.0.ffn_down.weight holds", self.error(
+                    code, "quantize", "bad.gguf", "bad-out.gguf", "--to", encoding))
 
     def test_what_is_in_the_encoding_already_is_kept_as_it_is(self):
         self.quantize("q4_0")
@@ -133,7 +165,7 @@ class QuantizeTest(program.ProgramTest):
                               values=broken("output_norm.weight", 3, math.nan))
         self.assertIn("output_norm.weight holds nan at index 3",
                       self.error(CORRUPT, "quantize", "bad.gguf", "bad-q4_0.gguf", "--to", "q4_0"))
-        for encoding in ("f16", "q4_0", "q8_0"):
+        for encoding in ("f16", "q4_0", "q8_0", "q5_0", "q5_1"):
             gguf_file.write_model(self.path("bad.gguf"), hidden=256,
                                   values=broken("blk.0.ffn_up.weight", 7, 1e30))
             self.assertRegex(

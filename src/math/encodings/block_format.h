@@ -168,7 +168,7 @@ void pack_blocks(const std::array<const std::byte*, kGroupRows>& file_rows, std:
 
 // The writer of a format: Format::write(const float* values, std::byte* block) of kValues values.
 template <class Format>
-void encode_blocks(const float* row, std::size_t columns, std::byte* file_row) {
+void encode_blocks(const float* row, std::size_t columns, const float*, std::byte* file_row) {
   for (std::size_t b = 0; b < columns / Format::kValues; ++b) {
     Format::write(row + b * Format::kValues, file_row + b * Format::kBytes);
   }

@@ -21,7 +21,7 @@ void decode_numbers(const std::byte* file_row, std::size_t columns, float* outpu
 }
 
 template <class Number, Number (*kFromFloat)(float)>
-void encode_numbers(const float* row, std::size_t columns, std::byte* file_row) {
+void encode_numbers(const float* row, std::size_t columns, const float*, std::byte* file_row) {
   for (std::size_t k = 0; k < columns; ++k) {
     const Number number = kFromFloat(row[k]);
     std::memcpy(file_row + k * sizeof(Number), &number, sizeof(Number));

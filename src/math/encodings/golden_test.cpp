@@ -1,11 +1,13 @@
 // Decoding and encoding against gguf-py, bit for bit (tests/golden/encodings_golden.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "math/encoding.h"
@@ -44,15 +46,16 @@ TEST_P(GoldenEncoding, DecodesToTheBitsOfGgufPy) {
 
 TEST_P(GoldenEncoding, EncodesToTheBytesOfGgufPy) {
   const Encoding& encoding = *GetParam();
-  if (encoding.encode == nullptr)
-    return;  // there is no writer, and DecodesToTheBits covers reading
+  // Of the others gguf-py has no writer: math/block_search_test.cpp.
+  constexpr std::string_view kOfGgufPy[] = {"f32", "f16", "bf16", "q4_0", "q4_1", "q8_0"};
+  if (std::ranges::find(kOfGgufPy, encoding.name) == std::end(kOfGgufPy)) return;
   const std::vector<std::byte> golden = read_golden(std::string(encoding.name) + ".encode");
   constexpr std::size_t kColumns = 256;
   std::vector<float> values(kColumns);
   ASSERT_EQ(golden.size(), kColumns * sizeof(float) + encoding.row_bytes(kColumns));
   std::memcpy(values.data(), golden.data(), kColumns * sizeof(float));
   std::vector<std::byte> actual(encoding.row_bytes(kColumns));
-  encoding.encode(values.data(), kColumns, actual.data());
+  encoding.encode(values.data(), kColumns, nullptr, actual.data());
   for (std::size_t i = 0; i < actual.size(); ++i) {
     EXPECT_EQ(actual[i], golden[kColumns * sizeof(float) + i]) << "byte " << i;
   }
@@ -62,10 +65,10 @@ INSTANTIATE_TEST_SUITE_P(, GoldenEncoding,
                          testing::ValuesIn(encodings().begin(), encodings().end()),
                          [](const auto& parameter) { return std::string(parameter.param->name); });
 
-TEST(Encoding, SixFormatsHaveWriters) {
+TEST(Encoding, ThirteenFormatsHaveWriters) {
   std::size_t writers = 0;
   for (const Encoding* encoding : encodings()) writers += encoding->encode != nullptr ? 1 : 0;
-  EXPECT_EQ(writers, 6U);
+  EXPECT_EQ(writers, 13U);
 }
 
 }  // namespace

@@ -42,13 +42,18 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 256, kBytes = 84;
+  static constexpr SearchShape kSearch{.block_values = 256,
+                                       .sub_values = 16,
+                                       .codes = {0, 3},
+                                       .scales = {0, 15},
+                                       .has_minimum = true};
 
   static CodeWords codes(const std::byte* block, std::size_t part) {
     return split_bytes(block + 16 + part / 4 * 32, 2 * (part % 4), 3);
@@ -74,6 +79,15 @@ struct Format {
     pack_side_by_side<std::uint16_t>(blocks, 82, packed + 1056);
     pack_planes(blocks, 0, 16, packed + 1088);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    std::fill_n(block, kBytes, std::byte{});
+    for (std::size_t k = 0; k < 16; ++k)
+      block[k] = static_cast<std::byte>(found.scales[k] | (found.minimums[k] << 4));
+    for (std::size_t part = 0; part < 8; ++part)
+      put_bits(&found.codes[part * kBlock], 0, 3, 2 * (part % 4), block + 16 + part / 4 * 32);
+    store_half(found.scale, block + 80);
+    store_half(found.minimum, block + 82);
+  }
 };
 
 }  // namespace
@@ -85,7 +99,7 @@ extern const Encoding q2_k{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -40,13 +40,15 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 256, kBytes = 110;
+  static constexpr SearchShape kSearch{
+      .block_values = 256, .sub_values = 16, .codes = {-4, 3}, .scales = {-32, 31}};
 
   static CodeWords codes(const std::byte* block, std::size_t part) {
     return combine(split_bytes(block + 32 + part / 4 * 32, 2 * (part % 4), 3),
@@ -76,6 +78,21 @@ struct Format {
     pack_side_by_side<std::uint16_t>(blocks, 108, packed + 1536);
     pack_planes(blocks, 96, 12, packed + 1568);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    std::fill_n(block, kBytes, std::byte{});
+    for (std::size_t part = 0; part < 8; ++part) {
+      const std::uint8_t* codes = &found.codes[part * kBlock];
+      put_bits(codes, 0, 3, 2 * (part % 4), block + 32 + part / 4 * 32);
+      put_bits(codes, 2, 1, part, block);
+    }
+    std::byte* scales = block + 96;
+    for (std::size_t k = 0; k < 16; ++k) {
+      const auto scale = static_cast<unsigned>(found.scales[k] + 32);
+      scales[k % 8] |= static_cast<std::byte>((scale & 15U) << (k / 8 * 4));
+      scales[8 + k % 4] |= static_cast<std::byte>(scale >> 4 << (k / 4 * 2));
+    }
+    store_half(found.scale, block + 108);
+  }
 };
 
 }  // namespace
@@ -87,7 +104,7 @@ extern const Encoding q3_k{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -32,13 +32,14 @@ MALINA_ISA_END
 #include <algorithm>
 #include <cmath>
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 18;
+  static constexpr SearchShape kSearch{.block_values = 32, .sub_values = 32, .codes = {-8, 7}};
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
     take_values(split_nibbles(block + 2), 8, values);
@@ -65,6 +66,10 @@ struct Format {
       block[2 + i] = static_cast<std::byte>(code(values[i]) | (code(values[i + 16]) << 4));
     }
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    store_half(found.scale, block);
+    put_nibbles(found.codes.data(), block + 2);
+  }
 };
 
 }  // namespace
@@ -76,7 +81,7 @@ extern const Encoding q4_0{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = encode_blocks<Format>,
+    .encode = encode_plain_or_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -32,13 +32,15 @@ MALINA_ISA_END
 
 #include <algorithm>
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 20;
+  static constexpr SearchShape kSearch{
+      .block_values = 32, .sub_values = 32, .codes = {0, 15}, .has_minimum = true};
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
     take_values(split_nibbles(block + 4), 0, values);
@@ -66,6 +68,11 @@ struct Format {
       block[4 + i] = static_cast<std::byte>(code(values[i]) | (code(values[i + 16]) << 4));
     }
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    store_half(found.scale, block);
+    store_half(-found.minimum, block + 2);
+    put_nibbles(found.codes.data(), block + 4);
+  }
 };
 
 }  // namespace
@@ -77,7 +84,7 @@ extern const Encoding q4_1{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = encode_blocks<Format>,
+    .encode = encode_plain_or_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

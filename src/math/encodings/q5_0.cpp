@@ -29,13 +29,14 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 22;
+  static constexpr SearchShape kSearch{.block_values = 32, .sub_values = 32, .codes = {-16, 15}};
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
     const auto fifth = load_integer<std::uint32_t>(block + 2);
@@ -54,6 +55,11 @@ struct Format {
     }
     pack_side_by_side<std::uint16_t>(blocks, 0, packed + 320);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    store_half(found.scale, block);
+    put_fifth_bits(found.codes.data(), block + 2);
+    put_nibbles(found.codes.data(), block + 6);
+  }
 };
 
 }  // namespace
@@ -65,7 +71,7 @@ extern const Encoding q5_0{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -31,13 +31,15 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 32, kBytes = 24;
+  static constexpr SearchShape kSearch{
+      .block_values = 32, .sub_values = 32, .codes = {0, 31}, .has_minimum = true};
 
   static void read(const std::byte* block, std::size_t, BlockValues& values) {
     const auto fifth = load_integer<std::uint32_t>(block + 4);
@@ -59,6 +61,12 @@ struct Format {
     pack_side_by_side<std::uint16_t>(blocks, 0, packed + 320);
     pack_side_by_side<std::uint16_t>(blocks, 2, packed + 352);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    store_half(found.scale, block);
+    store_half(-found.minimum, block + 2);
+    put_fifth_bits(found.codes.data(), block + 4);
+    put_nibbles(found.codes.data(), block + 8);
+  }
 };
 
 }  // namespace
@@ -70,7 +78,7 @@ extern const Encoding q5_1{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -40,13 +40,18 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 256, kBytes = 176;
+  static constexpr SearchShape kSearch{.block_values = 256,
+                                       .sub_values = 32,
+                                       .codes = {0, 31},
+                                       .scales = {0, 63},
+                                       .has_minimum = true};
 
   static CodeWords codes(const std::byte* block, std::size_t part) {
     return combine(split_bytes(block + 48 + part / 2 * 32, 4 * (part % 2), 15),
@@ -71,6 +76,17 @@ struct Format {
     pack_side_by_side<std::uint16_t>(blocks, 2, packed + 2592);
     pack_planes(blocks, 4, 12, packed + 2624);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    std::fill_n(block, kBytes, std::byte{});
+    store_half(found.scale, block);
+    store_half(found.minimum, block + 2);
+    put_k_scales(found, block + 4);
+    for (std::size_t part = 0; part < 8; ++part) {
+      const std::uint8_t* codes = &found.codes[part * kBlock];
+      put_bits(codes, 4, 1, part, block + 16);
+      put_bits(codes, 0, 15, 4 * (part % 2), block + 48 + part / 2 * 32);
+    }
+  }
 };
 
 }  // namespace
@@ -82,7 +98,7 @@ extern const Encoding q5_k{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -37,13 +37,15 @@ MALINA_ISA_END
 
 #if MALINA_ONCE
 
-#include "math/encodings/block_format.h"
+#include "math/encodings/block_writing.h"
 
 namespace malina::math {
 namespace {
 
 struct Format {
   static constexpr std::size_t kValues = 256, kBytes = 210;
+  static constexpr SearchShape kSearch{
+      .block_values = 256, .sub_values = 16, .codes = {-32, 31}, .scales = {-128, 127}};
 
   static CodeWords codes(const std::byte* block, std::size_t part) {
     const std::size_t half = part / 4, quarter = part % 4;
@@ -69,6 +71,17 @@ struct Format {
     pack_side_by_side<std::uint16_t>(blocks, 208, packed + 3072);
     pack_planes(blocks, 192, 16, packed + 3104);
   }
+  static void store(const FoundBlock& found, std::byte* block) {
+    std::fill_n(block, kBytes, std::byte{});
+    for (std::size_t part = 0; part < 8; ++part) {
+      const std::uint8_t* codes = &found.codes[part * kBlock];
+      const std::size_t half = part / 4, quarter = part % 4;
+      put_bits(codes, 0, 15, quarter / 2 * 4, block + half * 64 + quarter % 2 * 32);
+      put_bits(codes, 4, 3, 2 * quarter, block + 128 + half * 32);
+    }
+    for (std::size_t k = 0; k < 16; ++k) block[192 + k] = static_cast<std::byte>(found.scales[k]);
+    store_half(found.scale, block + 208);
+  }
 };
 
 }  // namespace
@@ -80,7 +93,7 @@ extern const Encoding q6_k{
     .block_bytes = Format::kBytes,
     .decode = decode_blocks<Format>,
     .read_block = read_block<Format>,
-    .encode = nullptr,
+    .encode = encode_by_search<Format>,
     .pack = pack_blocks<Format>,
     .products = MALINA_ISA_TABLE(products),
 };

@@ -33,7 +33,7 @@ Weight make_weight(Device& device, const char* name, std::size_t rows, std::size
   for (std::size_t row = 0; row < rows; ++row) {
     const auto values = random_floats(random, columns);
     std::byte* bytes = file.data() + row * encoding.row_bytes(columns);
-    encoding.encode(values.data(), columns, bytes);
+    encoding.encode(values.data(), columns, nullptr, bytes);
     std::vector<float> decoded(columns);
     encoding.decode(bytes, columns, decoded.data());
     weight.values.insert(weight.values.end(), decoded.begin(), decoded.end());
