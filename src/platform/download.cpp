@@ -125,6 +125,7 @@ void Download::begin_anew() {
   state_ = {};
   remove_file(state_path_);
   size_ = request_.size_bytes;
+  digest_ = request_.digest;
 }
 
 void Download::discard() {
@@ -172,7 +173,8 @@ void Download::learn(const HttpHead& head, std::optional<std::uint64_t> size) {
     digest_ = digest;
   }
   check_space();
-  const PartState now{validator_of(head), size_};
+  PartState now{validator_of(head), size_};
+  if (now.validator.empty() && head.status == 206) now.validator = state_.validator;
   if (!(now == state_)) now.write(state_path_);
   state_ = now;
 }

@@ -195,6 +195,11 @@ Source parse_source(const PullRequest& request) {
   if (!request.endpoint.empty())
     throw Error(Fault::invalid_argument,
                 "--from says where hf:OWNER/REPO is fetched from; an address says so itself");
+  if (request.what.find("://") == std::string::npos)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("'{}' is neither hf:OWNER/REPO nor an address that begins with https://",
+                    request.what.find('@') == std::string::npos ? request.what : "..."));
   source.start = parse_url(request.what);
   return source;
 }

@@ -71,7 +71,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         if not asked.startswith("bytes=") or not served.ranges:
             return 0
-        if self.headers.get("If-Range", served.etag) != served.etag:
+        validator = served.etag or served.headers.get("Last-Modified", "")
+        if self.headers.get("If-Range", validator) != validator:
             return 0
         return int(asked[len("bytes="):].rstrip("-"))
 

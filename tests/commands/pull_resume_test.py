@@ -65,15 +65,24 @@ class ResumeTest(pull_program.PullTest):
         self.assertEqual(self.json("pull", url)["digest"], sha256(other))
 
     def test_without_a_validator_it_begins_anew(self):
-        url = self.server.put("/a.gguf", self.data, cut_after=self.cut, times=1, etag="")
-        self.assertNotIn("kept", self.error(IO, "pull", url, *self.FAST))
-        self.assertEqual(self.json("pull", url)["resumed_bytes"], 0)
+        for etag in ("", 'W/"weak"', "no quotes"):
+            url = self.server.put("/a.gguf", self.data, cut_after=self.cut, times=1, etag=etag)
+            self.assertNotIn("kept", self.error(IO, "pull", url, *self.FAST))
+            self.assertEqual(self.json("pull", url, "--name", "a")["resumed_bytes"], 0)
         # Where the digest is known it proves the whole in the end.
         self.malina("remove", "a")
         digest = ("--sha256", sha256(self.data))
         self.server.put("/a.gguf", self.data, cut_after=self.cut, times=1, etag="")
         self.assertIn("kept", self.error(IO, "pull", url, *self.FAST, *digest))
         self.assertEqual(self.json("pull", url, *digest)["resumed_bytes"], self.cut)
+
+    def test_a_date_proves_it_where_there_is_no_etag(self):
+        date = "Wed, 21 Oct 2015 07:28:00 GMT"
+        url = self.server.put("/a.gguf", self.data, cut_after=self.cut, times=1, etag="",
+                              headers={"Last-Modified": date})
+        self.error(IO, "pull", url, *self.FAST)
+        self.assertEqual(self.json("pull", url)["resumed_bytes"], self.cut)
+        self.assertEqual(self.server.files["/a.gguf"].asked[1]["If-Range"], date)
 
     def test_a_part_that_was_tampered_with(self):
         digest = ("--sha256", sha256(self.data))
