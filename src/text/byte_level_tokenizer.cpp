@@ -238,7 +238,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
 
   const Alphabet alphabet_;
   const std::string pre_;
-  const PreTokenizer& rule_;
+  const PreTokenizer rule_;
   PairTable<Merge> merges_;
   std::array<Token, 256> bytes_{};  // -1: the vocabulary has none
   std::string texts_;               // the bytes of every token, one after the other
@@ -255,6 +255,10 @@ std::shared_ptr<const Tokenizer> make_byte_level(const format::Metadata& metadat
     throw Error(Fault::unsupported,
                 fmt::format("tokenizer.ggml.pre {} is not a pre-tokeniser that this program knows",
                             format::in_quotes(pre)));
+  PreTokenizer used = *rule;
+  used.ignore_merges =
+      metadata.boolean("malina.tokenizer.ignore_merges").value_or(rule->ignore_merges);
+  used.composed = metadata.boolean("malina.tokenizer.composed").value_or(rule->composed);
   Vocabulary vocabulary = read_vocabulary(metadata, false);
   vocabulary.model = "gpt2";
   vocabulary.add_space_prefix = false;  // no byte-level file means it
@@ -263,7 +267,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const format::Metadata& metadat
         "the file names no pre-tokeniser (tokenizer.ggml.pre): the default may split text "
         "otherwise "
         "than the model has learned it");
-  return std::make_shared<ByteLevelTokenizer>(std::move(vocabulary), metadata, pre, *rule);
+  return std::make_shared<ByteLevelTokenizer>(std::move(vocabulary), metadata, pre, used);
 }
 
 }  // namespace malina::text

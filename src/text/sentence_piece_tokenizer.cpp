@@ -1,5 +1,6 @@
 // SentencePiece BPE: merges by score over the whole text, with bytes for what no piece covers.
-// Formula: SentencePiece src/bpe_model.cc (models.md section 3.1).
+// Where the vocabulary came from a tokenizer.json, merges by rank instead. Formula: SentencePiece
+// src/bpe_model.cc (models.md section 3.1).
 #include <fmt/format.h>
 
 #include <array>
@@ -40,10 +41,13 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
   SentencePieceTokenizer(Vocabulary vocabulary, const format::Metadata& metadata)
       : VocabularyTokenizer(std::move(vocabulary),
                             {.add_bos = true, .add_eos = false, .add_space_prefix = true}, true) {
-    read_orders(metadata);
+    if (const auto* merges = metadata.array("malina.tokenizer.merges"))
+      read_merges(*merges);
+    else
+      read_orders(metadata);
     read_bytes();
     find_joins();
-    find_divisible();
+    if (merges_ == nullptr) find_divisible();
   }
 
   std::string_view pre_tokenizer() const override { return {}; }
@@ -77,7 +81,7 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
     // Writes the text with "▁" for spaces, word by word.
     void append(std::string_view text, bool first, std::vector<Token>& output) override {
       word_.clear();
-      if (first && tokenizer_.adds_space_prefix()) word_ = kSpaceMark;
+      if (first && tokenizer_.puts_space_before(text)) word_ = kSpaceMark;
       for (std::size_t begin = 0;;) {
         const std::size_t space = text.find(' ', begin);
         word_ += text.substr(begin, space - begin);
@@ -116,6 +120,55 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
     return takes_part(token) ? token : -1;
   }
 
+  bool puts_space_before(std::string_view text) const {
+    if (!adds_space_prefix()) return false;
+    const SpacePrefix prefix = vocabulary().prefix;
+    if (prefix == SpacePrefix::segment || prefix == SpacePrefix::text) return true;
+    return !text.starts_with(' ') && !text.starts_with(kSpaceMark);
+  }
+
+  // Merges by rank, as tokenizer.json has them, instead of by score.
+  void read_merges(const format::MetadataArray& lines) {
+    if (lines.strings.size() != lines.size())
+      throw Error(Fault::corrupt_file, "malina.tokenizer.merges is not an array of texts");
+    read_participants();
+    merges_ = std::make_unique<PairTable<Merge>>(lines.strings.size());
+    std::string joined;
+    std::size_t useless = 0;
+    for (std::size_t rank = 0; rank < lines.strings.size(); ++rank) {
+      const std::string_view line = lines.strings[rank];
+      const std::size_t space = line.find(' ', 1);
+      if (space == std::string_view::npos || space + 1 == line.size())
+        throw Error(Fault::corrupt_file,
+                    fmt::format("malina.tokenizer.merges: entry {} is not two pieces with a space "
+                                "between them",
+                                rank));
+      joined.assign(line.substr(0, space)).append(line.substr(space + 1));
+      const Token left = find_mergeable(line.substr(0, space));
+      const Token right = find_mergeable(line.substr(space + 1));
+      const Token result = find_mergeable(joined);
+      if (left < 0 || right < 0 || result < 0)
+        ++useless;
+      else
+        merges_->insert(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right),
+                        {static_cast<std::uint32_t>(rank), result});
+    }
+    if (useless > 0)
+      warn(fmt::format("{} of {} merges name pieces that the vocabulary does not hold: ignored",
+                       useless, lines.strings.size()));
+  }
+
+  void read_participants() {
+    orders_.assign(vocabulary_size(), kNoMerge);
+    for (std::size_t i = 0; i < orders_.size(); ++i) {
+      const TokenKind kind = vocabulary().kinds[i];
+      if (kind != TokenKind::normal && kind != TokenKind::user_defined && kind != TokenKind::unused)
+        continue;
+      orders_[i] = 0;
+      longest_ = std::max(longest_, vocabulary().pieces[i].size());
+    }
+  }
+
   void read_orders(const format::Metadata& metadata) {
     const auto* scores = metadata.array("tokenizer.ggml.scores");
     if (scores == nullptr)
@@ -126,15 +179,11 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
       throw Error(
           Fault::corrupt_file,
           fmt::format("tokenizer.ggml.scores has {} numbers for {} tokens", scores->size(), count));
-    orders_.assign(count, kNoMerge);
-    for (std::size_t i = 0; i < count; ++i) {
-      const TokenKind kind = vocabulary().kinds[i];
-      if (kind != TokenKind::normal && kind != TokenKind::user_defined && kind != TokenKind::unused)
-        continue;
-      orders_[i] = order_of(scores->numbers.empty() ? static_cast<float>(scores->integers[i])
-                                                    : scores->numbers[i]);
-      longest_ = std::max(longest_, vocabulary().pieces[i].size());
-    }
+    read_participants();
+    for (std::size_t i = 0; i < count; ++i)
+      if (orders_[i] != kNoMerge)
+        orders_[i] = order_of(scores->numbers.empty() ? static_cast<float>(scores->integers[i])
+                                                      : scores->numbers[i]);
   }
 
   void read_bytes() {
@@ -207,6 +256,7 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
     }
     merge_all(buffers, [&](std::uint32_t left, std::uint32_t right) -> Merge {
       const auto& symbols = buffers.symbols;
+      if (merges_ != nullptr) return merge_of(symbols[left].token, symbols[right].token);
       const std::uint32_t after = symbols[right].next;
       const std::size_t begin = symbols[left].begin;
       const std::size_t end = after == kNoSymbol ? word.size() : symbols[after].begin;
@@ -216,6 +266,13 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
         (*divisions)[std::string(word.substr(begin, end - begin))] = symbols[right].begin - begin;
       return {orders_[static_cast<std::size_t>(token)], token};
     });
+  }
+
+  Merge merge_of(Token left, Token right) const {
+    if (left < 0 || right < 0) return {};
+    const Merge* merge =
+        merges_->find(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right));
+    return merge == nullptr ? Merge{} : *merge;
   }
 
   template <typename Visit>
@@ -255,10 +312,11 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
     emit(token, text, output);
   }
 
-  std::vector<std::uint32_t> orders_;  // of a token, kNoMerge where it takes no part
-  std::array<Token, 256> bytes_{};     // -1: the vocabulary has none
-  std::array<bool, 256> joins_{};      // last bytes of what stands before a "▁" inside a piece
-  std::size_t longest_ = 0;            // bytes of the longest piece that takes part
+  std::vector<std::uint32_t> orders_;         // of a token, kNoMerge where it takes no part
+  std::unique_ptr<PairTable<Merge>> merges_;  // null where scores decide
+  std::array<Token, 256> bytes_{};            // -1: the vocabulary has none
+  std::array<bool, 256> joins_{};  // last bytes of what stands before a "▁" inside a piece
+  std::size_t longest_ = 0;        // bytes of the longest piece that takes part
   bool divides_ = false;
 };
 
@@ -267,6 +325,7 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
 std::shared_ptr<const Tokenizer> make_sentence_piece(const format::Metadata& metadata) {
   Vocabulary vocabulary = read_vocabulary(metadata, true);
   vocabulary.model = "llama";
+  vocabulary.by_rank = metadata.contains("malina.tokenizer.merges");
   return std::make_shared<SentencePieceTokenizer>(std::move(vocabulary), metadata);
 }
 

@@ -1,11 +1,36 @@
 #include "text/special_matcher.h"
 
+#include "text/unicode.h"
+
 namespace malina::text {
 namespace {
 
 constexpr std::string_view kEscapedSpace = "▁";
 
 bool is_ascii_space(char c) { return c == ' ' || (c >= 9 && c <= 13); }
+
+// The end of the white space at text[position].
+std::size_t space_end(std::string_view text, std::size_t position) {
+  while (position < text.size()) {
+    const Character character = character_at(text.data(), position, text.size());
+    if (!(character.classes & kSpace)) break;
+    position += character.bytes;
+  }
+  return position;
+}
+
+// The beginning of the white space that ends at `position`, not before `from`.
+std::size_t space_begin(std::string_view text, std::size_t position, std::size_t from) {
+  while (position > from) {
+    std::size_t previous = position - 1;
+    while (previous > from && (static_cast<unsigned char>(text[previous]) & 0xC0) == 0x80)
+      --previous;
+    const Character character = character_at(text.data(), previous, position);
+    if (!(character.classes & kSpace) || previous + character.bytes != position) break;
+    position = previous;
+  }
+  return position;
+}
 
 std::string unescaped(std::string_view piece) {
   std::string text(piece);
@@ -22,7 +47,10 @@ SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary, bool escaped)
     const TokenKind kind = vocabulary.kinds[i];
     if (kind == TokenKind::control || kind == TokenKind::unknown || kind == TokenKind::user_defined)
       add(vocabulary.pieces[i], static_cast<Token>(i));
-    if (escaped && kind == TokenKind::user_defined)
+    // tokenizer.json has most tokens looked for in the text as it is.
+    const bool as_written =
+        vocabulary.by_rank && !vocabulary.has(static_cast<Token>(i), kNormalized);
+    if (escaped && kind == TokenKind::user_defined && !as_written)
       add(unescaped(vocabulary.pieces[i]), static_cast<Token>(i));
   }
 }
@@ -73,6 +101,9 @@ SpecialMatcher::Match SpecialMatcher::find(std::string_view text, std::size_t fr
     if (match.token < 0) continue;
     if (vocabulary_->strips_after(match.token))
       while (match.end < text.size() && is_ascii_space(text[match.end])) ++match.end;
+    if (vocabulary_->has(match.token, kStripRight)) match.end = space_end(text, match.end);
+    if (vocabulary_->has(match.token, kStripLeft))
+      match.begin = space_begin(text, match.begin, from);
     return match;
   }
   return {text.size(), text.size(), -1};

@@ -25,9 +25,9 @@ class SpecialMatcher {
   SpecialMatcher(const Vocabulary& vocabulary, bool escaped);
 
   // Splits `text` at its special tokens, the leftmost first and of those that begin at one place
-  // the longest. User-defined tokens are found everywhere; control and unknown ones only where they
-  // lie wholly in a trusted range. Calls plain(stretch) for what lies between, never empty, and
-  // special(token).
+  // the longest, each with the white space that it takes. User-defined tokens are found everywhere;
+  // control and unknown ones only where they lie wholly in a trusted range. Calls plain(stretch)
+  // for what lies between, never empty, and special(token).
   template <typename Plain, typename Special>
   void split(std::string_view text, std::span<const TrustedRange> trusted, const Plain& plain,
              const Special& special) const {

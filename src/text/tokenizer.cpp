@@ -81,11 +81,24 @@ std::vector<Token> VocabularyTokenizer::encode(std::string_view text,
       },
       [&](Token token) {
         output.push_back(token);
-        first = true;
+        first = prefix_follows(token);
       });
   if (options.add_bos && vocabulary_.bos && (output.empty() || output.front() != *vocabulary_.bos))
     output.insert(output.begin(), *vocabulary_.bos);
   return output;
+}
+
+bool VocabularyTokenizer::prefix_follows(Token token) const {
+  switch (vocabulary_.prefix) {
+    case SpacePrefix::segment:
+      return !vocabulary_.has(token, kNormalized);
+    case SpacePrefix::segment_unless_space:
+      return true;
+    case SpacePrefix::text:
+    case SpacePrefix::text_unless_space:
+      break;
+  }
+  return false;
 }
 
 void VocabularyTokenizer::check(Token token) const {

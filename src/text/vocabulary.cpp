@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
+#include "format/quote.h"
 
 namespace malina::text {
 namespace {
@@ -101,6 +103,20 @@ std::optional<Token> read_id(const format::Metadata& metadata, const char* key,
   return usual;
 }
 
+// The tokens of a list of malina's own.
+std::vector<Token> read_ids(const format::Metadata& metadata, const char* key,
+                            const Vocabulary& vocabulary) {
+  std::vector<Token> tokens;
+  const auto* ids = metadata.array(key);
+  if (ids == nullptr) return tokens;
+  for (const std::int64_t id : ids->integers) {
+    if (id < 0 || static_cast<std::uint64_t>(id) >= vocabulary.kinds.size())
+      throw Error(Fault::corrupt_file, fmt::format("{} has {}, which is no token", key, id));
+    tokens.push_back(static_cast<Token>(id));
+  }
+  return tokens;
+}
+
 bool framed(std::string_view piece, std::string_view open, std::string_view close) {
   return piece.size() > open.size() + close.size() && piece.substr(0, open.size()) == open &&
          piece.substr(piece.size() - close.size()) == close;
@@ -148,6 +164,8 @@ void read_end_tokens(const format::Metadata& metadata, Vocabulary& vocabulary) {
   if (vocabulary.eos) ends.push_back(*vocabulary.eos);
   for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
     if (const auto id = read_id(metadata, key, std::nullopt, vocabulary)) ends.push_back(*id);
+  for (const Token token : read_ids(metadata, "malina.tokenizer.end_token_ids", vocabulary))
+    ends.push_back(token);
   const auto find = [&](std::string_view piece) { return vocabulary.pieces.find(piece); };
   // Where a vocabulary has both of these, <|end|> only ends one of several messages of an answer.
   const bool channels = find("<|return|>") >= 0 && find("<|call|>") >= 0;
@@ -166,6 +184,38 @@ void correct_kinds(Vocabulary& vocabulary) {
     if (vocabulary.kinds[i] == TokenKind::user_defined && looks_like_markup(vocabulary.pieces[i]))
       correction.to_control(static_cast<Token>(i));
   correction.report();
+}
+
+// What tokenizer.json says and GGUF has no key for (docs/reference/tokenizers.md).
+void read_own_keys(const format::Metadata& metadata, Vocabulary& vocabulary) {
+  static constexpr std::pair<const char*, AddedTokenFlag> kFlags[] = {
+      {"malina.tokenizer.strip_left", kStripLeft},
+      {"malina.tokenizer.strip_right", kStripRight},
+      {"malina.tokenizer.normalized", kNormalized}};
+  for (const auto& [key, flag] : kFlags)
+    for (const Token token : read_ids(metadata, key, vocabulary)) {
+      vocabulary.added.resize(vocabulary.kinds.size());
+      vocabulary.added[static_cast<std::size_t>(token)] |= flag;
+    }
+  static constexpr std::pair<std::string_view, SpacePrefix> kPrefixes[] = {
+      {"segment", SpacePrefix::segment},
+      {"segment-unless-space", SpacePrefix::segment_unless_space},
+      {"text", SpacePrefix::text},
+      {"text-unless-space", SpacePrefix::text_unless_space}};
+  if (const auto prefix = metadata.text("malina.tokenizer.space_prefix")) {
+    const auto found = std::find_if(std::begin(kPrefixes), std::end(kPrefixes),
+                                    [&](const auto& each) { return each.first == *prefix; });
+    if (found == std::end(kPrefixes))
+      throw Error(Fault::unsupported, fmt::format("malina.tokenizer.space_prefix is {}, which this "
+                                                  "program does not know",
+                                                  format::in_quotes(*prefix)));
+    vocabulary.prefix = found->second;
+  }
+  if (const auto* warnings = metadata.array("malina.tokenizer.warnings"))
+    for (const std::string_view warning : warnings->strings) {
+      std::string& text = vocabulary.warnings.emplace_back(warning.substr(0, 1000));
+      std::replace_if(text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+    }
 }
 
 bool contains_any_case(std::string_view text, std::string_view word) {
@@ -205,6 +255,7 @@ Vocabulary read_vocabulary(const format::Metadata& metadata, bool sentence_piece
   vocabulary.eos = read_id(metadata, "tokenizer.ggml.eos_token_id", usual(2), vocabulary);
   vocabulary.unknown = read_id(metadata, "tokenizer.ggml.unknown_token_id",
                                sentence_piece ? std::optional<Token>(0) : std::nullopt, vocabulary);
+  read_own_keys(metadata, vocabulary);
   read_end_tokens(metadata, vocabulary);
   correct_kinds(vocabulary);
   // Some files call their end of text the unknown token: what a user writes must not end the text.
@@ -215,7 +266,8 @@ Vocabulary read_vocabulary(const format::Metadata& metadata, bool sentence_piece
   vocabulary.add_space_prefix = metadata.boolean("tokenizer.ggml.add_space_prefix");
   // Phi-3's special tokens take the white space behind them; the file format has no field for it,
   // so the name has to tell, as it does in llama.cpp.
-  if (const auto name = metadata.text("general.name"))
+  const bool says = metadata.contains("malina.tokenizer.strip_right");
+  if (const auto name = metadata.text("general.name"); name && !says)
     vocabulary.strips_after_special =
         contains_any_case(*name, "phi-3") || contains_any_case(*name, "phi3");
   return vocabulary;

@@ -38,8 +38,8 @@ class VocabularyTokenizer : public Tokenizer {
   class Session {
    public:
     virtual ~Session() = default;
-    // Appends the tokens of a text without special tokens. `first`: at the beginning of the whole
-    // text or behind a special token.
+    // Appends the tokens of a text without special tokens. `first`: where the vocabulary's
+    // SpacePrefix puts a space.
     virtual void append(std::string_view text, bool first, std::vector<Token>& output) = 0;
   };
 
@@ -58,6 +58,7 @@ class VocabularyTokenizer : public Tokenizer {
  private:
   std::vector<Token> encode(std::string_view text, std::span<const TrustedRange> trusted,
                             EncodeOptions options) const;
+  bool prefix_follows(Token token) const;
   void check(Token token) const;
   void append(Token token, bool special, std::string& output) const;
 

@@ -166,6 +166,8 @@ def main():
     # The same pieces as tokenizer.model.v1, which has the scores that the test needs.
     hugging_face("mistral-v1-hf", "tokenizer.model.v1",
                  Tokenizer.from_file(str(shared / "mistral-v1.tokenizer.json")))
+    hugging_face("llama-hf", "llama.tokenizer.json",
+                 Tokenizer.from_file(str(shared / "llama.tokenizer.json")))
     for name, file in (("mistral-v1", "tokenizer.model.v1"),
                        ("mistral-v2", "mistral_instruct_tokenizer_240216.model.v2"),
                        ("mistral-v3", "mistral_instruct_tokenizer_240323.model.v3")):
