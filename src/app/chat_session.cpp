@@ -11,6 +11,7 @@
 #include "app/generation_json.h"
 #include "app/generation_options.h"
 #include "app/interrupt.h"
+#include "app/progress_bar.h"
 #include "base/error.h"
 
 namespace malina::app {
@@ -58,7 +59,8 @@ class History {
 };
 
 // One edited line; nullopt at the end of the input. Ctrl-C gives an empty line, and stays requested
-// until the next call. Throws base::Error(cancelled) where SIGTERM came, now or since the last line.
+// until the next call. Throws base::Error(cancelled) where SIGTERM came, now or since the last
+// line.
 std::optional<std::string> read_line(const char* prompt) {
   InterruptScope::clear();
   std::unique_ptr<char, decltype(&std::free)> line(nullptr, std::free);
@@ -104,7 +106,8 @@ std::optional<std::string> ChatSession::read_question() const {
 void ChatSession::converse() {
   console_.print("{} - /help for help, Ctrl-D to leave\n", console_.styled(Style::bold, name_));
   console_.flush();
-  const InterruptScope interrupt;  // throughout, so that the history is written whenever SIGTERM comes
+  const InterruptScope
+      interrupt;  // throughout, so that the history is written whenever SIGTERM comes
   const History history;
   while (const auto line = read_question()) {
     const std::string question(trimmed(*line));
@@ -116,7 +119,10 @@ void ChatSession::converse() {
     try {
       ask(question);
     } catch (const base::Error& error) {  // the conversation goes on
-      console_.error_line(error.what());
+      const bool too_much =
+          error.fault() == base::Fault::invalid_argument && request_.messages.size() > 1;
+      console_.error_line(std::string(error.what()) +
+                          (too_much ? " (/clear forgets the conversation)" : ""));
     }
   }
 }
@@ -154,7 +160,10 @@ ChatSession::Next ChatSession::command(const std::string& line) {
     set_system(rest);
   } else if (verb == "/temperature") {
     float value = 0;
-    if (number(value)) request_.sampling.temperature = value;
+    if (number(value) && !(value >= 0 && value <= 2))
+      console_.error_line(fmt::format("/temperature: {} is not from 0 to 2", rest));
+    else if (!rest.empty())
+      request_.sampling.temperature = value;
   } else if (verb == "/seed") {
     std::uint64_t value = 0;
     if (number(value)) request_.sampling.seed = value;
@@ -168,8 +177,11 @@ void ChatSession::ask(const std::string& question) {
   platform::ChatRequest request = request_;
   request.messages.push_back({{"role", "user"}, {"content", question}});
   InterruptScope::clear();
+  ProgressBar bar(console_);
+  request.prompt_progress = bar.sink();
   const auto result = model_.chat(request, [&](std::string_view text) {
     if (!text.empty()) {
+      bar.hide();
       console_.write(answer_text(console_, text));
       console_.flush();
     }

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "app/number_checks.h"
 #include "app/progress_bar.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -17,10 +18,10 @@ void add_run_options(CLI::App& cli, RunChoices& choices) {
   cli.add_option("--context", choices.run.context,
                  "Tokens that prompt and answer may have together; by default the model's own "
                  "context, or what fits in half of the free memory")
-      ->check(CLI::PositiveNumber);
+      ->check(context_tokens());
   choices.threads_given = cli.add_option("--threads", choices.run.threads,
                                          "Threads to compute with; by default one a core")
-                              ->check(CLI::Range(1, 1024));
+                              ->check(whole_number(1, 1024));
   cli.add_option("--kv", choices.run.kv_type, "How keys and values are stored: f32|f16|q8_0")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}));
   cli.add_flag("--exact", choices.run.exact,
@@ -91,14 +92,22 @@ std::unique_ptr<platform::LanguageModel> load_model(const RunChoices& choices, S
   return session.platform().load(choices.model, run_options(choices), bar.sink());
 }
 
-std::string answer_text(const Console& console, std::string_view text) {
-  std::string shown(text);
-  if (console.output_is_terminal())
-    std::erase_if(shown, [](char c) {
-      const auto byte = static_cast<unsigned char>(c);
-      return (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7F;
-    });
+// Characters that a terminal obeys: U+0000 to U+001F but for line ends and tabs, U+007F to U+009F.
+std::string without_controls(std::string_view text) {
+  std::string shown;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (byte == 0xC2 && next >= 0x80 && next < 0xA0)
+      ++i;
+    else if ((byte >= 0x20 && byte != 0x7F) || byte == '\n' || byte == '\t')
+      shown += text[i];
+  }
   return shown;
+}
+
+std::string answer_text(const Console& console, std::string_view text) {
+  return console.output_is_terminal() ? without_controls(text) : std::string(text);
 }
 
 std::string read_file(const std::string& path) {

@@ -31,7 +31,6 @@ void remind(int) {
 }  // namespace
 
 InterruptScope::InterruptScope() {
-  clear();
   struct sigaction action{};
   sigemptyset(&action.sa_mask);
   action.sa_handler = remind;  // all without SA_RESTART: a blocked read returns

@@ -5,8 +5,9 @@
 
 namespace malina::app {
 
-// While one exists the first signal of each kind is only noted, and ends a blocking read; the second
-// ends the program as usual. At most one at a time.
+// While one exists the first signal of each kind is only noted, and ends a blocking read; the
+// second ends the program as usual. One may stand inside of another; what one noted and nobody
+// heeded, the next one still has.
 class InterruptScope {
  public:
   InterruptScope();

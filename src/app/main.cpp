@@ -64,6 +64,9 @@ const Command& find_command(std::string_view name) {
   for (const CLI::Option* option : parser.get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   const std::string word = extra.substr(0, extra.find('='));
+  // Known, and yet left over: it stands after a "--".
+  if (std::ranges::find(known, word) != known.end())
+    throw Error(Fault::invalid_argument, "unexpected argument '" + extra + "' after --" + help);
   const std::string near = base::did_you_mean(word, known);
   throw Error(Fault::invalid_argument,
               "unknown option '" + word + "'" + (near.empty() ? help : near) +
@@ -131,7 +134,8 @@ int guarded(std::vector<std::string> arguments, Console& console) {
   } catch (const std::bad_alloc&) {
     return report(console, Fault::out_of_memory, "not enough memory");
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(console, Fault::io, error.what());
+    return report(console, Fault::io,
+                  fmt::format("cannot use {}: {}", error.path1().string(), error.code().message()));
   } catch (const std::exception& error) {
     return report(console, Fault::internal,
                   fmt::format("this is a defect of malina, please report it: {}", error.what()));

@@ -2,8 +2,10 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <limits>
 
 #include "app/command.h"
+#include "app/number_checks.h"
 
 namespace malina::app {
 
@@ -72,6 +74,13 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
+// Before CLI11 converts the value: its messages speak of types, and it wraps what is out of range.
+void check_number(CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  if (type == "UINT") option.check(whole_number(0, std::numeric_limits<std::uint64_t>::max()));
+  if (type == "FLOAT") option.check(real_number());
+}
+
 }  // namespace
 
 std::unique_ptr<CLI::App> make_parser(const Command& command, Action& action) {
@@ -84,6 +93,7 @@ std::unique_ptr<CLI::App> make_parser(const Command& command, Action& action) {
   parser->footer("Examples:\n" + std::string(command.examples));
   parser->allow_extras();  // reported in main, with the nearest known option
   action = command.setup(*parser);
+  for (CLI::Option* option : parser->get_options()) check_number(*option);
   // An option that may be repeated takes one value each time, and not the arguments that follow it.
   for (CLI::Option* option : parser->get_options([](const CLI::Option* each) {
          return !each->get_positional() && each->get_items_expected_max() > 1;

@@ -41,14 +41,18 @@ std::string progress_line(const platform::Progress& progress, double seconds) {
   std::string line = fmt::format("{}  {:3.0f} %  [{:#<{}}{:-<{}}]", progress.step,
                                  std::floor(share * 100), "", filled, "", kCells - filled);
   if (rate > 0) {
-    line += fmt::format("  {}/s  {} left", human_bytes(static_cast<std::uint64_t>(rate)),
-                        human_seconds((1 - share) * total / rate));
+    const std::string speed = progress.unit.empty() ? human_bytes(static_cast<std::uint64_t>(rate))
+                                                    : fmt::format("{:.0f} {}", rate, progress.unit);
+    line += fmt::format("  {}/s  {} left", speed, human_seconds((1 - share) * total / rate));
   }
   return line;
 }
 
-ProgressBar::~ProgressBar() {
+ProgressBar::~ProgressBar() { hide(); }
+
+void ProgressBar::hide() {
   if (visible_) console_.status(kClearLine);
+  visible_ = false;
 }
 
 void ProgressBar::operator()(const platform::Progress& progress) {

@@ -19,6 +19,7 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  void hide();  // as when the text that was waited for comes
   void operator()(const platform::Progress& progress);
   platform::ProgressSink sink() {
     return [this](const platform::Progress& progress) { (*this)(progress); };

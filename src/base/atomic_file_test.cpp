@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -99,6 +100,34 @@ TEST(AtomicFile, NeedsADirectoryAndAName) {
   const TemporaryDirectory directory;
   EXPECT_THROW(AtomicFile(directory.path() / "none" / "a"), Error);
   EXPECT_THROW(AtomicFile(directory.path() / ""), Error);
+}
+
+TEST(AtomicFile, TakesTheLongestNames) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / std::string(255, 'n');
+  AtomicFile file(path);
+  file.commit();
+  EXPECT_TRUE(std::filesystem::is_regular_file(path));
+}
+
+TEST(AtomicFile, NamesTheTargetInItsErrors) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "none" / "a";
+  try {
+    AtomicFile file(path);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "cannot create " + path.string() + ": No such file or directory");
+  }
+}
+
+TEST(AtomicFile, ReplacesRegularFilesOnly) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THROW(AtomicFile(path, AtomicFile::Existing::replace), Error);
+  EXPECT_TRUE(std::filesystem::is_fifo(path));
 }
 
 TEST(AtomicFile, TwoOfOneTargetDoNotMeet) {

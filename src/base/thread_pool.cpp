@@ -1,5 +1,10 @@
 #include "base/thread_pool.h"
 
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "base/error.h"
 #include "base/machine.h"
 
 namespace malina::base {
@@ -25,10 +30,19 @@ unsigned ThreadPool::default_threads() {
 
 ThreadPool::ThreadPool(unsigned threads) {
   if (threads == 0) threads = default_threads();
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    const std::size_t started = workers_.size() + 1;
+    stop();
+    throw Error(Fault::out_of_memory, fmt::format("cannot start more than {} of {} threads: {}",
+                                                  started, threads, error.code().message()));
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stop_.store(true);
   job_.fetch_add(1);
   job_.notify_all();

@@ -47,6 +47,7 @@ class ThreadPool {
   void run_job(std::size_t tasks, Call call, void* data);
   void work();
   bool claim_and_run(std::uint32_t job);
+  void stop();  // ends and joins the workers
 
   // The job's number (high half) and the next task to claim (low half): a thread that wakes late
   // cannot claim a task of a job that has ended.

@@ -109,9 +109,9 @@ void Engine::Impl::check(const Generation& generation) const {
                     generation.prompt.size(), generation.max_tokens, transformer_.context()));
   if (!model::PagePool::pages_for(model_->sizes(), total, transformer_.max_rows())
            .fits_in(pool_.capacity()))
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} tokens do not fit in a key-value cache of {}", total,
-                            pool_.positions()));
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("{} tokens do not fit in a key-value cache of {}", total, pool_.positions()));
   for (const Token token : generation.prompt)
     if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
       throw Error(
@@ -221,6 +221,7 @@ void Engine::Impl::step() {
   }
   for (const Line& line : lines_) {
     Task& task = *line.task;
+    task.stream->prompt_done_.store(std::min(line.prompt_index + 1, task.generation.prompt.size()));
     const bool computed = line.prompt_index + 1 == task.generation.prompt.size();
     if (!computed || task.over) continue;
     if (task.answering == Clock::time_point{}) task.answering = Clock::now();
@@ -268,6 +269,7 @@ void Engine::Impl::add_scores(const Task& task, TokenEvent& event, std::span<con
 
 void Engine::Impl::score_prompt(Task& task, std::size_t index, std::span<const float> logits,
                                 double log_sum) {
+  check_numbers(logits.first(vocabulary_));
   if (index == 0) task.stream->push({task.generation.prompt[0], true, false, {}, {}, {}});
   TokenEvent event{task.generation.prompt[index + 1], true, false, {}, {}, {}};
   add_scores(task, event, logits, log_sum);

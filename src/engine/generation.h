@@ -1,6 +1,7 @@
 // What is asked of an engine, and what comes back.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -73,6 +74,8 @@ class Stream {
   std::optional<TokenEvent> next();
   // True when next() would return at once; false when nothing came within the time.
   bool wait_for(std::chrono::nanoseconds time);
+  // Tokens of the prompt that are computed. Any thread.
+  std::size_t prompt_done() const { return prompt_done_.load(); }
   // After next() has returned nullopt.
   const Finished& finished() const { return finished_; }
   // The engine stops within a step; events already made still come. Any thread.
@@ -92,6 +95,7 @@ class Stream {
   std::exception_ptr error_;
   bool ended_ = false;
   bool cancelled_ = false;
+  std::atomic<std::size_t> prompt_done_ = 0;
 };
 
 }  // namespace malina::engine

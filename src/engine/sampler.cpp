@@ -41,6 +41,15 @@ Token argmax(std::span<const float> logits) {
 
 }  // namespace
 
+void check_numbers(std::span<const float> logits) {
+  bool sound = true;
+  for (const float logit : logits) sound &= logit == logit;
+  if (!sound)
+    throw Error(Fault::corrupt_file,
+                "the model computed logits that are not numbers: its weights hold some, or some "
+                "that are too large");
+}
+
 void Sampling::check(std::size_t vocabulary) const {
   check_range("temperature", temperature, 0, 2);
   check_range("top_p", top_p, 0, 1);
@@ -151,7 +160,11 @@ void Sampler::keep_min_p() {
 }
 
 void Sampler::apply_temperature() {
-  for (Candidate& candidate : candidates_) candidate.logit /= sampling_.temperature;
+  // Near zero the quotients would be infinite, all alike: there the likeliest is at 0.
+  const auto top = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->logit;
+  const bool overflows = !std::isfinite(top / sampling_.temperature);
+  for (Candidate& candidate : candidates_)
+    candidate.logit = (overflows ? candidate.logit - top : candidate.logit) / sampling_.temperature;
 }
 
 Token Sampler::draw() {
@@ -171,6 +184,7 @@ Token Sampler::draw() {
 
 Token Sampler::sample(std::span<const float> logits, TokenMask mask) {
   logits = logits.first(std::min(logits.size(), vocabulary_));
+  check_numbers(logits);
   Token token = 0;
   if (sampling_.temperature == 0 && !changes_logits(mask)) {
     token = argmax(logits);
@@ -187,8 +201,6 @@ Token Sampler::sample(std::span<const float> logits, TokenMask mask) {
       token = draw();
     }
   }
-  if (std::isnan(logits[static_cast<std::size_t>(token)]))
-    throw Error(Fault::internal, "the model computed logits that are not numbers");
   history_.push_back(token);
   ++answer_counts_[token];
   return token;

@@ -76,6 +76,9 @@ class Sampler {
   std::vector<float> adjusted_;
 };
 
+// Throws base::Error(corrupt_file) where one is NaN: a model of finite weights computes none.
+void check_numbers(std::span<const float> logits);
+
 // The n most likely, descending, the lower id first on ties.
 std::vector<std::pair<Token, float>> most_likely(std::span<const float> logits, std::size_t n);
 

@@ -121,6 +121,15 @@ TEST(Sampler, LogitsThatAreNotNumbersAreAnError) {
   const std::vector<float> broken(4, std::numeric_limits<float>::quiet_NaN());
   EXPECT_THROW(Sampler({.temperature = 0}, 4, {}).sample(broken), base::Error);
   EXPECT_THROW(Sampler({}, 4, {}).sample(broken), base::Error);
+  const std::vector<float> one_broken{1, std::numeric_limits<float>::quiet_NaN(), 3, 2};
+  EXPECT_THROW(Sampler({.temperature = 0}, 4, {}).sample(one_broken), base::Error);
+  EXPECT_THROW(Sampler({.top_k = 2}, 4, {}).sample(one_broken), base::Error);
+}
+
+TEST(Sampler, TinyTemperaturesDoNotOverflow) {
+  const std::vector<float> logits{10, 11, 40, 39.5F};
+  for (const float temperature : {1e-2F, 1e-30F, 1e-38F, 1e-44F})
+    EXPECT_EQ(Sampler({.temperature = temperature}, 4, {}).sample(logits), 2);
 }
 
 TEST(MostLikely, IsDescendingWithTheLowerIdFirst) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "platform/progress.h"
+
 namespace malina::platform {
 
 struct RunOptions {
@@ -44,7 +46,8 @@ struct CompletionRequest {
   SamplingOptions sampling;
   std::vector<std::string> stop;
   std::optional<std::size_t> log_probabilities;  // how many of the likeliest beside each token
-  bool echo = false;  // the prompt is part of the result, with its scores
+  bool echo = false;                  // the prompt is part of the result, with its scores
+  ProgressSink prompt_progress = {};  // in tokens, until the first text comes
 };
 
 struct ChatRequest {
@@ -52,6 +55,7 @@ struct ChatRequest {
   std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
   SamplingOptions sampling;
   std::vector<std::string> stop;
+  ProgressSink prompt_progress = {};  // in tokens, until the first text comes
 };
 
 struct ScoredToken {

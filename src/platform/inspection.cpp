@@ -62,8 +62,8 @@ void plan(const std::shared_ptr<const format::Checkpoint>& checkpoint,
     throw base::Error(base::Fault::invalid_argument,
                       fmt::format("a context of {} tokens is out of range", memory.context));
   const model::Transformer transformer(planned, device, {.context = memory.context});
-  memory.cache_bytes = model::PagePool::bytes_for(planned->sizes(), type, memory.context,
-                                                  transformer.max_rows());
+  memory.cache_bytes =
+      model::PagePool::bytes_for(planned->sizes(), type, memory.context, transformer.max_rows());
   memory.activation_bytes = transformer.scratch_bytes();
   memory.total_bytes = memory.weight_bytes + memory.cache_bytes + memory.activation_bytes;
   memory.available_bytes = base::read_machine().usable_bytes();
@@ -106,11 +106,13 @@ void report_tokenizer(const text::Tokenizer& tokenizer, Inspection& result) {
 }
 
 void report_templates(const ModelFile& file, Inspection& result) {
-  for (const auto& [name, unused] : file.templates) {
+  const auto add = [&](const std::string& name, const std::string& refused) {
     const std::string key =
         name.empty() ? "tokenizer.chat_template" : "tokenizer.chat_template." + name;
-    result.templates.push_back({name, text(file.checkpoint->metadata(), key).size()});
-  }
+    result.templates.push_back({name, text(file.checkpoint->metadata(), key).size(), refused});
+  };
+  for (const auto& [name, unused] : file.templates) add(name, "");
+  for (const auto& [name, error] : file.refused_templates) add(name, error.what());
 }
 
 std::string digest(const ResolvedModel& resolved, const format::Checkpoint& checkpoint,

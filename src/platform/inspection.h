@@ -73,6 +73,7 @@ struct Inspection {
   struct Template {
     std::string name;  // "" is the default
     std::uint64_t bytes;
+    std::string refused;  // why this program cannot render it; empty where it can
   };
   std::vector<Template> templates;
 };

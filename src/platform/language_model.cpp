@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "platform/model_file.h"
 #include "text/infilling.h"
+#include "text/unicode.h"
 
 namespace malina::platform {
 
@@ -55,10 +56,51 @@ std::size_t choose_context(const model::Model& model, const RunOptions& options)
   return context;
 }
 
-std::size_t characters(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
+// Where tokens begin in the text they make, in characters as Utf8Stream has them: an invalid byte
+// is one. A token that begins inside of a character begins with the next one.
+class TokenOffsets {
+ public:
+  void add(std::string_view bytes) {
+    starts_.push_back(bytes_.size());
+    bytes_ += bytes;
+  }
+  std::vector<std::size_t> in_characters() const {
+    std::vector<std::size_t> offset_of(bytes_.size() + 1);
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < bytes_.size(); ++count) {
+      const std::size_t length =
+          std::max<std::size_t>(1, text::valid_character(std::string_view(bytes_).substr(at)));
+      offset_of[at] = count;
+      for (std::size_t i = 1; i < length; ++i) offset_of[at + i] = count + 1;
+      at += length;
+    }
+    offset_of.back() = count;
+    std::vector<std::size_t> offsets;
+    for (const std::size_t start : starts_) offsets.push_back(offset_of[start]);
+    return offsets;
+  }
+
+ private:
+  std::string bytes_;
+  std::vector<std::size_t> starts_;
+};
+
+// A template takes UTF-8 alone; here the message can still be named.
+void check_text(const nlohmann::ordered_json& messages) {
+  for (const auto& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_string()) continue;
+    const auto& text = content->get_ref<const std::string&>();
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t length = text::valid_character(std::string_view(text).substr(at));
+      if (length == 0)
+        throw Error(Fault::invalid_argument,
+                    fmt::format("the {} message is not valid UTF-8: its byte {} is 0x{:02x}",
+                                message.value("role", "chat"), at + 1,
+                                static_cast<unsigned char>(text[at])));
+      at += length;
+    }
+  }
 }
 
 // A token's own text, as the OpenAI API spells one that is not whole characters.
@@ -124,10 +166,9 @@ class LanguageModel::Impl {
  private:
   const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
   std::string file_name() const { return file_->checkpoint->files()[0].string(); }
-  GenerationResult collect(engine::Stream& stream, const CompletionRequest& request,
-                           const TextSink& sink) const;
-  void add_score(GenerationResult& result, const engine::TokenEvent& event,
-                 std::size_t offset) const;
+  GenerationResult collect(engine::Stream& stream, std::size_t prompt_tokens,
+                           const CompletionRequest& request, const TextSink& sink) const;
+  void add_score(GenerationResult& result, const engine::TokenEvent& event) const;
   std::vector<text::Token> prompt_of(const CompletionRequest& request) const;
   std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
 
@@ -140,10 +181,10 @@ class LanguageModel::Impl {
   std::optional<text::ChatTemplate> replaced_;
 };
 
-void LanguageModel::Impl::add_score(GenerationResult& result, const engine::TokenEvent& event,
-                                    std::size_t offset) const {
+void LanguageModel::Impl::add_score(GenerationResult& result,
+                                    const engine::TokenEvent& event) const {
   ScoredToken score{
-      event.token, token_text(tokenizer(), event.token), event.log_probability, {}, offset};
+      event.token, token_text(tokenizer(), event.token), event.log_probability, {}, 0};
   bool chosen = !event.log_probability;
   for (const auto& [token, log_probability] : event.top) {
     chosen = chosen || token == event.token;
@@ -153,7 +194,7 @@ void LanguageModel::Impl::add_score(GenerationResult& result, const engine::Toke
   result.scores.push_back(std::move(score));
 }
 
-GenerationResult LanguageModel::Impl::collect(engine::Stream& stream,
+GenerationResult LanguageModel::Impl::collect(engine::Stream& stream, std::size_t prompt_tokens,
                                               const CompletionRequest& request,
                                               const TextSink& sink) const {
   GenerationResult result;
@@ -161,29 +202,39 @@ GenerationResult LanguageModel::Impl::collect(engine::Stream& stream,
     result.text += text;
     if (sink && !sink(text)) stream.cancel();
   };
+  // A character that the prompt leaves unfinished.
+  const auto show_rest = [&](text::Utf8Stream& stream_text) {
+    if (const std::string rest = stream_text.finish(); !rest.empty()) show(rest);
+  };
   text::Utf8Stream prompt_text;
-  // Where the next token begins: before characters that are held back for a stop string or that
-  // later bytes complete.
-  std::size_t offset = 0;
+  TokenOffsets offsets;
   for (;;) {
-    while (!stream.wait_for(kPoll))
+    while (!stream.wait_for(kPoll)) {
       if (sink && !sink({})) stream.cancel();
+      if (request.prompt_progress && !stream.cancelled() && stream.prompt_done() < prompt_tokens)
+        request.prompt_progress(
+            {"reading the prompt", stream.prompt_done(), prompt_tokens, 0, "tokens"});
+    }
     const auto event = stream.next();
     if (!event) break;
     if (event->prompt) {
       if (!request.echo) continue;
       result.token_ids.push_back(event->token);
-      if (request.log_probabilities) add_score(result, *event, offset);
+      if (request.log_probabilities) add_score(result, *event);
       const std::string bytes = tokenizer().bytes(event->token);
-      offset += characters(bytes);
+      offsets.add(bytes);
       show(prompt_text.push(bytes));
       continue;
     }
+    show_rest(prompt_text);
     result.token_ids.push_back(event->token);
-    if (request.log_probabilities) add_score(result, *event, offset);
-    if (!event->end) offset += characters(tokenizer().bytes(event->token));
+    if (request.log_probabilities) add_score(result, *event);
+    offsets.add(event->end ? "" : tokenizer().bytes(event->token));
     if (!event->text.empty()) show(event->text);
   }
+  show_rest(prompt_text);
+  const std::vector<std::size_t> places = offsets.in_characters();
+  for (std::size_t i = 0; i < result.scores.size(); ++i) result.scores[i].text_offset = places[i];
   const engine::Finished& finished = stream.finished();
   if (!finished.text.empty()) show(finished.text);
   result.finish_reason = engine::name(finished.reason);
@@ -197,11 +248,11 @@ GenerationResult LanguageModel::Impl::collect(engine::Stream& stream,
 std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest& request) const {
   if (request.tokens) return *request.tokens;
   if (request.suffix)
-    return text::infill_prompt(tokenizer(), request.text, *request.suffix,
-                               request.suffix_first ? text::InfillOrder::suffix_first
-                                                    : text::InfillOrder::prefix_first);
-  return tokenizer().encode(request.text, {.add_bos = tokenizer().adds_bos(),
-                                           .parse_special = request.special});
+    return text::infill_prompt(
+        tokenizer(), request.text, *request.suffix,
+        request.suffix_first ? text::InfillOrder::suffix_first : text::InfillOrder::prefix_first);
+  return tokenizer().encode(request.text,
+                            {.add_bos = tokenizer().adds_bos(), .parse_special = request.special});
 }
 
 GenerationResult LanguageModel::Impl::complete(const CompletionRequest& request,
@@ -216,14 +267,18 @@ GenerationResult LanguageModel::Impl::complete(const CompletionRequest& request,
   generation.stop = request.stop;
   generation.log_probabilities = request.log_probabilities;
   generation.score_prompt = request.echo;
+  const std::size_t prompt_tokens = generation.prompt.size();
   const auto stream = engine_.submit(std::move(generation));
-  GenerationResult result = collect(*stream, request, sink);
+  GenerationResult result = collect(*stream, prompt_tokens, request, sink);
   result.seed = seed;
   return result;
 }
 
 std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_json& messages) const {
   const text::ChatTemplate* source = chat_template();
+  if (const auto refused = file_->refused_templates.find("");
+      source == nullptr && refused != file_->refused_templates.end())
+    throw refused->second;
   if (source == nullptr)
     throw Error(Fault::unsupported,
                 fmt::format("{}: has no chat template; use 'malina complete', or give one with "
@@ -232,6 +287,7 @@ std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_jso
   const auto special = [&](std::optional<text::Token> token) {
     return token ? std::string(tokenizer().piece(*token)) : std::string();
   };
+  check_text(messages);
   text::TemplateInput input;
   input.messages = messages;
   input.bos_token = special(tokenizer().bos());
@@ -251,8 +307,11 @@ GenerationResult LanguageModel::Impl::chat(const ChatRequest& request, const Tex
   generation.max_tokens = std::min(request.max_tokens.value_or(room), room);
   generation.sampling = sampling_of(request.sampling, seed);
   generation.stop = request.stop;
+  const std::size_t prompt_tokens = generation.prompt.size();
   const auto stream = engine_.submit(std::move(generation));
-  GenerationResult result = collect(*stream, {}, sink);
+  CompletionRequest plain;
+  plain.prompt_progress = request.prompt_progress;
+  GenerationResult result = collect(*stream, prompt_tokens, plain, sink);
   result.seed = seed;
   return result;
 }
@@ -261,7 +320,11 @@ PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
                                                  const std::function<void(double)>& progress) {
   const std::vector<text::Token> tokens = tokenizer().encode(text);
   const bool bos = tokenizer().adds_bos() && tokenizer().bos();
-  const std::size_t own = std::min(kPerplexityWindow, engine_.context()) - (bos ? 1 : 0);
+  const std::size_t window_tokens = std::min(kPerplexityWindow, engine_.context());
+  if (window_tokens < 2)
+    throw Error(Fault::invalid_argument,
+                "a context of 1 is too short: nothing stands before the token to be scored");
+  const std::size_t own = window_tokens - (bos ? 1 : 0);
   PerplexityResult result;
   result.tokens = tokens.size();
   double sum = 0;

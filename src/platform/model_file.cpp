@@ -1,5 +1,7 @@
 #include "platform/model_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -31,8 +33,23 @@ void compile_templates(const format::Metadata& metadata, ModelFile& file) {
     std::string_view name = std::string_view(entry.key).substr(kTemplateKey.size());
     if (!name.empty() && name.front() != '.') continue;
     if (!name.empty()) name.remove_prefix(1);
-    file.templates.try_emplace(std::string(name), *metadata.text(entry.key));
+    try {
+      file.templates.try_emplace(std::string(name), *metadata.text(entry.key));
+    } catch (const base::Error& error) {
+      file.refused_templates.try_emplace(
+          std::string(name), error.fault(),
+          file.checkpoint->files()[0].string() + ": " + error.what());
+    }
   }
+}
+
+// Otherwise a prompt could hold tokens for which there is no row.
+void check_vocabulary(const ModelFile& file) {
+  const auto* embedding = file.checkpoint->find("token_embd.weight");
+  if (embedding == nullptr || embedding->rows() >= file.tokenizer->vocabulary_size()) return;
+  throw base::Error(base::Fault::corrupt_file,
+                    fmt::format("the tokenizer has {} tokens and token_embd.weight {} rows",
+                                file.tokenizer->vocabulary_size(), embedding->rows()));
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -81,6 +98,7 @@ std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& pa
     auto file = std::make_shared<ModelFile>();
     file->checkpoint = format::Checkpoint::open(path);
     file->tokenizer = text::Tokenizer::create(file->checkpoint->metadata());
+    check_vocabulary(*file);
     compile_templates(file->checkpoint->metadata(), *file);
     return file;
   });

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "format/checkpoint.h"
 #include "platform/encoding_share.h"
 #include "text/chat_template.h"
@@ -22,10 +23,13 @@ struct ModelFile {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   // By name; "" is the model's default. Often empty.
   std::map<std::string, text::ChatTemplate, std::less<>> templates;
+  // Those that this program cannot render, by name, and why. An import refuses them; what needs no
+  // template, or brings its own, does not care.
+  std::map<std::string, base::Error, std::less<>> refused_templates;
 };
 
-// Reads and checks the header, the tokenizer and every chat template. A failure is a base::Error
-// that begins with the file's path: not_found, corrupt_file, unsupported, io.
+// Reads and checks the header and the tokenizer, and reads every chat template. A failure is a
+// base::Error that begins with the file's path: not_found, corrupt_file, unsupported, io.
 std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& path);
 
 // general.architecture; throws corrupt_file where a file that has weights does not say.

@@ -70,6 +70,7 @@ struct ModelStore::Candidate {
 ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
   file_facts(request.file);
   const auto opened = open_model_file(request.file);
+  if (!opened->refused_templates.empty()) throw opened->refused_templates.begin()->second;
   const format::Checkpoint& checkpoint = *opened->checkpoint;
   check_runs(opened->checkpoint);
   const auto shares = encoding_shares(checkpoint);
@@ -133,7 +134,9 @@ std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
   const Descriptor lock = folder_.lock();
   const auto existing = find(model.name);
   if (existing && existing->digest != model.digest) refuse_name(*existing);
-  if (existing && unchanged(existing->files)) return ImportOutcome{*existing, true};
+  // A linked model that is imported again without --link is copied: its files may go.
+  if (existing && unchanged(existing->files) && (model.linked || !existing->linked))
+    return ImportOutcome{*existing, true};
   if (!model.linked) {
     for (const ModelRecord& other :
          records("WHERE linked = 0 AND digest = ?1", model.digest.hex())) {

@@ -30,14 +30,19 @@ Digest parse_digest(const std::string& text) {
   throw Error(Fault::corrupt_file, "the store's database holds '" + text + "' as a digest");
 }
 
+// Throws io where the system does not say, as in a folder that may not be entered.
 bool is_there(const path& file) {
-  std::error_code ignored;
-  return std::filesystem::exists(file, ignored);
+  std::error_code failure;
+  const bool there = std::filesystem::exists(file, failure);
+  if (failure)
+    throw Error(Fault::io, fmt::format("cannot read {}: {}", file.string(), failure.message()));
+  return there;
 }
 
 std::string utc(std::int64_t nanoseconds) {
   const std::time_t seconds = nanoseconds / 1'000'000'000;
-  return fmt::format("{:%Y-%m-%d %H:%M:%S} UTC", fmt::gmtime(seconds));
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:09} UTC", fmt::gmtime(seconds),
+                     nanoseconds % 1'000'000'000);
 }
 
 // What tells the file from its record, as the end of a sentence; "" if nothing does.
@@ -124,6 +129,7 @@ store::Database* ModelStore::database(bool create) {
   } catch (const Error& error) {
     // A full disk must not keep anyone from using the models that are there.
     if (create || error.fault() != Fault::io) throw;
+    read_only_because_ = error.what();
     database_ = store::open_sqlite(file, store::Access::read_only);
   }
   return database_.get();
@@ -229,6 +235,7 @@ Error ModelStore::not_found(std::string_view name) {
 
 Removal ModelStore::remove(std::string_view name) {
   if (database(false) == nullptr) throw not_found(name);
+  if (!read_only_because_.empty()) throw Error(Fault::io, read_only_because_);
   const Descriptor lock = folder_.lock();
   const auto model = find(name);
   if (!model) throw not_found(name);

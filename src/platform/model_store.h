@@ -116,6 +116,7 @@ class ModelStore {
   const ModelFolder folder_;
   std::mutex opening_;
   std::unique_ptr<store::Database> database_;
+  std::string read_only_because_;  // what kept the database from being opened for writing
 };
 
 // $MALINA_HOME, or .local/share/malina in the user's home directory. Throws

@@ -11,6 +11,7 @@ struct Progress {
   std::string_view step;                  // "copying"
   std::uint64_t done_bytes, total_bytes;  // total: 0 where nobody knows
   std::uint64_t kept_bytes = 0;           // of those done, the ones that an earlier run had left
+  std::string_view unit = {};             // what is counted where it is not bytes: "tokens"
 };
 
 // Called on the working thread, many times a second. It may throw base::Error(cancelled) to stop

@@ -1,6 +1,7 @@
 """run, complete and perplexity as a user meets them, on a tiny model with random weights."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -74,6 +75,52 @@ class CompleteTest(program.ProgramTest):
         gguf_file.write_vocabulary(self.path("words.gguf"))
         self.assertIn("words.gguf", self.error(UNSUPPORTED, "complete", "words.gguf", "x"))
 
+    def test_numbers_are_taken_as_they_are_written_or_refused(self):
+        for option, value in (("--seed", "-1"), ("--seed", str(2 ** 64)), ("--max-tokens", "-1"),
+                              ("--context", "0"), ("--context", str(2 ** 64 - 1)),
+                              ("--context", "abc"), ("--temperature", "nan"),
+                              ("--temperature", "warm"), ("--threads", "1025")):
+            message = self.error(USAGE, "complete", TINY, "x", option, value)
+            self.assertIn(f"{option}: '{value}' is not a", message)
+            self.assertLess(len(message), 150)
+        self.output("complete", TINY, "x", "--max-tokens", "1", "--seed", str(2 ** 64 - 1))
+
+    def test_a_temperature_next_to_nothing_is_as_none(self):
+        few = ["hello", "--max-tokens", "8", "--temperature"]
+        greedy = self.output("complete", TINY, *few, "0")
+        for temperature in ("1e-3", "1e-37", "1e-44"):
+            self.assertEqual(self.output("complete", TINY, *few, temperature), greedy)
+
+    def test_offsets_where_the_text_is_no_utf8(self):
+        choice = self.complete("--max-tokens", "0", "--echo", "--logprobs", "0",
+                               input=b"a\x80b\xe2\x82c")["choices"][0]
+        self.assertEqual(choice["text"], "a\ufffdb\ufffd\ufffdc")
+        self.assertEqual(choice["logprobs"]["text_offset"], list(range(6)))
+        cut = self.complete("--max-tokens", "0", "--echo", input=b"a\xe2\x82")["choices"][0]
+        self.assertEqual(cut["text"], "a\ufffd\ufffd", "what the prompt leaves unfinished is shown")
+
+    def test_weights_that_are_not_numbers(self):
+        def values(name, shape):
+            count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+            return [0.01 * (i % 7) for i in range(count - 1)] + [
+                float("nan") if name == "blk.0.ffn_norm.weight" else 0.5]
+
+        file = gguf_file.write_model(self.path("nan.gguf"), values=values)
+        for options in (["--temperature", "0"], ["--top-k", "5"], ["--min-p", "0.1"],
+                        ["--top-p", "0.9", "--sampling-order", "llama"],
+                        ["--echo", "--logprobs", "1"]):
+            self.assertIn("not numbers", self.error(program.CORRUPT, "complete", file, "he he",
+                                                     "--max-tokens", "4", *options))
+        with open(self.path("text"), "wb") as text:
+            text.write(b"hello hello")
+        self.assertIn("not numbers", self.error(program.CORRUPT, "perplexity", file, "text"))
+
+    def test_threads_that_cannot_be_started(self):
+        limit = 1 << 30  # of address space: room for the model, and not for the threads' stacks
+        message = self.error(OUT_OF_MEMORY, "complete", TINY, "x", "--threads", "500",
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        self.assertRegex(message, r"cannot start more than \d+ of 500 threads")
+
     def test_filling_in(self):
         with open(self.path("before"), "w", encoding="ascii") as file:
             file.write("hello")
@@ -121,6 +168,22 @@ class RunTest(program.ProgramTest):
         file = gguf_file.write_model(self.path("plain.gguf"), template=None)
         self.assertIn("template", self.error(UNSUPPORTED, "run", file, "hello"))
 
+    def test_a_question_that_is_no_utf8_is_named(self):
+        self.assertIn("the user message is not valid UTF-8: its byte 4 is 0xe9",
+                      self.error(USAGE, "run", TINY, input=b"caf\xe9"))
+        self.assertIn("the system message", self.error(USAGE, "run", TINY, "x", "--system", "\udcff"))
+
+    def test_a_template_that_cannot_be_rendered_hinders_nothing_else(self):
+        file = gguf_file.write_model(self.path("odd.gguf"), template="a\n{{ messages | frobnicate }}")
+        self.assertIn("frobnicate", self.error(UNSUPPORTED, "run", file, "hello"))
+        self.assertIn("frobnicate", self.json("inspect", file)["templates"][0]["refused"])
+        self.assertIn("frobnicate", self.output("inspect", file))
+        self.output("tokenize", file, "hello")
+        self.output("complete", file, "hello", "--max-tokens", "1")
+        with open(self.path("good.jinja"), "w", encoding="utf-8") as template:
+            template.write(gguf_file.CHAT_TEMPLATE)
+        self.output("run", file, "hello", "--template", "good.jinja", *self.few)
+
     def test_a_template_that_refuses(self):
         file = gguf_file.write_model(
             self.path("strict.gguf"), template="{{ raise_exception('only questions about tea') }}")
@@ -152,6 +215,17 @@ class PerplexityTest(program.ProgramTest):
         self.assertGreater(report["perplexity"], 1)
         exact = self.json("perplexity", TINY, "text", "--exact")
         self.assertAlmostEqual(report["perplexity"] / exact["perplexity"], 1, delta=0.05)
+
+    def test_a_window_with_room_for_nothing_but_the_bos(self):
+        metadata = [(key, kind, True if key.endswith("add_bos_token") else value)
+                    for key, kind, value in gguf_file.model_metadata()]
+        file = gguf_file.write(self.path("bos.gguf"), metadata, gguf_file.model_tensors())
+        with open(self.path("text"), "wb") as text:
+            text.write(b"hello " * 20)
+        self.assertIn("a context of 1 is too short",
+                      self.error(USAGE, "perplexity", file, "text", "--context", "1"))
+        self.assertEqual(self.json("perplexity", file, "text", "--context", "2")["scored"],
+                         len(self.output("tokenize", file, "--ids", input=b"hello " * 20).split()))
 
     def test_wrong_use(self):
         self.error(NOT_FOUND, "perplexity", TINY, "none")

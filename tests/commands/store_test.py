@@ -21,6 +21,13 @@ def sha256(path):
             hashlib, "file_digest") else hashlib.sha256(file.read()).hexdigest()
 
 
+def drop_privileges():
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
 class StoreTest(program.ProgramTest):
     def model(self, file="tiny.gguf", **options):
         return gguf_file.write_model(self.path(file), **options)
@@ -100,6 +107,10 @@ class StoreTest(program.ProgramTest):
         gguf_file.write(self.path("c.gguf"), gguf_file.model_metadata(),
                         gguf_file.model_tensors()[:-1])
         self.assertIn("blk.0.ffn_down.weight", self.error(CORRUPT, "import", "c.gguf"))
+        shapes = [(name, [64, 200] if name == "token_embd.weight" else shape)
+                  for name, shape in gguf_file.model_tensors()]
+        gguf_file.write(self.path("e.gguf"), gguf_file.model_metadata(), shapes)
+        self.assertIn("token_embd.weight 200 rows", self.error(CORRUPT, "import", "e.gguf"))
         metadata = [item for item in gguf_file.model_metadata() if "tokenizer.ggml" not in item[0]]
         gguf_file.write(self.path("d.gguf"), metadata, gguf_file.model_tensors())
         self.assertIn("tokenizer.ggml.model", self.error(CORRUPT, "import", "d.gguf"))
@@ -123,6 +134,22 @@ class StoreTest(program.ProgramTest):
         self.malina("tokenize", "linked", "x")
         self.malina("remove", "linked")
         self.assertTrue(os.path.exists(file))
+
+    def test_a_link_becomes_a_copy_when_it_is_imported_without(self):
+        file = self.model()
+        self.malina("import", file, "--link", "--name", "x")
+        self.assertIn("already", self.output("import", file, "--link", "--name", "x"))
+        self.assertFalse(self.json("import", file, "--name", "x")["linked"])
+        os.remove(file)
+        self.malina("tokenize", "x", "hello")
+
+    def test_a_home_that_may_not_be_entered(self):
+        self.malina("import", self.model(), "--name", "x")
+        os.chmod(self.folder, 0o755)
+        os.chmod(self.home, 0o700)
+        for command in (["list"], ["tokenize", "x", "hello"]):
+            message = self.error(IO, *command, preexec_fn=drop_privileges)
+            self.assertIn("Permission denied", message)
 
     def test_split_models(self):
         parts = gguf_file.write_split_model(self.folder, "big")

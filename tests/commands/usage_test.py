@@ -43,6 +43,8 @@ class UsageTest(program.ProgramTest):
         self.assertIn("did you mean '--name'?", self.error(USAGE, "import", "--nmae", "x", "y"))
         self.assertIn("malina list --help", self.error(USAGE, "list", "extra"))
         self.assertIn("--name", self.error(USAGE, "import", "x", "--name"))
+        self.assertIn("unexpected argument '--ids' after --",
+                      self.error(USAGE, "tokenize", "x", "--", "--text", "--ids"))
         self.assertIn("options come after", self.error(USAGE, "--json", "list"))
         without = subprocess.run([program.PROGRAM], capture_output=True, env=self.environment())
         self.assertEqual((without.returncode, without.stdout), (USAGE, b""))
@@ -113,6 +115,13 @@ class UsageTest(program.ProgramTest):
         output = self.on_terminal("inspect", large, after_start=self.stop_for_over_a_second)
         self.assertRegex(output, rb"digesting +\d+ %  \[#*-*\]  [\d.]+ .B/s  \d+ s left")
         self.assertNotIn(b"digesting", output.rsplit(b"\x1b[K", 1)[1], "gone at the end")
+
+    def test_a_long_prompt_shows_how_far_it_is(self):
+        slow = gguf_file.write_model(self.path("slow.gguf"), hidden=100_000, layers=2, context=6000)
+        output = self.on_terminal("run", slow, "x " * 2900, "--max-tokens", "1", "--threads", "1",
+                                  "--exact")
+        self.assertRegex(output, rb"reading the prompt +\d+ %  \[#*-*\]  \d+ tokens/s  \d+ s left")
+        self.assertNotIn(b"reading", output.rsplit(b"\x1b[K", 1)[1], "gone before the answer")
 
     def test_a_short_step_shows_nothing(self):
         tiny = gguf_file.write_model(self.path("tiny.gguf"))

@@ -1,5 +1,6 @@
 // malina bench: how fast a model runs here, and what the machine would allow.
 #include "app/command.h"
+#include "app/number_checks.h"
 #include "app/progress_bar.h"
 #include "platform/speed.h"
 
@@ -82,26 +83,34 @@ void run(const Options& options, Session& session) {
     print_table(result, session.console());
 }
 
+constexpr std::uint64_t kMostTokens = 1 << 20;
+
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   platform::SpeedTestOptions& test = options->test;
   cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
   cli.add_option("--prefill", test.prefill, "Lengths of prompts in tokens: 128,512")
       ->delimiter(',')
+      ->check(whole_number(1, kMostTokens))
       ->capture_default_str();
   cli.add_option("--decode", test.decode, "How many tokens each sequence generates")
       ->delimiter(',')
+      ->check(whole_number(1, kMostTokens))
       ->capture_default_str();
   cli.add_option("--depth", test.depths, "Positions already in the cache when decoding: 0,2048")
       ->delimiter(',')
+      ->check(whole_number(0, kMostTokens))
       ->capture_default_str();
   cli.add_option("--batch", test.batches, "Sequences that decode together: 1,4,16")
       ->delimiter(',')
+      ->check(whole_number(1, 512))
       ->capture_default_str();
   cli.add_option("--threads", test.threads, "Numbers of threads: 1,2; by default one a core")
       ->delimiter(',')
-      ->check(CLI::Range(1, 1024));
-  cli.add_option("--repetitions", test.repetitions, "Runs of each test")->capture_default_str();
+      ->check(whole_number(1, 1024));
+  cli.add_option("--repetitions", test.repetitions, "Runs of each test")
+      ->check(whole_number(1, 1000))
+      ->capture_default_str();
   cli.add_option("--kv", test.kv_type, "How keys and values are stored: f32|f16|q8_0")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}));
   cli.add_flag("--exact", test.exact, "Compute in float32 as the reference does");

@@ -5,6 +5,8 @@
 #include "app/generation_json.h"
 #include "app/generation_options.h"
 #include "app/interrupt.h"
+#include "app/number_checks.h"
+#include "app/progress_bar.h"
 #include "base/error.h"
 
 namespace malina::app {
@@ -37,7 +39,8 @@ platform::CompletionRequest request_of(const Options& options) {
     throw Error(Fault::invalid_argument, "give TEXT or --tokens, not both");
   const bool fills_in = options.prefix || options.suffix;
   if (fills_in && (options.text || options.tokens))
-    throw Error(Fault::invalid_argument, "give --prefix and --suffix, or TEXT or --tokens, not both");
+    throw Error(Fault::invalid_argument,
+                "give --prefix and --suffix, or TEXT or --tokens, not both");
   if (options.suffix_first && !fills_in)
     throw Error(Fault::invalid_argument, "--suffix-first needs --prefix or --suffix");
   if (fills_in && options.special)
@@ -61,11 +64,13 @@ platform::CompletionRequest request_of(const Options& options) {
 }
 
 void run(const Options& options, Session& session) {
-  const platform::CompletionRequest request = request_of(options);
+  platform::CompletionRequest request = request_of(options);
   const auto model = load_model(options.run, session);
   Console& console = session.console();
-  const InterruptScope interrupt;
+  ProgressBar bar(console);
+  request.prompt_progress = bar.sink();
   const auto result = model->complete(request, [&](std::string_view text) {
+    if (!text.empty()) bar.hide();
     if (!options.json && !text.empty()) {
       console.write(answer_text(console, text));
       console.flush();
@@ -100,7 +105,7 @@ Action setup(CLI::App& cli) {
   cli.add_option("--logprobs", options->log_probabilities,
                  "Log-probabilities of the tokens and of this many of the likeliest (0 to 20); "
                  "shown with --json")
-      ->check(CLI::Range(0, 20));
+      ->check(whole_number(0, 20));
   cli.add_flag("--echo", options->echo, "The prompt is part of the result");
   cli.add_flag("--special", options->special,
                "Read special tokens such as <|im_end|> from the text");

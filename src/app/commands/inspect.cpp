@@ -1,5 +1,6 @@
 // malina inspect: what a model is and needs, before anything of it is loaded.
 #include "app/command.h"
+#include "app/number_checks.h"
 #include "app/progress_bar.h"
 
 namespace malina::app {
@@ -82,7 +83,9 @@ Json report_json(const Inspection& model) {
                          {"bytes", encoding.bytes},
                          {"share", share(encoding.bytes, model)}});
   for (const auto& chat : model.templates)
-    templates.push_back({{"name", chat.name}, {"bytes", chat.bytes}});
+    templates.push_back({{"name", chat.name},
+                         {"bytes", chat.bytes},
+                         {"refused", chat.refused.empty() ? Json() : Json(chat.refused)}});
   return {{"model", model.model},
           {"name", model.name ? Json(*model.name) : Json()},
           {"title", model.title},
@@ -175,10 +178,12 @@ Rows report_rows(const Inspection& model) {
                                  100 * share(encoding.bytes, model), encoding.tensors)});
   add_tokenizer(model, rows);
   if (model.templates.empty()) rows.push_back({"chat template", "none"});
-  for (const auto& chat : model.templates)
+  for (const auto& chat : model.templates) {
     rows.push_back({"chat template",
                     fmt::format("{}{} bytes", chat.name.empty() ? "" : printable(chat.name) + ": ",
                                 grouped(chat.bytes))});
+    if (!chat.refused.empty()) rows.push_back({"  refused", printable(chat.refused)});
+  }
   return rows;
 }
 
@@ -202,7 +207,8 @@ Action setup(CLI::App& cli) {
   cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
   cli.add_option("--context", options->context,
                  "Tokens to plan memory for; otherwise as many as the model was made for")
-      ->type_name("TOKENS");
+      ->type_name("TOKENS")
+      ->check(context_tokens());
   cli.add_option("--kv", options->kv_type, "Type of keys and values to plan memory for")
       ->type_name("f32|f16|q8_0")
       ->capture_default_str();

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "app/command.h"
+#include "app/number_checks.h"
 #include "app/progress_bar.h"
 
 namespace malina::app {
@@ -111,7 +112,7 @@ Action setup(CLI::App& cli) {
       ->check(CLI::IsMember(encodings));
   cli.add_flag("--force", request.replace, "Replace OUT where it exists");
   cli.add_option("--threads", request.threads, "Threads to compute with; by default one a core")
-      ->check(CLI::Range(1, 1024));
+      ->check(whole_number(1, 1024));
   cli.add_flag("--json", options->json, "Print the report as JSON, tensor by tensor");
   return [options](Session& session) { run(*options, session); };
 }

@@ -4,6 +4,7 @@
 #include "app/generation_json.h"
 #include "app/generation_options.h"
 #include "app/interrupt.h"
+#include "app/progress_bar.h"
 #include "base/error.h"
 
 namespace malina::app {
@@ -39,8 +40,10 @@ void answer_once(const Options& options, std::string prompt, platform::LanguageM
   platform::ChatRequest request = request_of(options);
   request.messages.push_back({{"role", "user"}, {"content", std::move(prompt)}});
   Console& console = session.console();
-  const InterruptScope interrupt;
+  ProgressBar bar(console);
+  request.prompt_progress = bar.sink();
   const auto result = model.chat(request, [&](std::string_view text) {
+    if (!text.empty()) bar.hide();
     if (!options.json && !text.empty()) {
       console.write(answer_text(console, text));
       console.flush();
