@@ -25,6 +25,17 @@ TEST(ChatTemplate, RendersSmolLM2WithoutASystemMessage) {
             "<|im_start|>assistant\n");
 }
 
+TEST(ChatTemplate, TellsTheTimeWithoutPaddingAsPythonOnLinuxDoes) {
+  for (const std::string directive : {"d", "m", "H", "I", "M", "S", "j", "y"})
+    EXPECT_EQ(marked("{{ strftime_now('%-" + directive + "') == strftime_now('%" + directive +
+                         "')|int|string }}",
+                     Json::object()),
+              "True")
+        << directive;
+  EXPECT_NE(error_of("{{ strftime_now('%-a') }}"), "no error");
+  EXPECT_NE(error_of("{{ strftime_now('%-') }}"), "no error");
+}
+
 TEST(ChatTemplate, RefusesAnUnknownFilterWithItsLine) {
   EXPECT_EQ(error_of("{% if false %}\n{{ x | foo }}{% endif %}"),
             "unsupported: chat template, line 2: filter 'foo' is not supported");

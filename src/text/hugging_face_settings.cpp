@@ -207,7 +207,7 @@ class SettingsReader {
       if (name == nullptr || !name->is_string() || text == nullptr || !text->is_string())
         fields.corrupt("chat_template has an entry without name or template");
       for (const auto& known : result_.templates)
-        if (known.first == *name)
+        if (known.first == name->get_ref<const std::string&>())
           fields.corrupt(fmt::format("chat_template has two templates {}", in_quotes(known.first)));
       set_template(name->get<std::string>(), text->get<std::string>(), fields.name());
     }

@@ -77,9 +77,10 @@ class TokenizerWriter {
     vocabulary_.take(tokenizer, rules, file.name);
     finish_vocabulary(rules.normalizes_tokens());
     const PieceTable pieces = vocabulary_.table(file.name);
-    vocabulary_.check_merges(tokenizer, pieces, rules, file.name);
+    const std::vector<Token> results =
+        vocabulary_.check_merges(tokenizer, pieces, rules, file.name);
     std::vector<float> scores;
-    if (!rules.byte_level) scores = vocabulary_.scores_of_merges(tokenizer, pieces);
+    if (!rules.byte_level) scores = vocabulary_.scores_of_merges(results);
     if (files_.tokenizer_model) compare_model(*files_.tokenizer_model, rules, scores);
 
     metadata_.add_text("tokenizer.ggml.model", rules.byte_level ? "gpt2" : "llama");

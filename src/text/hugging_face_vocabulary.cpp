@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "format/quote.h"
+#include "text/merge_pieces.h"
 
 namespace malina::text {
 namespace {
@@ -28,24 +29,29 @@ std::uint8_t flags_of(const AddedToken& token, bool normalizes) {
 }
 
 // Of merges that repeat the last one counts. A piece with a space in it never meets a text, which
-// has none by then.
-void keep_usable(std::vector<TokenizerJson::Merge>& merges,
-                 const std::vector<std::pair<std::uint32_t, std::uint32_t>>& pairs) {
+// has none by then. Gives the results of those that are kept.
+std::vector<Token> keep_usable(std::vector<TokenizerJson::Merge>& merges,
+                               const std::vector<MergePieces>& pieces) {
   PairTable<bool> seen(merges.size());
-  std::size_t left = 0;
+  std::vector<Token> results;  // from the last to the first
+  results.reserve(merges.size());
   for (std::size_t i = merges.size(); i-- > 0;) {
     TokenizerJson::Merge& merge = merges[i];
+    const auto left = static_cast<std::uint32_t>(pieces[i].left);
+    const auto right = static_cast<std::uint32_t>(pieces[i].right);
     const bool spaced = merge.text.find(' ') != merge.left ||
                         merge.text.find(' ', merge.left + 1) != std::string::npos;
-    if (spaced || seen.find(pairs[i].first, pairs[i].second) != nullptr) {
+    if (spaced || seen.find(left, right) != nullptr) {
       merge.text.clear();
-      ++left;
-    } else {
-      seen.insert(pairs[i].first, pairs[i].second, true);
+      continue;
     }
+    seen.insert(left, right, true);
+    results.push_back(pieces[i].result);
   }
-  if (left > 0)
+  if (results.size() < merges.size())
     std::erase_if(merges, [](const TokenizerJson::Merge& merge) { return merge.text.empty(); });
+  std::reverse(results.begin(), results.end());
+  return results;
 }
 
 }  // namespace
@@ -197,44 +203,44 @@ std::vector<std::int64_t> HuggingFaceVocabulary::with(AddedTokenFlag flag) const
   return ids;
 }
 
-void HuggingFaceVocabulary::check_merges(TokenizerJson& tokenizer, const PieceTable& pieces,
-                                         const TokenizerRules& rules,
-                                         const std::string& file) const {
+std::vector<Token> HuggingFaceVocabulary::check_merges(TokenizerJson& tokenizer,
+                                                       const PieceTable& pieces,
+                                                       const TokenizerRules& rules,
+                                                       const std::string& file) const {
   auto& merges = tokenizer.merges;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> pairs;
-  pairs.reserve(merges.size());
-  std::string joined;
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    const std::string_view left = merges[i].left_piece(), right = merges[i].right_piece();
-    joined.assign(left).append(right);
-    const Token first = pieces.find(left), second = pieces.find(right);
-    if (first < 0 || second < 0 || pieces.find(joined) < 0)
-      throw Error(
-          Fault::corrupt_file,
-          fmt::format("{}: model.merges: entry {} needs {}, which is not in model.vocab", file, i,
-                      in_quotes(first < 0    ? left
-                                : second < 0 ? right
-                                             : std::string_view(joined))));
-    if (rules.splits_words && (right.find(kMark) != std::string_view::npos ||
-                               left.find(kMark, 1) != std::string_view::npos))
-      throw Error(Fault::unsupported,
-                  fmt::format("{}: model.merges: entry {} goes across words, which the "
-                              "pre_tokenizer Metaspace splits",
-                              file, i));
-    pairs.emplace_back(first, second);
-  }
-  keep_usable(merges, pairs);
+  std::vector<MergePieces> found;
+  found.reserve(merges.size());
+  find_merge_pieces(
+      pieces, merges.size(),
+      [&](std::size_t i) { return std::pair(merges[i].left_piece(), merges[i].right_piece()); },
+      [&](std::size_t i, const MergePieces& tokens) {
+        const std::string_view left = merges[i].left_piece(), right = merges[i].right_piece();
+        if (tokens.left < 0 || tokens.right < 0 || tokens.result < 0)
+          throw Error(
+              Fault::corrupt_file,
+              fmt::format("{}: model.merges: entry {} needs {}, which is not in model.vocab", file,
+                          i,
+                          in_quotes(tokens.left < 0    ? std::string(left)
+                                    : tokens.right < 0 ? std::string(right)
+                                                       : std::string(left).append(right))));
+        if (rules.splits_words && (right.find(kMark) != std::string_view::npos ||
+                                   left.find(kMark, 1) != std::string_view::npos))
+          throw Error(Fault::unsupported,
+                      fmt::format("{}: model.merges: entry {} goes across words, which the "
+                                  "pre_tokenizer Metaspace splits",
+                                  file, i));
+        found.push_back(tokens);
+      });
+  return keep_usable(merges, found);
 }
 
-std::vector<float> HuggingFaceVocabulary::scores_of_merges(const TokenizerJson& tokenizer,
-                                                           const PieceTable& pieces) const {
+std::vector<float> HuggingFaceVocabulary::scores_of_merges(
+    const std::vector<Token>& results) const {
   std::vector<float> scores = this->scores();
   std::vector<bool> scored(entries_.size(), false);
   float next = 0;
-  std::string joined;
-  for (const auto& merge : tokenizer.merges) {
-    joined.assign(merge.left_piece()).append(merge.right_piece());
-    const auto piece = static_cast<std::size_t>(pieces.find(joined));
+  for (const Token result : results) {
+    const auto piece = static_cast<std::size_t>(result);
     if (scored[piece]) continue;
     scored[piece] = true;
     scores[piece] = -next++;

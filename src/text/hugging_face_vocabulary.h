@@ -44,12 +44,12 @@ class HuggingFaceVocabulary {
   std::vector<std::int64_t> with(AddedTokenFlag flag) const;  // ids, ascending
 
   // Throws corrupt_file where a merge names a piece that is not there, and unsupported where merges
-  // would cross words that are kept apart. Of merges that repeat the last one stays.
-  void check_merges(TokenizerJson& tokenizer, const PieceTable& pieces, const TokenizerRules& rules,
-                    const std::string& file) const;
+  // would cross words that are kept apart. Takes those away that have no effect, and gives the
+  // tokens that the others make.
+  std::vector<Token> check_merges(TokenizerJson& tokenizer, const PieceTable& pieces,
+                                  const TokenizerRules& rules, const std::string& file) const;
   // Scores that put the pieces in the order of the merges, for programs that know scores alone.
-  std::vector<float> scores_of_merges(const TokenizerJson& tokenizer,
-                                      const PieceTable& pieces) const;
+  std::vector<float> scores_of_merges(const std::vector<Token>& results) const;
 
  private:
   struct Entry {

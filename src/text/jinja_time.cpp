@@ -32,11 +32,18 @@ class PlainLocale {
   locale_t locale_;
 };
 
+// %-d and its like, as the C library of Linux has them: without what fills a number up.
+std::string unpadded(std::string number) {
+  const std::size_t digit = number.find_first_not_of(" 0");
+  return digit == std::string::npos ? "0" : number.substr(digit);
+}
+
 }  // namespace
 
 TextPointer format_time(Runtime& runtime, const Text& format, const std::tm& time,
                         std::int64_t microseconds) {
   static constexpr std::string_view kDirectives = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyY";
+  static constexpr std::string_view kNumbers = "deHIjklmMSy";
   const PlainLocale locale;
   TextBuilder out(runtime);
   const auto bytes = format.bytes();
@@ -46,8 +53,12 @@ TextPointer format_time(Runtime& runtime, const Text& format, const std::tm& tim
       out.add(bytes.substr(at, 1), trusted);
       continue;
     }
-    const char directive = ++at < bytes.size() ? bytes[at] : '\0';
-    if (directive == '%') {
+    char directive = ++at < bytes.size() ? bytes[at] : '\0';
+    if (directive == '-' && at + 1 < bytes.size() &&
+        kNumbers.find(bytes[at + 1]) != std::string_view::npos) {
+      directive = bytes[++at];
+      out.add(unpadded(locale.format(directive, time)), trusted);
+    } else if (directive == '%') {
       out.add("%", trusted);
     } else if (directive == 'f') {
       out.add(fmt::format("{:06}", microseconds), trusted);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "text/merge.h"
+#include "text/merge_pieces.h"
 #include "text/unicode.h"
 #include "text/vocabulary_tokenizer.h"
 #include "text/word_cache.h"
@@ -133,29 +134,32 @@ class SentencePieceTokenizer final : public VocabularyTokenizer {
       throw Error(Fault::corrupt_file, "malina.tokenizer.merges is not an array of texts");
     read_participants();
     merges_ = std::make_unique<PairTable<Merge>>(lines.strings.size());
-    std::string joined;
     std::size_t useless = 0;
-    for (std::size_t rank = 0; rank < lines.strings.size(); ++rank) {
-      const std::string_view line = lines.strings[rank];
-      const std::size_t space = line.find(' ', 1);
-      if (space == std::string_view::npos || space + 1 == line.size())
-        throw Error(Fault::corrupt_file,
-                    fmt::format("malina.tokenizer.merges: entry {} is not two pieces with a space "
-                                "between them",
-                                rank));
-      joined.assign(line.substr(0, space)).append(line.substr(space + 1));
-      const Token left = find_mergeable(line.substr(0, space));
-      const Token right = find_mergeable(line.substr(space + 1));
-      const Token result = find_mergeable(joined);
-      if (left < 0 || right < 0 || result < 0)
-        ++useless;
-      else
-        merges_->insert(static_cast<std::uint32_t>(left), static_cast<std::uint32_t>(right),
-                        {static_cast<std::uint32_t>(rank), result});
-    }
+    find_merge_pieces(
+        vocabulary().pieces, lines.strings.size(),
+        [&](std::size_t rank) { return split_merge(lines.strings[rank], rank); },
+        [&](std::size_t rank, const MergePieces& tokens) {
+          if (takes_part(tokens.left) && takes_part(tokens.right) && takes_part(tokens.result))
+            merges_->insert(static_cast<std::uint32_t>(tokens.left),
+                            static_cast<std::uint32_t>(tokens.right),
+                            {static_cast<std::uint32_t>(rank), tokens.result});
+          else
+            ++useless;
+        });
     if (useless > 0)
       warn(fmt::format("{} of {} merges name pieces that the vocabulary does not hold: ignored",
                        useless, lines.strings.size()));
+  }
+
+  static std::pair<std::string_view, std::string_view> split_merge(std::string_view line,
+                                                                   std::size_t rank) {
+    const std::size_t space = line.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == line.size())
+      throw Error(Fault::corrupt_file,
+                  fmt::format("malina.tokenizer.merges: entry {} is not two pieces with a space "
+                              "between them",
+                              rank));
+    return {line.substr(0, space), line.substr(space + 1)};
   }
 
   void read_participants() {
