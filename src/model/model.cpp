@@ -127,6 +127,7 @@ void ModelLoader::place_matrix(const Part& part, std::size_t rows, std::size_t c
                                math::Slice& target) {
   place(part, rows, columns, target, false, false);
   target.encoding = placed_.back().tensor->encoding;
+  model_->matrices_.push_back({placed_.back().tensor, &target});
   bytes_ += math::packed_bytes(rows, columns, *target.encoding);
 }
 

@@ -97,6 +97,13 @@ class Model {
   const math::Slice& final_norm() const { return final_norm_; }
   const math::Slice& final_norm_bias() const { return final_norm_bias_; }
   const format::Checkpoint& checkpoint() const { return *checkpoint_; }
+  // Which tensor of the file each packed matrix comes from, the matrices of one tensor in the order
+  // of its rows. The slices live in this model.
+  struct Matrix {
+    const format::TensorInfo* tensor;
+    const math::Slice* slice;
+  };
+  const std::vector<Matrix>& matrices() const { return matrices_; }
   std::size_t weight_bytes() const { return weights_->bytes(); }
 
  private:
@@ -108,6 +115,7 @@ class Model {
   Sizes sizes_;
   std::unique_ptr<math::Buffer> weights_;
   std::vector<LayerWeights> layers_;
+  std::vector<Matrix> matrices_;
   math::Slice embedding_, head_, head_bias_, final_norm_, final_norm_bias_;
 };
 

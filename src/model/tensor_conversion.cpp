@@ -137,6 +137,11 @@ double ConversionError::relative() const {
   return squared_values > 0 ? std::sqrt(squared_error / squared_values) : 0;
 }
 
+bool TensorConversion::by_importance() const {
+  return !importance.empty() && &encoding != tensor.encoding && encoding.block_values > 1 &&
+         encoding.name != "q8_0";
+}
+
 ConversionError TensorConversion::run(base::ThreadPool& pool,
                                       const std::function<void(std::span<const std::byte>)>& write,
                                       const std::function<void(std::uint64_t)>& progress) const {

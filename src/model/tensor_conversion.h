@@ -28,6 +28,9 @@ struct TensorConversion {
   // where the tensor's rows are as many slices (experts) of equal height.
   std::span<const float> importance = {};
 
+  // Whether importance has a say in the bytes.
+  bool by_importance() const;
+
   // Passes the new bytes to `write` in order, from this thread, in pieces; after each of them calls
   // `progress` (may be empty) with how many bytes of the tensor were read since the last call. What
   // they throw ends the conversion. The bytes are the same for any number of threads, and those of

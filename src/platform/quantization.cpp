@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "format/gguf_writer.h"
+#include "model/column_importance.h"
 #include "model/model.h"
 #include "model/quantization_mix.h"
 #include "model/tensor_conversion.h"
@@ -29,13 +30,81 @@ bool is_replaced(std::string_view key) {
          key == "general.file_type" || key == "general.quantization_version";
 }
 
+constexpr std::size_t kWindow = 512;  // tokens of a calibration that see each other
+
+// A text's windows of tokens, each with a BOS where the model has one there.
+std::vector<std::vector<std::int32_t>> windows_of(const text::Tokenizer& tokenizer,
+                                                  std::string_view text, std::size_t context) {
+  const std::vector<text::Token> tokens = tokenizer.encode(text);
+  const bool bos = tokenizer.adds_bos() && tokenizer.bos();
+  const std::size_t own = std::max<std::size_t>(2, std::min(kWindow, context)) - (bos ? 1 : 0);
+  std::vector<std::vector<std::int32_t>> windows;
+  for (std::size_t first = 0; first < tokens.size(); first += own) {
+    auto& window = windows.emplace_back();
+    if (bos) window.push_back(*tokenizer.bos());
+    const std::size_t count = std::min(own, tokens.size() - first);
+    const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(first);
+    window.insert(window.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
+  }
+  return windows;
+}
+
+// What a calibration found, and of how much.
+struct Calibration {
+  model::ColumnImportance importance;
+  std::size_t windows = 0, tokens = 0;
+};
+
+Calibration calibrate(const ModelFile& file, const QuantizeRequest& request,
+                      const ProgressSink& progress) {
+  base::ThreadPool pool(request.threads);
+  model::ObservingDevice device(pool);
+  const std::uint64_t bytes = file.checkpoint->total_bytes();
+  const auto loading = [&](double share) {
+    if (progress)
+      progress({"loading", static_cast<std::uint64_t>(share * static_cast<double>(bytes)), bytes});
+  };
+  const auto model =
+      model::Model::load(file.checkpoint, device, pool, {.window = {}, .progress = loading});
+  const auto windows = windows_of(*file.tokenizer, request.calibration, model->sizes().context);
+  Calibration result;
+  result.windows = windows.size();
+  for (const auto& window : windows) result.tokens += window.size();
+  if (result.tokens == 0)
+    throw Error(Fault::invalid_argument,
+                request.calibration_name + ": has no text to calibrate with");
+  result.importance = model::measure_importance(model, device, windows, [&](std::size_t done) {
+    if (progress)
+      progress({"calibrating", request.calibration.size() * done / windows.size(),
+                request.calibration.size()});
+  });
+  return result;
+}
+
+void check_calibration(const QuantizeRequest& request) {
+  if (request.calibration_name.empty()) return;
+  for (const std::string_view name : {"f16", "bf16", "q8_0"})
+    if (request.encoding == name)
+      throw Error(Fault::invalid_argument,
+                  fmt::format("{} loses too little for a calibration to matter", name));
+}
+
 format::Metadata output_metadata(const format::Checkpoint& checkpoint,
-                                 const model::QuantizationMix& mix) {
+                                 const model::QuantizationMix& mix, const Calibration& calibration,
+                                 const std::string& calibration_name) {
   format::Metadata metadata;  // views the checkpoint's texts
   for (const auto& entry : checkpoint.metadata().entries())
     if (!is_replaced(entry.key)) metadata.add(entry.key, entry.value, entry.stored);
   metadata.add("general.file_type", std::uint64_t{mix.file_type});
   metadata.add("general.quantization_version", kQuantizationVersion);
+  if (calibration.windows == 0) return metadata;
+  metadata.add("quantize.imatrix.dataset", std::string_view(calibration_name));
+  metadata.add("quantize.imatrix.entries_count",
+               std::int64_t{static_cast<std::int64_t>(calibration.importance.entries())},
+               format::StoredType::i32);
+  metadata.add("quantize.imatrix.chunks_count",
+               std::int64_t{static_cast<std::int64_t>(calibration.windows)},
+               format::StoredType::i32);
   return metadata;
 }
 
@@ -85,8 +154,10 @@ bool is_lossy(const math::Encoding& encoding) { return encoding.block_values > 1
 class Quantization {
  public:
   Quantization(const ModelFile& source, const model::QuantizationMix& mix,
-               const QuantizeRequest& request)
-      : checkpoint_(*source.checkpoint), pool_(request.threads) {
+               const QuantizeRequest& request, const Calibration& calibration)
+      : checkpoint_(*source.checkpoint),
+        importance_(calibration.importance),
+        pool_(request.threads) {
     const bool tied = checkpoint_.find("output.weight") == nullptr;
     std::uint64_t bytes = 0;
     for (const auto& tensor : checkpoint_.tensors()) {
@@ -96,8 +167,9 @@ class Quantization {
     }
     check_space(request.output, bytes);
     using Existing = base::AtomicFile::Existing;
-    writer_.emplace(request.output, output_metadata(checkpoint_, mix), plans_,
-                    request.replace ? Existing::replace : Existing::refuse);
+    writer_.emplace(request.output,
+                    output_metadata(checkpoint_, mix, calibration, request.calibration_name),
+                    plans_, request.replace ? Existing::replace : Existing::refuse);
   }
 
   void run(const ProgressSink& progress, QuantizeReport& report) {
@@ -107,7 +179,9 @@ class Quantization {
     model::ConversionError total;
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       const auto& tensor = checkpoint_.tensors()[i];
-      const model::TensorConversion conversion{checkpoint_, tensor, *choices_[i].encoding};
+      const model::TensorConversion conversion{checkpoint_, tensor, *choices_[i].encoding,
+                                               importance_.of(tensor.name)};
+      report.calibrated_tensors += conversion.by_importance() ? 1 : 0;
       const auto error = conversion.run(
           pool_, [&](std::span<const std::byte> piece) { writer_->write(piece); },
           [&](std::uint64_t read) { counter.add(read); });
@@ -138,6 +212,7 @@ class Quantization {
   }
 
   const format::Checkpoint& checkpoint_;
+  const model::ColumnImportance& importance_;
   base::ThreadPool pool_;
   std::vector<model::EncodingChoice> choices_;
   std::vector<format::TensorPlan> plans_;
@@ -157,6 +232,7 @@ QuantizeReport quantize_model(const ResolvedModel& source, const QuantizeRequest
   const model::QuantizationMix& mix = find_mix(request.encoding);
   const auto file = open_model_file(source.file);
   check_output(request, *file->checkpoint);
+  check_calibration(request);
   check_runs(file->checkpoint);
   QuantizeReport report;
   report.model = source.label;
@@ -164,7 +240,10 @@ QuantizeReport quantize_model(const ResolvedModel& source, const QuantizeRequest
   report.encoding = mix.encoding;
   report.source_bytes = file->checkpoint->total_bytes();
   report.from = encoding_shares(*file->checkpoint);
-  Quantization(*file, mix, request).run(progress, report);
+  Calibration calibration;
+  if (!request.calibration_name.empty()) calibration = calibrate(*file, request, progress);
+  report.calibration_tokens = calibration.tokens;
+  Quantization(*file, mix, request, calibration).run(progress, report);
   const auto written = format::Checkpoint::open(request.output);
   report.output_bytes = written->total_bytes();
   report.to = encoding_shares(*written);

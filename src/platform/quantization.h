@@ -17,6 +17,10 @@ struct QuantizeRequest {
   std::string encoding;  // one of quantization_encodings()
   unsigned threads = 0;  // 0: the cores that this process may use
   bool replace = false;  // a file that stands at `output`
+  // Empty, or a text: what it makes of the model says which columns' errors count how much. The
+  // model must fit in memory then.
+  std::string calibration;
+  std::string calibration_name;  // of the text, for the file's metadata
 };
 
 struct QuantizedTensor {
@@ -32,6 +36,8 @@ struct QuantizeReport {
   std::string encoding;
   std::uint64_t source_bytes = 0, output_bytes = 0, parameters = 0;
   double error = 0;                     // as of a tensor, over all
+  std::size_t calibration_tokens = 0;   // 0: not calibrated
+  std::size_t calibrated_tensors = 0;   // written by importance
   std::vector<EncodingShare> from, to;  // by bytes, most first
   // Encodings of the source that had lost precision before, which nothing brings back.
   std::vector<std::string> quantized_before;
@@ -43,8 +49,9 @@ std::vector<std::string> quantization_encodings();
 
 // The output appears complete or not at all. Metadata is copied, with what says how the file is
 // quantised. Throws base::Error: invalid_argument (no such encoding; the output is the model
-// itself), already_exists, what Model::plan throws of a model that does not run, corrupt_file and
-// unsupported of values (model/tensor_conversion.h), io.
+// itself; a calibration without tokens, or for an encoding that has no use for it), already_exists,
+// what Model::plan throws of a model that does not run, corrupt_file and unsupported of values
+// (model/tensor_conversion.h), io.
 QuantizeReport quantize_model(const ResolvedModel& source, const QuantizeRequest& request,
                               const ProgressSink& progress);
 

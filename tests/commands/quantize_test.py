@@ -174,6 +174,59 @@ class QuantizeTest(program.ProgramTest):
         self.quantize("bf16", model="bad.gguf")
         self.assertEqual(sorted(os.listdir(self.folder)), ["bad.gguf", "out.gguf", "tiny.gguf"])
 
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_a_calibration_changes_bytes_and_not_their_number(self):
+        self.write("book.txt", "hello hell, he said. " * 60)
+        for encoding in ("q2_k", "q4_0", "q4_1", "q5_0", "q6_k"):
+            plain = self.quantize(encoding)
+            os.rename(self.path("out.gguf"), self.path("plain.gguf"))
+            found = self.quantize(encoding, "--calibrate", "book.txt")
+            self.assertEqual(plain["calibration_tokens"], 0)
+            self.assertGreater(found["calibration_tokens"], 400)
+            in_q8_0 = sum(t["to"] == "q8_0" for t in found["tensors"])  # where it has no say
+            self.assertEqual(found["calibrated_tensors"], 8 - in_q8_0)
+            one, other = (gguf_file.Reader(self.path(name)) for name in ("plain.gguf", "out.gguf"))
+            self.assertEqual({n: t[:2] for n, t in one.tensors.items()},
+                             {n: t[:2] for n, t in other.tensors.items()})
+            self.assertNotEqual(one.data[-1000:], other.data[-1000:])
+            added = {k: v for k, v in other.metadata.items() if k not in one.metadata}
+            self.assertEqual(added, {
+                "quantize.imatrix.dataset": "book.txt", "quantize.imatrix.entries_count": 8,
+                "quantize.imatrix.chunks_count": math.ceil(found["calibration_tokens"] / 128)})
+            self.output("complete", "out.gguf", "hello", "--max-tokens", "2")
+        text = self.output("quantize", self.model, "out.gguf", "--to", "q4_0", "--force",
+                           "--calibrate", "book.txt")
+        self.assertIn("7 tensors by importance", text)
+
+    def test_a_calibration_is_the_same_for_any_number_of_threads(self):
+        self.write("book.txt", "hello hell, he said. " * 60)
+        files = []
+        for threads in ("1", "3"):
+            self.quantize("q3_k", "--threads", threads, "--calibrate", "book.txt",
+                          model=os.path.join(GOLDEN, "families/mixtral.gguf"))
+            with open(self.path("out.gguf"), "rb") as file:
+                files.append(file.read())
+        self.assertEqual(files[0], files[1])
+
+    def test_a_calibration_that_makes_no_sense(self):
+        self.write("empty.txt", "")
+        self.write("book.txt", "hello")
+        arguments = ("quantize", self.model, "x.gguf", "--to")
+        self.assertIn("empty.txt: has no text",
+                      self.error(USAGE, *arguments, "q4_0", "--calibrate", "empty.txt"))
+        self.error(NOT_FOUND, *arguments, "q4_0", "--calibrate", "none.txt")
+        for encoding in ("f16", "bf16", "q8_0"):
+            self.assertIn("calibration", self.error(USAGE, *arguments, encoding, "--calibrate",
+                                                    "book.txt"))
+        gguf_file.write_model(self.path("bad.gguf"), hidden=256,
+                              values=broken("blk.0.ffn_up.weight", 1300, math.nan))
+        self.assertIn("finite", self.error(CORRUPT, "quantize", "bad.gguf", "x.gguf", "--to", "q4_0",
+                                           "--calibrate", "book.txt"))
+        self.assertEqual([name for name in os.listdir(self.folder) if "x.gguf" in name], [])
+
     def test_nothing_is_overwritten_unasked(self):
         self.quantize("q8_0")
         with open(self.path("out.gguf"), "rb") as file:

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "app/command.h"
+#include "app/generation_options.h"
 #include "app/number_checks.h"
 #include "app/progress_bar.h"
 
@@ -15,6 +16,7 @@ using platform::QuantizeReport;
 struct Options {
   std::string model;
   platform::QuantizeRequest request;
+  std::string calibration;  // path of a text
   bool json = false;
 };
 
@@ -55,6 +57,8 @@ Json report_json(const QuantizeReport& report) {
           {"bits_a_weight", bits_a_weight(report)},
           {"error", report.error},
           {"quantized_before", report.quantized_before},
+          {"calibration_tokens", report.calibration_tokens},
+          {"calibrated_tensors", report.calibrated_tensors},
           {"from", shares_json(report.from)},
           {"to", shares_json(report.to)},
           {"tensors", std::move(tensors)}};
@@ -83,6 +87,9 @@ void print(const QuantizeReport& report, Console& console) {
   console.print("{}: {} instead of {}, {:.2f} bits a weight, relative error {:.2f} %\n",
                 printable(report.output.string()), human_bytes(report.output_bytes),
                 human_bytes(report.source_bytes), bits_a_weight(report), 100 * report.error);
+  if (report.calibration_tokens > 0)
+    console.print("  {} tensors by importance, from {} tokens of calibration\n",
+                  report.calibrated_tensors, report.calibration_tokens);
   for (const std::string& line : exceptions(report)) console.print("  {}\n", line);
   if (!report.quantized_before.empty())
     console.print("  note: the model was quantised before ({}); what that lost stays lost\n",
@@ -90,10 +97,17 @@ void print(const QuantizeReport& report, Console& console) {
 }
 
 void run(const Options& options, Session& session) {
+  platform::QuantizeRequest request = options.request;
+  if (!options.calibration.empty()) {
+    request.calibration = read_file(options.calibration);
+    request.calibration_name = options.calibration == "-"
+                                   ? "-"
+                                   : std::filesystem::path(options.calibration).filename().string();
+  }
   QuantizeReport report;
   {
     ProgressBar bar(session.console());
-    report = session.platform().quantize(options.model, options.request, bar.sink());
+    report = session.platform().quantize(options.model, request, bar.sink());
   }
   if (options.json)
     session.console().json(report_json(report));
@@ -110,6 +124,8 @@ Action setup(CLI::App& cli) {
   cli.add_option("--to", request.encoding, "What the matrices are to be stored in")
       ->required()
       ->check(CLI::IsMember(encodings));
+  cli.add_option("--calibrate", options->calibration,
+                 "A text: errors count by what it makes of the model; - for standard input");
   cli.add_flag("--force", request.replace, "Replace OUT where it exists");
   cli.add_option("--threads", request.threads, "Threads to compute with; by default one a core")
       ->check(whole_number(1, 1024));
@@ -129,9 +145,17 @@ extern const Command quantize{
         "rows are\n"
         "not whole blocks the next finer encoding is taken, and the report says so. Tensors are "
         "streamed:\n"
-        "a model may be larger than the memory. The file appears complete or not at all.",
+        "a model may be larger than the memory. The file appears complete or not at all.\n"
+        "\n"
+        "--calibrate runs a text through the model first, which must fit in memory then: at the "
+        "same "
+        "size\n"
+        "columns that the text makes more of are written more exactly. Some ten thousand tokens "
+        "will "
+        "do.",
     .examples =
         "  malina quantize model-f16.gguf model-q4_0.gguf --to q4_0\n"
+        "  malina quantize model-f16.gguf model-q3_k.gguf --to q3_k --calibrate book.txt\n"
         "  malina quantize smollm2-135m-instruct plain.gguf --to f16    (undoes the blocks, not "
         "the "
         "loss)\n",
