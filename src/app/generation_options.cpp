@@ -14,7 +14,9 @@ using base::Error;
 using base::Fault;
 
 void add_run_options(CLI::App& cli, RunChoices& choices) {
-  cli.add_option("MODEL", choices.model, "A model's name, or the path of a GGUF file")->required();
+  cli.add_option("MODEL", choices.model,
+                 "A model's name, or the path of a GGUF file or a directory")
+      ->required();
   cli.add_option("--context", choices.run.context,
                  "Tokens that prompt and answer may have together; by default the model's own "
                  "context, or what fits in half of the free memory")

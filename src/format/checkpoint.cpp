@@ -91,7 +91,7 @@ class GgufCheckpoint final : public Checkpoint {
   std::span<const TensorInfo> tensors() const override { return tensors_; }
   std::span<const std::filesystem::path> files() const override { return paths_; }
   std::uint64_t total_bytes() const override { return total_bytes_; }
-  std::uint32_t version() const override { return version_; }
+  std::string format_name() const override { return fmt::format("GGUF v{}", version_); }
 
   void check() const override {
     for (const auto& map : maps_) map->check();

@@ -117,7 +117,9 @@ class Checkpoint {
   virtual const TensorInfo* find(std::string_view name) const = 0;  // null if absent
   virtual std::span<const std::filesystem::path> files() const = 0;
   virtual std::uint64_t total_bytes() const = 0;  // of all files
-  virtual std::uint32_t version() const = 0;      // GGUF version
+  virtual std::string format_name() const = 0;    // "GGUF v3", "safetensors"
+  // Sentences for whoever inspects the model: what its files say that is not what is run.
+  virtual std::span<const std::string> warnings() const { return {}; }
 
   // Throws corrupt_file where a file was cut short since it was opened, io where the disk failed:
   // strings of the metadata may then have become zeros. Called after they were used, once all of

@@ -73,7 +73,7 @@ std::string describe_foreign_file(std::span<const std::byte> bytes, std::string_
   if (text.empty()) return "is empty";
   if (expected == "GGUF") {
     if (kGguf.starts_with(text)) return "ends inside its first word, 'GGUF'";
-    if (is_safetensors(text)) return "is a safetensors file, not a GGUF file: convert it first";
+    if (is_safetensors(text)) return "is a safetensors file, not a GGUF file: give the directory it is in";
   } else if (text.starts_with(kGguf)) {
     return fmt::format("is a GGUF file, not a {} file", expected);
   }

@@ -66,6 +66,7 @@ void MetadataBuilder::add_integer(std::string key, std::uint64_t value, StoredTy
 void MetadataBuilder::add_number(std::string key, double value, StoredType stored) {
   if (stored != StoredType::f32 && stored != StoredType::f64)
     throw defect(key, "has a type that does not hold numbers");
+  if (stored == StoredType::f32) value = static_cast<float>(value);  // as it comes out of a file
   add(std::move(key), value, stored);
 }
 

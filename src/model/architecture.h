@@ -12,6 +12,7 @@
 #include "format/checkpoint.h"
 #include "math/ops/gated_unit.h"
 #include "math/ops/rotary.h"
+#include "model/hugging_face_form.h"
 
 namespace malina::model {
 
@@ -24,10 +25,10 @@ struct Match {
 };
 
 struct Architecture {
-  std::string_view name;                                // "llama"
-  std::string_view title;                               // "Llama 2 and 3, CodeLlama, ..."
-  std::string_view gguf;                                // prefix of its metadata keys
-  std::span<const std::string_view> hugging_face = {};  // class names in config.json
+  std::string_view name;              // "llama"
+  std::string_view title;             // "Llama 2 and 3, CodeLlama, ..."
+  std::string_view gguf;              // prefix of its metadata keys
+  HuggingFaceForm hugging_face = {};  // of its directories of safetensors
 
   enum class Norm { rms, layer };
   Norm norm = Norm::rms;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "model/hugging_face.h"
 #include "model/transformer.h"
 
 namespace malina::model {
@@ -81,9 +82,11 @@ constexpr Settings kDefault{math::Precision::fast, math::KvType::f16};
 class Loaded {
  public:
   Loaded(const std::string& name, math::Isa isa, const LoadOptions& options = {})
+      : Loaded(name, format::Checkpoint::open(golden_file(name + ".gguf")), isa, options) {}
+  Loaded(const std::string& name, std::shared_ptr<const format::Checkpoint> checkpoint,
+         math::Isa isa, const LoadOptions& options = {})
       : device_(pool_, isa),
-        model_(Model::load(format::Checkpoint::open(golden_file(name + ".gguf")), device_, pool_,
-                           options)),
+        model_(Model::load(std::move(checkpoint), device_, pool_, options)),
         golden_(read_golden(name, sizes().vocab, sizes().width, sizes().layers)) {}
 
   const Sizes& sizes() const { return model_->sizes(); }
@@ -202,6 +205,32 @@ INSTANTIATE_TEST_SUITE_P(Golden, TinyModel,
                            return std::get<0>(parameter.param) + "_on_" +
                                   std::string(math::name(std::get<1>(parameter.param)));
                          });
+
+// The same models as directories of safetensors (tests/golden/make_tiny_hugging_face.py).
+const std::filesystem::path kDirectories = MALINA_SOURCE_DIR "/tests/golden/families_hf";
+
+std::vector<std::string> directory_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(kDirectories))
+    names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class TinyDirectory : public testing::TestWithParam<std::string> {};
+
+TEST_P(TinyDirectory, ExactLogitsAreTheReferencesAndTheFilesOwn) {
+  Loaded loaded(GetParam(), open_hugging_face(kDirectories / GetParam()), math::selected_isa());
+  Loaded file(GetParam(), math::selected_isa());
+  const double tolerance = 2e-4 * std::max(1.0, loaded.golden().max_abs_logit);
+  for (const Prompt& prompt : loaded.golden().prompts) {
+    const auto logits = loaded.compute(prompt, Wants::logits, kExact);
+    EXPECT_LE(largest_difference(logits, prompt.logits), tolerance);
+    EXPECT_EQ(logits, file.compute(prompt, Wants::logits, kExact));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, TinyDirectory, testing::ValuesIn(directory_names()));
 
 TEST(GoldenModels, CoverTheFamilies) { EXPECT_EQ(golden_names().size(), 28u); }
 

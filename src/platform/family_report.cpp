@@ -9,11 +9,12 @@ namespace malina::platform {
 std::vector<FamilyReport> report_families() {
   std::vector<FamilyReport> reports;
   for (const model::Architecture* family : model::architectures())
-    reports.push_back({.name = std::string(family->name),
-                       .title = std::string(family->title),
-                       .gguf = std::string(family->gguf),
-                       .hugging_face = {family->hugging_face.begin(), family->hugging_face.end()},
-                       .mechanisms = model::mechanisms(*family)});
+    reports.push_back(
+        {.name = std::string(family->name),
+         .title = std::string(family->title),
+         .gguf = std::string(family->gguf),
+         .hugging_face = {family->hugging_face.classes.begin(), family->hugging_face.classes.end()},
+         .mechanisms = model::mechanisms(*family)});
   std::sort(reports.begin(), reports.end(),
             [](const FamilyReport& a, const FamilyReport& b) { return a.name < b.name; });
   return reports;

@@ -135,10 +135,11 @@ Inspection inspect_model(const ResolvedModel& resolved, const InspectOptions& op
   if (resolved.record) result.name = resolved.record->name;
   result.files.assign(checkpoint.files().begin(), checkpoint.files().end());
   result.size_bytes = checkpoint.total_bytes();
-  result.format = fmt::format("GGUF v{}", checkpoint.version());
+  result.format = checkpoint.format_name();
   result.title = text(checkpoint.metadata(), "general.name");
   result.licence = text(checkpoint.metadata(), "general.license");
   result.encodings = encoding_shares(checkpoint);
+  result.warnings.assign(checkpoint.warnings().begin(), checkpoint.warnings().end());
   report_family(file->checkpoint, options, result);
   report_tokenizer(*file->tokenizer, result);
   report_templates(*file, result);

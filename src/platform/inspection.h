@@ -30,7 +30,7 @@ struct Inspection {
   std::vector<std::filesystem::path> files;
   std::uint64_t size_bytes = 0;
   std::optional<std::string> digest;
-  std::string format;  // "GGUF v3"
+  std::string format;  // "GGUF v3", "safetensors"
 
   // As the file says; empty where it does not.
   std::string title, licence;
@@ -60,6 +60,7 @@ struct Inspection {
   std::optional<Memory> memory;
 
   std::vector<EncodingShare> encodings;
+  std::vector<std::string> warnings;  // what the files say that is not what is run
 
   struct {
     std::string model, pre_tokenizer;

@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/hugging_face.h"
 #include "platform/model_name.h"
+#include "platform/stored_file.h"
+#include "text/hugging_face_tokenizer.h"
 
 namespace malina::platform {
 
@@ -91,17 +94,45 @@ bool says_nothing(const std::string& stem) {
           name.find_first_not_of("0123456789abcdef") == std::string::npos);
 }
 
+// Of the directory; where a hub's cache names it by a digest, of the repository it belongs to:
+// models--Qwen--Qwen3-0.6B/snapshots/1208a6e...
+std::string name_of_directory(const std::filesystem::path& directory) {
+  std::error_code failure;
+  const auto whole = std::filesystem::canonical(directory, failure);
+  if (failure) return "";
+  if (whole.parent_path().filename() != "snapshots") return whole.filename().string();
+  const std::string repository = whole.parent_path().parent_path().filename().string();
+  const std::size_t end = repository.rfind("--");
+  return end == std::string::npos ? repository : repository.substr(end + 2);
+}
+
+std::shared_ptr<const format::Checkpoint> open_checkpoint(const std::filesystem::path& path) {
+  if (!model::is_hugging_face(path)) return format::Checkpoint::open(path);
+  return model::open_hugging_face(path, [&](format::MetadataBuilder& metadata) {
+    text::add_hugging_face_tokenizer(model::hugging_face_directory(path), metadata);
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& path) {
   return naming(path, [&] {
     auto file = std::make_shared<ModelFile>();
-    file->checkpoint = format::Checkpoint::open(path);
+    file->checkpoint = open_checkpoint(path);
     file->tokenizer = text::Tokenizer::create(file->checkpoint->metadata());
     check_vocabulary(*file);
     compile_templates(file->checkpoint->metadata(), *file);
     return file;
   });
+}
+
+void check_model_path(const std::filesystem::path& path) {
+  if (model::is_hugging_face(path)) return;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    throw base::Error(base::Fault::invalid_argument,
+                      path.string() + " is a directory without config.json, not a model");
+  file_facts(path);
 }
 
 std::string family(const format::Checkpoint& checkpoint) {
@@ -136,6 +167,10 @@ std::string name_from_file(const std::filesystem::path& file) {
 
 std::string default_name(const format::Checkpoint& checkpoint) {
   const std::filesystem::path& first = checkpoint.files().front();
+  if (model::is_hugging_face(first)) {
+    const std::string name = name_of_directory(first.parent_path());
+    return says_nothing(name) ? "" : sanitised_name(name);
+  }
   if (const std::string name = name_from_file(first); !name.empty()) return name;
   const auto text = [&](std::string_view key) {
     return std::string(checkpoint.metadata().text(key).value_or(""));

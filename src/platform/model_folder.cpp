@@ -69,15 +69,20 @@ Unfinished::~Unfinished() {
   if (!open_ && !path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
-std::vector<StoredFile> Unfinished::copy(std::span<const path> files, bool given,
-                                         ByteCounter& counter) {
+std::vector<StoredFile> Unfinished::copy(std::span<const path> files, std::span<const path> names,
+                                         bool given, ByteCounter& counter) {
   make_folder(content());
   std::vector<StoredFile> copies;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const path copy = content() / part_name(i, files.size());
+    const path copy = content() / (names.empty() ? path(part_name(i, files.size())) : names[i]);
+    if (copy.parent_path() != content() && !is_there(copy.parent_path())) {
+      make_folder(copy.parent_path());
+      base::sync_directory(content());
+    }
     const Digest digest =
         given ? link_file(files[i], copy, counter) : copy_file(files[i], copy, counter);
     copies.push_back({copy, digest, file_facts(copy)});
+    if (copy.parent_path() != content()) base::sync_directory(copy.parent_path());
   }
   base::sync_directory(content());
   return copies;
@@ -122,7 +127,7 @@ void ModelFolder::place(Unfinished& work, const Digest& digest,
   if (is_there(target)) rename_folder(target, work.replaced());
   rename_folder(work.content(), target);
   base::sync_directory(models());
-  for (StoredFile& file : files) file.path = target / file.path.filename();
+  for (StoredFile& file : files) file.path = target / file.path.lexically_relative(work.content());
 }
 
 void ModelFolder::intend_removal(Unfinished& work, const Digest& digest) const {

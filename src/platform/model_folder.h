@@ -1,6 +1,7 @@
 // The folder that holds the files of models, each model in a folder of its digest:
 //
-//   models/sha256/HEX/model.gguf     or model-00001-of-00003.gguf and so on
+//   models/sha256/HEX/model.gguf     or model-00001-of-00003.gguf and so on; or config.json,
+//                                    model.safetensors and so on, as a directory has them
 //   models/unfinished/XXXXXX/        work in progress; its maker holds a lock in it
 //
 // A model appears in sha256/ by one rename, after all its bytes are on disk. Work that did not
@@ -31,9 +32,11 @@ class Unfinished {
   Unfinished& operator=(Unfinished&&) = delete;
   ~Unfinished();
 
-  // Copies a model's files here, under the store's names for them; returns them in order. Files
+  // Copies a model's files here; returns them in order. `names`: relative paths that a directory's
+  // files keep, one each; of a GGUF file there are none, and its parts get the store's names. Files
   // that are `given` are linked where the file system can.
-  std::vector<StoredFile> copy(std::span<const std::filesystem::path> files, bool given,
+  std::vector<StoredFile> copy(std::span<const std::filesystem::path> files,
+                               std::span<const std::filesystem::path> names, bool given,
                                ByteCounter& counter);
 
  private:

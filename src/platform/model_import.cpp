@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "math/device.h"
+#include "model/hugging_face.h"
 #include "model/model.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
@@ -63,12 +64,13 @@ void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
 struct ModelStore::Candidate {
   ModelRecord model;                // its files are the user's until they are copied
   std::vector<StoredFile> sources;  // as they were when they were checked
+  std::vector<path> names;          // that a directory's files keep; of a GGUF file none
   bool given = false;               // ImportRequest::give
   std::optional<Unfinished> work;   // absent: a model in the store has the same digest, or --link
 };
 
 ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
-  file_facts(request.file);
+  check_model_path(request.file);
   const auto opened = open_model_file(request.file);
   if (!opened->refused_templates.empty()) throw opened->refused_templates.begin()->second;
   const format::Checkpoint& checkpoint = *opened->checkpoint;
@@ -86,8 +88,13 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
   model.imported_at = now_seconds();
   model.linked = request.link;
   candidate.given = request.give;
+  const bool directory = model::is_hugging_face(checkpoint.files().front());
+  const path folder = directory ? checkpoint.files().front().parent_path() : path();
   for (const path& file : checkpoint.files()) {
-    const path source = std::filesystem::canonical(file);
+    // A directory's files may be links to where a hub keeps them under other names.
+    const path source = directory ? std::filesystem::absolute(file).lexically_normal()
+                                  : std::filesystem::canonical(file);
+    if (directory) candidate.names.push_back(file.lexically_relative(folder));
     candidate.sources.push_back({source, {}, file_facts(source)});
     model.size_bytes += candidate.sources.back().facts.size_bytes;
   }
@@ -120,7 +127,7 @@ void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
       candidate.work.emplace(folder_.begin());
     }
     ByteCounter counter("copying", model.size_bytes, progress);
-    model.files = candidate.work->copy(sources, candidate.given, counter);
+    model.files = candidate.work->copy(sources, candidate.names, candidate.given, counter);
   }
   if (!unchanged(candidate.sources))
     throw Error(Fault::io, candidate.sources.front().path.string() +

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "base/near_match.h"
+#include "model/hugging_face.h"
+#include "platform/model_file.h"
 #include "platform/model_name.h"
 
 namespace malina::platform {
@@ -298,10 +300,11 @@ ResolvedModel ModelStore::resolve(std::string_view name_or_path) {
       return {model->name, model->files.at(0).path, std::move(model)};
     }
   }
-  std::error_code ignored;  // a folder that happens to be here is not what a bare name means
-  if (!is_path && !std::filesystem::is_regular_file(name_or_path, ignored))
+  std::error_code ignored;  // a folder without a model is not what a bare name means
+  if (!is_path && !std::filesystem::is_regular_file(name_or_path, ignored) &&
+      !model::is_hugging_face(name_or_path))
     throw not_found(name_or_path);
-  file_facts(name_or_path);  // says clearly what is no file
+  check_model_path(name_or_path);
   return {std::string(name_or_path), path(name_or_path), std::nullopt};
 }
 

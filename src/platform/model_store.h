@@ -32,7 +32,7 @@ struct ModelRecord {
 };
 
 struct ImportRequest {
-  std::filesystem::path file;       // a GGUF file, or any part of a split one
+  std::filesystem::path file;       // a GGUF file, any part of a split one, or a directory
   std::optional<std::string> name;  // otherwise default_name()
   bool link = false;                // leave the files where they are
   bool give = false;                // nobody else uses the files, or will: they need no copy
@@ -67,7 +67,7 @@ struct Verification {
 
 struct ResolvedModel {
   std::string label;                  // as the user may call it: the name, or the path
-  std::filesystem::path file;         // the first part
+  std::filesystem::path file;         // the first part, or what open_model_file takes
   std::optional<ModelRecord> record;  // where it is in the store
 };
 
@@ -89,9 +89,9 @@ class ModelStore {
   // Reads every byte and compares with the record. Of the model's names all are brought up to date.
   Verification verify(std::string_view name, const ProgressSink& progress = {});
 
-  // What a name or a path stands for. A path holds a '/', or is a file where no model has the name.
-  // Of a stored model size, time and inode are compared with the record, and nothing is digested:
-  // a difference throws corrupt_file.
+  // What a name or a path stands for. A path holds a '/', or is a file (or the directory of a
+  // model) where no model has the name. Of a stored model size, time and inode are compared with
+  // the record, and nothing is digested: a difference throws corrupt_file.
   ResolvedModel resolve(std::string_view name_or_path);
 
   const std::filesystem::path& home() const { return home_; }

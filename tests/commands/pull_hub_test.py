@@ -168,7 +168,20 @@ class HubTest(pull_program.PullTest):
         self.assertEqual((report["already_there"], report["downloaded_bytes"]), (False, len(self.data)))
         self.malina("verify", "tiny")
 
-    def test_a_safetensors_directory(self):
+    def test_a_safetensors_model(self):
+        folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/families_hf/mixtral_ties")
+        files = {}
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), "rb") as file:
+                files[name] = file.read()
+        self.hub(files)
+        report = self.json("pull", "hf:owner/tiny-GGUF")
+        self.assertEqual({os.path.basename(file["path"]) for file in report["files"]}, set(files))
+        self.assertEqual(self.output("tokenize", report["name"], "the 12", "--ids"),
+                         self.output("tokenize", folder, "the 12", "--ids"))
+        self.assertIn("intact", self.output("verify", report["name"]))
+
+    def test_a_safetensors_directory_that_is_no_model(self):
         """The files arrive; what import says to a directory is import's own matter."""
         files = {"config.json": b"{}", "model.safetensors": b"\x02" + bytes(7) + b"{}",
                  "tokenizer.json": b"{}", "README.md": b""}

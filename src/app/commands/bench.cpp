@@ -88,7 +88,9 @@ constexpr std::uint64_t kMostTokens = 1 << 20;
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   platform::SpeedTestOptions& test = options->test;
-  cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
+  cli.add_option("MODEL", options->model,
+                 "A model's name, or the path of a GGUF file or a directory")
+      ->required();
   cli.add_option("--prefill", test.prefill, "Lengths of prompts in tokens: 128,512")
       ->delimiter(',')
       ->check(whole_number(1, kMostTokens))

@@ -39,7 +39,9 @@ void run(const Options& options, Session& session) {
 
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
-  cli.add_option("FILE", options->file, "A GGUF file, or any part of a split one")->required();
+  cli.add_option("FILE", options->file,
+                 "A GGUF file, any part of a split one, or a directory of safetensors")
+      ->required();
   cli.add_option("--name", options->name, "Its name in the store; otherwise that of the file")
       ->type_name("NAME");
   cli.add_flag("--link", options->link, "Leave the file where it is and only record it");
@@ -51,7 +53,7 @@ Action setup(CLI::App& cli) {
 
 extern const Command import_model{
     .name = "import",
-    .summary = "Put a model file into the store",
+    .summary = "Put a model into the store",
     .details =
         "The file is checked and digested (SHA-256), then copied into the store, or shares its "
         "blocks\nwhere the file system can. It happens wholly or not at all. Importing a model "
@@ -60,7 +62,8 @@ extern const Command import_model{
     .examples =
         "  malina import SmolLM2-135M-Instruct.Q4_1.gguf\n"
         "  malina import model.gguf --name support:2024-06\n"
-        "  malina import /models/big-00001-of-00003.gguf --link    (needs no space)\n",
+        "  malina import /models/big-00001-of-00003.gguf --link    (needs no space)\n"
+        "  malina import Qwen3-0.6B/    (config.json, safetensors and tokenizer)\n",
     .setup = setup};
 
 }  // namespace malina::app

@@ -101,6 +101,7 @@ Json report_json(const Inspection& model) {
           {"sizes", sizes_json(model)},
           {"memory", memory_json(model)},
           {"encodings", std::move(encodings)},
+          {"warnings", model.warnings},
           {"tokenizer", tokenizer_json(model)},
           {"templates", std::move(templates)}};
 }
@@ -127,6 +128,7 @@ void add_tokenizer(const Inspection& model, Rows& rows) {
 
 void add_sizes(const Inspection& model, Rows& rows) {
   if (model.parameters != 0) rows.push_back({"parameters", human_count(model.parameters)});
+  for (const std::string& warning : model.warnings) rows.push_back({"  note", printable(warning)});
   if (model.sizes) {
     const auto& sizes = *model.sizes;
     rows.push_back(
@@ -204,7 +206,9 @@ void run(const Options& options, Session& session) {
 
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
-  cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
+  cli.add_option("MODEL", options->model,
+                 "A model's name, or the path of a GGUF file or a directory")
+      ->required();
   cli.add_option("--context", options->context,
                  "Tokens to plan memory for; otherwise as many as the model was made for")
       ->type_name("TOKENS")

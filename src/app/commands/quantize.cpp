@@ -119,7 +119,9 @@ Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   platform::QuantizeRequest& request = options->request;
   const auto encodings = platform::quantization_encodings();
-  cli.add_option("MODEL", options->model, "A model's name, or the path of a GGUF file")->required();
+  cli.add_option("MODEL", options->model,
+                 "A model's name, or the path of a GGUF file or a directory")
+      ->required();
   cli.add_option("OUT", request.output, "The GGUF file to write")->required();
   cli.add_option("--to", request.encoding, "What the matrices are to be stored in")
       ->required()

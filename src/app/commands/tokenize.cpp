@@ -64,7 +64,7 @@ void run(const Options& options, Session& session) {
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   cli.add_option("MODEL", options->model,
-                 "A model's name, or the path of a GGUF file; one with a "
+                 "A model's name, or the path of a GGUF file or a directory; one with a "
                  "vocabulary alone is enough")
       ->required();
   cli.add_option("TEXT", options->text,

@@ -27,6 +27,14 @@ std::optional<std::uint32_t> inferred_window(const format::Metadata& metadata) {
   return first ? std::optional(kFirstWindow) : std::nullopt;
 }
 
+// Of MistralConfig in Transformers.
+constexpr std::array kDefaults{
+    ConfigDefault{"rms_norm_eps", 1e-6},
+    ConfigDefault{"rope_theta", 1e4},
+    ConfigDefault{"num_key_value_heads", 8},
+    ConfigDefault{"sliding_window", 4096},
+};
+
 Match matches(const format::Metadata& metadata) {
   if (metadata.text("general.architecture") != "llama" || !has_mistral_shape(metadata)) return {};
   return {2, "general.architecture is llama, and the shape is Mistral 7B's"};
@@ -38,7 +46,7 @@ extern const Architecture mistral{
     .name = "mistral",
     .title = "Mistral 7B v0.1, v0.2 and v0.3",
     .gguf = "llama",
-    .hugging_face = kClasses,
+    .hugging_face = {.classes = kClasses, .tensors = kPairedDecoderRules, .defaults = kDefaults},
     .attention = {.rotary = math::RotaryPairs::interleaved, .inferred_window = inferred_window},
     .matches = matches,
 };
