@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -301,6 +302,48 @@ TEST(HuggingFace, SizesThatContradictAreRefused) {
   expect_refused(
       "tied_bf16", [](json& config) { config["num_hidden_layers"] = 1; }, Fault::unsupported,
       "is not one that family llama of 1 layers has");
+}
+
+// The header of a safetensors file with another text; offsets count from its end and stay.
+void rename_tensors(const path& file, const std::function<json(const json&)>& change) {
+  std::ifstream input(file, std::ios::binary);
+  std::uint64_t length = 0;
+  input.read(reinterpret_cast<char*>(&length), sizeof length);
+  std::string header(length, '\0');
+  input.read(header.data(), static_cast<std::streamsize>(length));
+  const std::string data(std::istreambuf_iterator<char>(input), {});
+  header = change(json::parse(header)).dump();
+  length = header.size();
+  std::ofstream output(file, std::ios::binary | std::ios::trunc);
+  output.write(reinterpret_cast<const char*>(&length), sizeof length);
+  output << header << data;
+}
+
+// Both ways in which models that see name their text's tensors.
+TEST(HuggingFace, TextOfAModelThatSeesIsRead) {
+  const auto twin = open_hugging_face(kDirectories / "gemma3");
+  for (const std::string body : {"language_model.model.", "model.language_model."}) {
+    const Changed seeing("gemma3", [](json& config) {
+      config = {{"architectures", {"Gemma3ForConditionalGeneration"}},
+                {"text_config", config},
+                {"vision_config", {{"hidden_size", 1152}}}};
+    });
+    rename_tensors(seeing.directory() / "model.safetensors", [&](const json& header) {
+      json renamed;
+      for (const auto& [name, entry] : header.items())
+        renamed[name.starts_with("model.") ? body + name.substr(6) : name] = entry;
+      renamed[(body.starts_with("model.") ? "model.vision_tower." : "vision_tower.") +
+              std::string("patches.weight")] = {
+          {"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+      return renamed;
+    });
+    const auto checkpoint = seeing.open();
+    ASSERT_EQ(checkpoint->tensors().size(), twin->tensors().size()) << body;
+    for (const auto& tensor : twin->tensors())
+      EXPECT_EQ(bytes_of(*checkpoint, *checkpoint->find(tensor.name)), bytes_of(*twin, tensor))
+          << tensor.name;
+    EXPECT_TRUE(checkpoint->warnings().empty());
+  }
 }
 
 TEST(HuggingFace, WeightsInAnotherFormAreToldOf) {
