@@ -25,7 +25,8 @@ float whole_multiple(float value, float step, IntegerRange range) {
 float importance_factor(const float* importance, std::size_t columns) {
   double sum = 0;
   for (std::size_t i = 0; i < columns; ++i) sum += importance[i];
-  return sum > 0 ? static_cast<float>(static_cast<double>(columns) / sum) : 1;
+  const double factor = sum > 0 ? static_cast<double>(columns) / sum : 1;
+  return static_cast<float>(std::min(factor, 1e30));  // finite also where all are denormal
 }
 
 BlockSearch::BlockSearch(const SearchShape& shape, Isa isa)

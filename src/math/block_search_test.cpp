@@ -104,6 +104,14 @@ TEST_P(Search, ColumnsThatNothingReachesAreWrittenAllTheSame) {
             1.2 * GetParam().error);
 }
 
+TEST_P(Search, ImportanceMayBeTinyOrHuge) {
+  const std::vector<float> row = normal_values(kColumns);
+  for (const float unit : {1e-44F, 1e-30F, 1e30F, 1e38F})
+    EXPECT_LT(error(decode(encode(row, std::vector<float>(kColumns, unit))), row),
+              1.2 * GetParam().error)
+        << unit;
+}
+
 TEST_P(Search, ABlockDoesNotDependOnItsNeighbours) {
   const std::vector<float> row = normal_values(kColumns);
   const std::vector<std::byte> whole = encode(row);

@@ -19,8 +19,8 @@ struct QuantizeRequest {
   bool replace = false;  // a file that stands at `output`
   // Empty, or a text: what it makes of the model says which columns' errors count how much. The
   // model must fit in memory then.
-  std::string calibration;
-  std::string calibration_name;  // of the text, for the file's metadata
+  std::string calibration = {};
+  std::string calibration_name = {};  // of the text, for the file's metadata
 };
 
 struct QuantizedTensor {
