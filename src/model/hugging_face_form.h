@@ -85,6 +85,7 @@ inline constexpr std::array<std::string_view, 1> kPlainBodies{"model."};
 
 struct HuggingFaceForm {
   std::span<const std::string_view> classes = {};  // of config.json's "architectures"
+  std::string_view model_type;                     // of config.json of the first of them
   std::span<const TensorRule> tensors = {};
   std::span<const ConfigDefault> defaults = {};
   float norm_offset = 0;  // a norm multiplies by this plus its weight; GGUF files hold the sum

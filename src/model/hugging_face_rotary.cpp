@@ -57,32 +57,17 @@ class Parameters {
   const json& own_;  // null: the keys at the top alone
 };
 
-// In float32, as convert_hf_to_gguf.py computes the tensor that divides the frequencies.
-std::vector<float> llama3_factors(const HuggingFaceConfig& config, const Parameters& parameters,
-                                  std::uint64_t rotated, double base) {
-  const auto factor = static_cast<float>(parameters.positive("factor"));
-  const auto low = static_cast<float>(parameters.positive("low_freq_factor"));
-  const auto high = static_cast<float>(parameters.positive("high_freq_factor"));
-  const auto original = static_cast<float>(parameters.positive("original_max_position_embeddings"));
-  if (high <= low)
-    throw config.error(
-        Fault::corrupt_file,
-        fmt::format("high_freq_factor {} is not above low_freq_factor {}", high, low));
-  std::vector<float> factors;
-  for (std::uint64_t j = 0; j < rotated / 2; ++j) {
-    const float exponent = static_cast<float>(2 * j) / static_cast<float>(rotated);
-    const float frequency = 1.0F / std::pow(static_cast<float>(base), exponent);
-    const float length = static_cast<float>(2 * std::numbers::pi) / frequency;
-    if (length < original / high) {
-      factors.push_back(1);
-    } else if (length > original / low) {
-      factors.push_back(factor);
-    } else {
-      const float smooth = (original / length - low) / (high - low);
-      factors.push_back(1 / ((1 - smooth) / factor + smooth));
-    }
-  }
-  return factors;
+Llama3Scaling read_llama3(const HuggingFaceConfig& config, const Parameters& parameters) {
+  const Llama3Scaling scaling{
+      static_cast<float>(parameters.positive("factor")),
+      static_cast<float>(parameters.positive("low_freq_factor")),
+      static_cast<float>(parameters.positive("high_freq_factor")),
+      static_cast<float>(parameters.positive("original_max_position_embeddings"))};
+  if (scaling.high <= scaling.low)
+    throw config.error(Fault::corrupt_file,
+                       fmt::format("high_freq_factor {} is not above low_freq_factor {}",
+                                   scaling.high, scaling.low));
+  return scaling;
 }
 
 void add_long_rope(const HuggingFaceConfig& config, const Parameters& parameters,
@@ -116,7 +101,7 @@ void add_scaling(const HuggingFaceConfig& config, const Parameters& parameters,
     return add_long_rope(config, parameters, rotated, metadata, sizes);
   if (type == "llama3") {
     sizes.factors.push_back(
-        {"rope_freqs.weight", llama3_factors(config, parameters, rotated, base)});
+        {"rope_freqs.weight", llama3_factors(read_llama3(config, parameters), rotated, base)});
     return;
   }
   if (type != "linear" && type != "yarn" && type != "dynamic")
@@ -129,6 +114,24 @@ void add_scaling(const HuggingFaceConfig& config, const Parameters& parameters,
 }
 
 }  // namespace
+
+std::vector<float> llama3_factors(const Llama3Scaling& scaling, std::size_t rotated, double base) {
+  std::vector<float> factors;
+  for (std::size_t j = 0; j < rotated / 2; ++j) {
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(rotated);
+    const float frequency = 1.0F / std::pow(static_cast<float>(base), exponent);
+    const float length = static_cast<float>(2 * std::numbers::pi) / frequency;
+    if (length < scaling.original / scaling.high) {
+      factors.push_back(1);
+    } else if (length > scaling.original / scaling.low) {
+      factors.push_back(scaling.factor);
+    } else {
+      const float smooth = (scaling.original / length - scaling.low) / (scaling.high - scaling.low);
+      factors.push_back(1 / ((1 - smooth) / scaling.factor + smooth));
+    }
+  }
+  return factors;
+}
 
 double read_number(const HuggingFaceConfig& config, const char* key, const json& value) {
   if (!value.is_number())

@@ -2,13 +2,22 @@
 // model/hugging_face_config.h.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 #include "model/hugging_face_config.h"
 
 namespace malina::model {
+
+// Llama 3's scaling: what it divides rotary frequencies by, in float32 as convert_hf_to_gguf.py
+// computes it. `rotated` values of a head turn, by frequencies of this base.
+struct Llama3Scaling {
+  float factor, low, high, original;  // original: positions that it was made for
+};
+std::vector<float> llama3_factors(const Llama3Scaling& scaling, std::size_t rotated, double base);
 
 // `value` as a finite number; throws corrupt_file naming `key`.
 double read_number(const HuggingFaceConfig& config, const char* key, const nlohmann::json& value);

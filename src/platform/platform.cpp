@@ -78,6 +78,11 @@ QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest&
   return quantize_model(store_.resolve(model), request, progress);
 }
 
+ConvertReport Platform::convert(std::string_view model, const ConvertRequest& request,
+                                const ProgressSink& progress) {
+  return convert_model(store_.resolve(model), request, progress);
+}
+
 SpeedTestResult Platform::speed_test(std::string_view model, const SpeedTestOptions& options) {
   return run_speed_test(*model_file(model), options);
 }

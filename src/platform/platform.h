@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/conversion.h"
 #include "platform/family_report.h"
 #include "platform/generation.h"
 #include "platform/inspection.h"
@@ -70,6 +71,9 @@ class Platform {
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
   QuantizeReport quantize(std::string_view model, const QuantizeRequest& request,
                           const ProgressSink& progress = {});
+  // Writes a Hugging Face directory as a GGUF file, or a GGUF file as a directory (conversion.h).
+  ConvertReport convert(std::string_view model, const ConvertRequest& request,
+                        const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
  private:

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "text/hugging_face_export.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer_json_rules.h"
 
@@ -73,6 +74,20 @@ std::string pre_tokenizer_name(const std::string& expressions, bool composed, bo
     }
     return std::string(first);
   }
+  return {};
+}
+
+std::string pre_tokenizer_expressions(std::string_view name) {
+  const PreTokenizer* wanted = PreTokenizer::find(name);
+  if (wanted == nullptr) return {};
+  for (const Spelling& spelling : kSpellings)
+    for (std::string_view rest = spelling.names; !rest.empty();) {
+      const std::string_view other = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(other.size() + 1);
+      const PreTokenizer* rule = PreTokenizer::find(other);
+      if (rule != nullptr && rule->stages == wanted->stages)
+        return std::string(spelling.expressions);
+    }
   return {};
 }
 

@@ -78,6 +78,12 @@ class JsonTest(program.ProgramTest):
         self.check("quantize", self.json("quantize", file, "first.gguf", "--to", "q4_0"),
                    self.json("quantize", "first.gguf", "second.gguf", "--to", "q8_0"))
 
+    def test_convert(self):
+        file = gguf_file.write_model(self.path("tiny.gguf"))
+        self.malina("quantize", file, "small.gguf", "--to", "q8_0")
+        self.check("convert", self.json("convert", "small.gguf", "directory"),
+                   self.json("convert", "directory", "back.gguf"))
+
     def test_inspect(self):
         self.check("inspect", self.json("inspect", gguf_file.write_model(self.path("tiny.gguf"))))
 

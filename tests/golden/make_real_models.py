@@ -3,7 +3,8 @@
 
     python3 make_real_models.py NAME FILE.gguf       NAME as scripts/fetch_model.sh has it
 
-answers.json is that of make_smollm2.py (which see). A model without a chat template continues the
+answers.json is that of make_smollm2.py (which see), but that all answers are made in one batch, since the
+weights of a large model are read once a step; what is said of each is from a pass of its own. A model without a chat template continues the
 first text of each chat as it is. perplexity.json is that of make_perplexity.py, over the first
 TOKENS tokens of its text; a model that adds a BOS has it at the start of each window, and it counts.
 """
@@ -67,6 +68,24 @@ def perplexity(model, text):
     return dict(perplexity=round(math.exp(mean), 8), tokens=len(tokens), scored=len(scores))
 
 
+def greedy_together(model, prompts, count=make_smollm2.ANSWER_TOKENS):
+    """The greedy answers of prompts of different lengths, padded on the left."""
+    longest = max(map(len, prompts))
+    step = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])
+    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    answers, cache = [], None
+    for _ in range(count):
+        output = model(step, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                       use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        step = output.logits[:, -1].argmax(-1, keepdim=True)
+        answers.append(step)
+        mask = torch.cat([mask, torch.ones_like(step)], 1)
+        positions = positions[:, -1:] + 1
+    return torch.cat(answers, 1).tolist()
+
+
 @torch.no_grad()
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -82,6 +101,9 @@ def main():
     make_smollm2.FOLDER.mkdir(parents=True, exist_ok=True)
     make_smollm2.PROBE_IDS = list(range(0, model.config.get_text_config().vocab_size, 2999))
     make_smollm2.save("perplexity.json", dict(sha256=digest, **perplexity(model, text)))
+    prompts = [text.chat(make_smollm2.messages(chat))[1] for chat in make_smollm2.CHATS]
+    given = iter(greedy_together(model, prompts))
+    make_smollm2.greedy = lambda model, tokens: next(given)
     answers, largest = [], 0.0
     for chat in make_smollm2.CHATS:
         result, peak = make_smollm2.answer(model, text, chat)

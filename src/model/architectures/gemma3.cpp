@@ -60,6 +60,7 @@ extern const Architecture gemma3{
     .title = "Gemma 3 (text)",
     .gguf = "gemma3",
     .hugging_face = {.classes = kClasses,
+                     .model_type = "gemma3_text",
                      .tensors = kRules,
                      .defaults = kDefaults,
                      .norm_offset = 1,

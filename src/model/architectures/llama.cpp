@@ -28,7 +28,10 @@ extern const Architecture llama{
     .name = "llama",
     .title = "Llama 2 and 3, CodeLlama, Orca 2, TinyLlama, SmolLM2",
     .gguf = "llama",
-    .hugging_face = {.classes = kClasses, .tensors = kPairedDecoderRules, .defaults = kDefaults},
+    .hugging_face = {.classes = kClasses,
+                     .model_type = "llama",
+                     .tensors = kPairedDecoderRules,
+                     .defaults = kDefaults},
     // GGUF files of this family hold the query and key rows permuted, so that pairs lie together.
     .attention = {.rotary = math::RotaryPairs::interleaved},
     .matches = matches,

@@ -46,7 +46,10 @@ extern const Architecture mistral{
     .name = "mistral",
     .title = "Mistral 7B v0.1, v0.2 and v0.3",
     .gguf = "llama",
-    .hugging_face = {.classes = kClasses, .tensors = kPairedDecoderRules, .defaults = kDefaults},
+    .hugging_face = {.classes = kClasses,
+                     .model_type = "mistral",
+                     .tensors = kPairedDecoderRules,
+                     .defaults = kDefaults},
     .attention = {.rotary = math::RotaryPairs::interleaved, .inferred_window = inferred_window},
     .matches = matches,
 };

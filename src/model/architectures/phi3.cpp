@@ -37,7 +37,10 @@ extern const Architecture phi3{
     .name = "phi3",
     .title = "Phi-3 and Phi-3.5 mini",
     .gguf = "phi3",
-    .hugging_face = {.classes = kClasses, .tensors = kRules, .defaults = kDefaults},
+    .hugging_face = {.classes = kClasses,
+                     .model_type = "phi3",
+                     .tensors = kRules,
+                     .defaults = kDefaults},
     .matches = matches,
 };
 

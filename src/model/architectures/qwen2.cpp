@@ -27,6 +27,7 @@ extern const Architecture qwen2{
     .title = "Qwen 2 and 2.5",
     .gguf = "qwen2",
     .hugging_face = {.classes = kClasses,
+                     .model_type = "qwen2",
                      .tensors = kDecoderRules,
                      .defaults = kDefaults,
                      .window_switch = "use_sliding_window"},

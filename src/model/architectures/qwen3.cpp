@@ -34,6 +34,7 @@ extern const Architecture qwen3{
     .title = "Qwen 3",
     .gguf = "qwen3",
     .hugging_face = {.classes = kClasses,
+                     .model_type = "qwen3",
                      .tensors = kRules,
                      .defaults = kDefaults,
                      .window_switch = "use_sliding_window"},

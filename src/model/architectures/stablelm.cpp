@@ -30,7 +30,10 @@ extern const Architecture stablelm{
     .name = "stablelm",
     .title = "StableLM 3B and StableLM 2 1.6B",
     .gguf = "stablelm",
-    .hugging_face = {.classes = kClasses, .tensors = kDecoderRules, .defaults = kDefaults},
+    .hugging_face = {.classes = kClasses,
+                     .model_type = "stablelm",
+                     .tensors = kDecoderRules,
+                     .defaults = kDefaults},
     .norm = Architecture::Norm::layer,
     .matches = matches,
 };
