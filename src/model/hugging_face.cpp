@@ -42,6 +42,13 @@ std::string name_of(const path& directory) {
   return (failure ? directory : whole).filename().string();
 }
 
+// A store calls its directories by digests, which say nothing of the model.
+bool is_digest(const std::string& name) {
+  constexpr std::size_t kSha256Digits = 64;
+  return name.size() == kSha256Digits &&
+         name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 std::vector<path> companions_of(const path& directory) {
   std::vector<path> files;
   for (const char* companion : kCompanions)
@@ -158,7 +165,8 @@ std::shared_ptr<const format::Checkpoint> open_hugging_face(
   refuse_other_weights(directory);
   format::MetadataBuilder builder;
   HuggingFaceSizes sizes = add_sizes(config, builder);
-  builder.add_text("general.name", name_of(directory));
+  if (const std::string name = name_of(directory); !is_digest(name))
+    builder.add_text("general.name", name);
   if (add_more) add_more(builder);
   format::Metadata metadata = builder.build(config.file());
   check_scale(config, metadata, sizes);

@@ -74,6 +74,7 @@ class HuggingFaceTest(ProgramTest):
             self.assertTrue(file["path"].startswith(self.home))
             self.assertEqual(file["digest"], sha256(file["path"]))
         self.assertTrue(self.json("import", directory)["already_there"])
+        self.assertEqual(self.json("inspect", result["name"])["title"], "", "not the digest")
         shutil.rmtree(directory)
         self.assertEqual(self.answer("tiny-llama"), before)
         self.assertEqual(self.json("list")["models"][0]["digest"], result["digest"])
