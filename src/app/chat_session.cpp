@@ -106,8 +106,8 @@ std::optional<std::string> ChatSession::read_question() const {
 void ChatSession::converse() {
   console_.print("{} - /help for help, Ctrl-D to leave\n", console_.styled(Style::bold, name_));
   console_.flush();
-  const InterruptScope
-      interrupt;  // throughout, so that the history is written whenever SIGTERM comes
+  // Throughout, so that the history is written whenever SIGTERM comes.
+  const InterruptScope interrupt;
   const History history;
   while (const auto line = read_question()) {
     const std::string question(trimmed(*line));
@@ -160,10 +160,11 @@ ChatSession::Next ChatSession::command(const std::string& line) {
     set_system(rest);
   } else if (verb == "/temperature") {
     float value = 0;
-    if (number(value) && !(value >= 0 && value <= 2))
-      console_.error_line(fmt::format("/temperature: {} is not from 0 to 2", rest));
-    else if (!rest.empty())
+    if (!number(value)) return Next::again;
+    if (value >= 0 && value <= 2)
       request_.sampling.temperature = value;
+    else
+      console_.error_line(fmt::format("/temperature: {} is not from 0 to 2", rest));
   } else if (verb == "/seed") {
     std::uint64_t value = 0;
     if (number(value)) request_.sampling.seed = value;

@@ -23,13 +23,13 @@ class ChatTest(program.ProgramTest):
         # as it may be. 77 MB of feed-forward weights, a hole in the file, make it slow.
         self.model = gguf_file.write_model(self.path("slow.gguf"), hidden=100_000, context=8192)
 
-    def start(self, max_tokens):
+    def start(self, max_tokens, bias=100):
         self.output = b""
         self.controller, terminal = pty.openpty()
         self.addCleanup(os.close, self.controller)
         self.process = subprocess.Popen(
             [program.PROGRAM, "run", self.model, "--max-tokens", str(max_tokens), "--temperature", "0",
-             "--logit-bias", f"{gguf_file.tokenizer_metadata()[0].index('!')}=100"],
+             "--logit-bias", f"{gguf_file.tokenizer_metadata()[0].index('!')}={bias}"],
             stdin=terminal, stdout=terminal, stderr=terminal, cwd=self.folder, start_new_session=True,
             env=self.environment(TERM="xterm"), preexec_fn=self.control_terminal)
         os.close(terminal)
@@ -100,6 +100,19 @@ class ChatTest(program.ProgramTest):
         self.start(max_tokens=4)
         self.at_prompt(UP + b"\n")
         self.assertIn("Grüße aus 東京?".encode(), self.await_output(ANSWER), "from the history")
+        self.leave()
+
+    def test_a_temperature_that_is_none_leaves_the_one_that_was(self):
+        self.start(max_tokens=8, bias=1)  # "!" is the likeliest by little: at 0 it comes each time
+        self.at_prompt(b"/temperature 2\n")
+        self.at_prompt(b"/temperature warm\n")
+        self.await_output(b"'warm' is not a number")
+        self.at_prompt(b"/temperature 9\n")
+        self.await_output(b"9 is not from 0 to 2")
+        self.at_prompt(b"/seed 1\n")
+        self.at_prompt(b"hello\n")
+        self.await_output(b"hello\r\n")
+        self.assertNotIn(b"!!!!", self.await_output(b"\r\n\r\n"))
         self.leave()
 
     def test_ctrl_c_at_the_prompt_clears_the_line(self):
