@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "format/quote.h"
+#include "model/hugging_face_tensors.h"
 
 namespace malina::model {
 namespace {
@@ -17,21 +18,6 @@ namespace {
 using base::Error;
 using base::Fault;
 using format::TensorInfo;
-
-constexpr std::string_view kHole = "{}";
-
-std::string filled(std::string_view name, std::uint64_t number) {
-  const auto hole = name.find(kHole);
-  if (hole == std::string_view::npos) return std::string(name);
-  return fmt::format("{}{}{}", name.substr(0, hole), number, name.substr(hole + kHole.size()));
-}
-
-// Tables of the rotary embedding: config.json says what they are computed from.
-bool is_table(std::string_view name) {
-  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
-         name == "rope_factors_short.weight" || name.ends_with(".attn_rot_embd.weight") ||
-         name.ends_with(".attn_rot_embd");
-}
 
 // A tensor of the view, and where its bytes are.
 struct Viewed {
@@ -142,7 +128,7 @@ class View final : public format::Checkpoint {
 
   void refuse_superfluous() const {
     for (const TensorInfo& tensor : own_->tensors())
-      if (!used_.contains(tensor.name) && !is_table(tensor.name))
+      if (!used_.contains(tensor.name) && !is_rotary_table(tensor.name))
         throw Error(Fault::unsupported,
                     fmt::format("{}: tensor {} has no place in a Hugging Face directory of family "
                                 "{}",

@@ -17,15 +17,6 @@ using base::Fault;
 using format::in_quotes;
 using format::SafetensorsTensor;
 
-constexpr std::string_view kHole = "{}";
-
-// The name with its first "{}" replaced.
-std::string filled(std::string_view name, std::uint64_t number) {
-  const auto hole = name.find(kHole);
-  if (hole == std::string_view::npos) return std::string(name);
-  return fmt::format("{}{}{}", name.substr(0, hole), number, name.substr(hole + kHole.size()));
-}
-
 // Tables that the rotary embedding is computed from anew; old files hold them.
 bool is_table(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
@@ -210,6 +201,12 @@ class Conversion {
 };
 
 }  // namespace
+
+std::string filled(std::string_view name, std::uint64_t number) {
+  const auto hole = name.find(kHole);
+  if (hole == std::string_view::npos) return std::string(name);
+  return fmt::format("{}{}{}", name.substr(0, hole), number, name.substr(hole + kHole.size()));
+}
 
 ConvertedTensors::ConvertedTensors(const HuggingFaceConfig& config, const HuggingFaceSizes& sizes,
                                    const format::SafetensorsModel& weights)

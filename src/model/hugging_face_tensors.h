@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/checkpoint.h"
@@ -13,6 +14,10 @@
 #include "model/hugging_face_config.h"
 
 namespace malina::model {
+
+// Of a rule's name: its first "{}" replaced; without one it stays.
+inline constexpr std::string_view kHole = "{}";
+std::string filled(std::string_view name, std::uint64_t number);
 
 // Bytes that are made when they are read: of one tensor, of several behind each other, or computed.
 struct ConvertedTensor {

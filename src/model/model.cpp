@@ -25,15 +25,13 @@ constexpr std::size_t kPieceBytes = 256 << 10;
 // What a load needs beside the weights: buffers, tables, a short context.
 constexpr std::size_t kMargin = 64 << 20;
 
-// Present in some files and of no use here: tables that the rotary embedding can be computed from,
-// or that read_sizes() has read.
-bool is_ignored(std::string_view name) {
+}  // namespace
+
+bool is_rotary_table(std::string_view name) {
   return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
          name == "rope_factors_short.weight" || name.ends_with(".attn_rot_embd") ||
          name.ends_with(".attn_rot_embd.weight") || name.ends_with("rotary_emb.inv_freq");
 }
-
-}  // namespace
 
 // Lays all tensors out in one buffer, then fills it.
 class ModelLoader {
@@ -256,7 +254,7 @@ void ModelLoader::lay_out() {
 // A tensor nobody reads would mean a model that is not the one in the file.
 void ModelLoader::refuse_superfluous() const {
   for (const auto& tensor : model_->checkpoint_->tensors())
-    if (!used_.contains(tensor.name) && !is_ignored(tensor.name))
+    if (!used_.contains(tensor.name) && !is_rotary_table(tensor.name))
       throw Error(Fault::unsupported,
                   fmt::format("{}: holds tensor {}, which family {} does not use", file(),
                               tensor.name, model_->architecture().name));

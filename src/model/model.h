@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -65,6 +66,10 @@ struct LayerWeights {
   };
   std::vector<Expert> experts;
 };
+
+// A tensor that is no weight: a table that the rotary embedding is computed from, which read_sizes()
+// has read, or can be computed itself.
+bool is_rotary_table(std::string_view name);
 
 struct LoadOptions {
   std::optional<std::uint32_t> window;  // overrides what the file says or what was inferred

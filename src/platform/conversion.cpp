@@ -17,6 +17,7 @@
 #include "model/model.h"
 #include "model/tensor_conversion.h"
 #include "platform/model_file.h"
+#include "platform/written_model.h"
 #include "text/hugging_face_export.h"
 
 namespace malina::platform {
@@ -32,17 +33,6 @@ std::uint64_t bytes_of(const format::Checkpoint& checkpoint) {
   std::uint64_t bytes = 0;
   for (const auto& tensor : checkpoint.tensors()) bytes += tensor.bytes;
   return bytes;
-}
-
-// The disk is asked before the work, which may take an hour.
-void check_space(const path& output, std::uint64_t bytes) {
-  std::error_code unknown;
-  const auto space =
-      std::filesystem::space(std::filesystem::absolute(output, unknown).parent_path(), unknown);
-  if (!unknown && space.available < bytes)
-    throw Error(Fault::io,
-                fmt::format("{}: the model will have {} MB and the disk has {} MB left",
-                            output.string(), bytes / 1'000'000, space.available / 1'000'000));
 }
 
 // "model", as in ".../model/": without what a trailing slash leaves behind.
@@ -93,8 +83,6 @@ void write_text(const path& file, std::string_view text) {
   writer.commit();
 }
 
-bool is_lossy(const math::Encoding& encoding) { return encoding.block_values > 1; }
-
 class Export {
  public:
   Export(const ModelFile& source, const model::Model& model, const ConvertRequest& request)
@@ -121,6 +109,7 @@ class Export {
     report.error = total.relative();
     own_->check();
     write_small_files(folder.place());
+    read_again(folder.place());
     for (const auto& entry : std::filesystem::directory_iterator(folder.place())) {
       report.files.push_back(entry.path().filename().string());
       report.output_bytes += entry.file_size();
@@ -185,6 +174,22 @@ class Export {
     report.tensors += shard.end - shard.first;
     writer.commit();
     return total;
+  }
+
+  // Nothing is written that this program could not open again.
+  static void read_again(const path& folder) {
+    try {
+      math::PlanningDevice device;
+      model::Model::plan(open_model_file(folder)->checkpoint, device);
+    } catch (const Error& error) {
+      std::string cause = error.what();
+      const std::string place = folder.string() + "/";
+      if (cause.starts_with(place)) cause.erase(0, place.size());  // it will not be there
+      throw Error(Fault::unsupported,
+                  "the model cannot be written as a Hugging Face directory, which could not be "
+                  "read again: " +
+                      cause);
+    }
   }
 
   static Json one_or_all(const std::vector<std::uint64_t>& ids) {

@@ -13,6 +13,7 @@
 #include "model/quantization_mix.h"
 #include "model/tensor_conversion.h"
 #include "platform/model_file.h"
+#include "platform/written_model.h"
 
 namespace malina::platform {
 
@@ -136,19 +137,6 @@ void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
   math::PlanningDevice device;
   model::Model::plan(checkpoint, device);
 }
-
-// The disk is asked before the work, which may take an hour.
-void check_space(const std::filesystem::path& output, std::uint64_t bytes) {
-  std::error_code unknown;
-  const auto folder = std::filesystem::absolute(output, unknown).parent_path();
-  const auto space = std::filesystem::space(folder, unknown);
-  if (!unknown && space.available < bytes)
-    throw Error(Fault::io,
-                fmt::format("{}: the file will have {} MB and the disk has {} MB left",
-                            output.string(), bytes / 1'000'000, space.available / 1'000'000));
-}
-
-bool is_lossy(const math::Encoding& encoding) { return encoding.block_values > 1; }
 
 // The tensors one after another, from the source into the file.
 class Quantization {

@@ -284,9 +284,12 @@ class Exporter {
   std::string tokenizer_model() const {
     Message model;
     const auto* scores = metadata_.array("tokenizer.ggml.scores");
+    // A piece's place is its id, so only those at the end can be left out.
+    std::size_t end = size();
+    while (end > 0 && is_filler(static_cast<Token>(end - 1))) --end;
     for_each_token([&](Token token) {
-      if (is_filler(token)) return;
       const auto place = static_cast<std::size_t>(token);
+      if (place >= end) return;
       Message piece;
       piece.text(1, vocabulary_.piece(token));
       piece.number(

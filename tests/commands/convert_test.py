@@ -138,6 +138,37 @@ class ConvertTest(program.ProgramTest):
         self.assertEqual(self.output("run", "chat", *few), self.output("run", directory, *few))
         self.assertEqual(self.output("run", directory, *few), self.output("run", directory + "/", *few))
 
+    def sentence_piece(self, name, unknown=True):
+        """A model with a vocabulary of scores, and an unused token in its middle."""
+        count = len(gguf_file.tokenizer_metadata()[0])
+        pieces = ["<unk>" if unknown else "x", "<s>", "</s>", "[PAD3]"] + ["▁", "a", "b", "ab"]
+        kinds = [2 if unknown else 1, 3, 3, 5] + [1] * 4
+        pieces += [f"<0x{byte:02X}>" for byte in range(256)][:count - len(pieces)]
+        kinds += [6] * (len(pieces) - len(kinds))
+        metadata = [item for item in gguf_file.model_metadata() if "tokenizer.ggml" not in item[0]] + [
+            ("tokenizer.ggml.model", gguf_file.STRING, "llama"),
+            ("tokenizer.ggml.tokens", gguf_file.STRING, pieces),
+            ("tokenizer.ggml.token_type", gguf_file.I32, kinds),
+            ("tokenizer.ggml.scores", gguf_file.F32, [-float(i) for i in range(len(pieces))]),
+            ("tokenizer.ggml.bos_token_id", gguf_file.U32, 1),
+            ("tokenizer.ggml.eos_token_id", gguf_file.U32, 2)]
+        return gguf_file.write(self.path(name), metadata, gguf_file.model_tensors())
+
+    def test_a_vocabulary_of_scores_keeps_its_ids(self):
+        file = self.sentence_piece("pieces.gguf")
+        report, back = self.round_trip(file)
+        self.assertIn("tokenizer.model", report["files"])
+        for text in TEXTS + [b"ab ab a b"]:
+            self.assertEqual(self.output("tokenize", file, "--ids", "--bos", input=text),
+                             self.output("tokenize", back, "--ids", "--bos", input=text))
+
+    def test_a_directory_that_could_not_be_read_again_is_not_written(self):
+        file = self.sentence_piece("nothing-unknown.gguf", unknown=False)
+        message = self.error(UNSUPPORTED, "convert", file, "x")
+        self.assertIn("tokenizer.model", message)
+        self.assertNotIn(".part/", message)
+        self.assertEqual(os.listdir(self.folder), ["nothing-unknown.gguf"])
+
     def test_wrong_use(self):
         file = gguf_file.write_model(self.path("a.gguf"))
         self.assertIn("quantize", self.error(USAGE, "convert", file, "b.gguf"))
