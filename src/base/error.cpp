@@ -15,6 +15,10 @@ int exit_code(Fault fault) {
     case Fault::io: return 7;
     case Fault::out_of_memory: return 8;
     case Fault::cancelled: return 130;
+    case Fault::unauthenticated: return 9;
+    case Fault::denied: return 10;
+    case Fault::exhausted: return 11;
+    case Fault::overloaded: return 12;
     case Fault::internal: return 70;
   }
   return 70;
@@ -30,6 +34,10 @@ std::string_view name(Fault fault) {
     case Fault::io: return "io";
     case Fault::out_of_memory: return "out_of_memory";
     case Fault::cancelled: return "cancelled";
+    case Fault::unauthenticated: return "unauthenticated";
+    case Fault::denied: return "denied";
+    case Fault::exhausted: return "exhausted";
+    case Fault::overloaded: return "overloaded";
     case Fault::internal: return "internal";
   }
   return "internal";

@@ -17,6 +17,10 @@ enum class Fault {
   io,                // the system refused to read or write (disk full, permission, ...)
   out_of_memory,     // does not fit in the memory that this machine has
   cancelled,         // stopped on request
+  unauthenticated,   // the key is missing, unknown, expired or revoked: always the same words
+  denied,            // the key is good and may not do this
+  exhausted,         // a quota is used up for now
+  overloaded,        // busy, loading or draining: worth trying again in a moment
   internal,          // a defect of this program
 };
 
