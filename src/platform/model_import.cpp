@@ -139,6 +139,7 @@ void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
 std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
   ModelRecord& model = candidate.model;
   const Descriptor lock = folder_.lock();
+  refuse_alias(model.name);
   const auto existing = find(model.name);
   if (existing && existing->digest != model.digest) refuse_name(*existing);
   // A linked model that is imported again without --link is copied: its files may go.
@@ -171,6 +172,7 @@ std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
 ImportOutcome ModelStore::import_model(const ImportRequest& request, const ProgressSink& progress) {
   Candidate candidate = examine(request);
   database(true);
+  refuse_alias(candidate.model.name);
   if (const auto existing = find(candidate.model.name);
       existing && existing->size_bytes != candidate.model.size_bytes)
     refuse_name(*existing);

@@ -220,6 +220,7 @@ void ModelStore::write_record(const ModelRecord& model) {
 Error ModelStore::not_found(std::string_view name) {
   std::vector<std::string> names;
   for (const ModelRecord& model : list()) names.push_back(model.name);
+  for (const Alias& alias : list_aliases()) names.push_back(alias.name);
   const std::string there_is_none = fmt::format("there is no model '{}'", name);
   if (names.empty())
     return Error(Fault::not_found,
@@ -235,13 +236,25 @@ Error ModelStore::not_found(std::string_view name) {
                    : fmt::format("{}; there is {}", there_is_none, fmt::join(names, ", ")));
 }
 
-Removal ModelStore::remove(std::string_view name) {
-  if (database(false) == nullptr) throw not_found(name);
+store::Database& ModelStore::writable_database(std::string_view name) {
+  store::Database* const database = this->database(false);
+  if (database == nullptr) throw not_found(name);
   if (!read_only_because_.empty()) throw Error(Fault::io, read_only_because_);
+  return *database;
+}
+
+Removal ModelStore::remove(std::string_view name) {
+  store::Database& database = writable_database(name);
   const Descriptor lock = folder_.lock();
   const auto model = find(name);
   if (!model) throw not_found(name);
-  const bool delete_files = !model->linked && !needed(*database_, model->digest, name);
+  if (const auto alias = alias_of(database, model->name))
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("the alias '{0}' stands for '{1}': first move it with 'malina alias set "
+                    "{0}=MODEL', or remove it with 'malina alias remove {0}'",
+                    *alias, model->name));
+  const bool delete_files = !model->linked && !needed(database, model->digest, name);
   Unfinished work = folder_.begin();
   if (delete_files) folder_.intend_removal(work, model->digest);
   try {
@@ -295,9 +308,11 @@ Verification ModelStore::verify(std::string_view name, const ProgressSink& progr
 ResolvedModel ModelStore::resolve(std::string_view name_or_path) {
   const bool is_path = name_or_path.find('/') != std::string_view::npos;
   if (!is_path && name_fault(name_or_path).empty()) {
-    if (auto model = find(name_or_path)) {
+    auto model = find(name_or_path);
+    if (!model) model = model_of_alias(name_or_path);
+    if (model) {
       check_unchanged(*model);
-      return {model->name, model->files.at(0).path, std::move(model)};
+      return {std::string(name_or_path), model->files.at(0).path, std::move(model)};
     }
   }
   std::error_code ignored;  // a folder without a model is not what a bare name means

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "platform/aliases.h"
 #include "platform/model_folder.h"
 #include "platform/progress.h"
 #include "platform/stored_file.h"
@@ -66,7 +67,7 @@ struct Verification {
 };
 
 struct ResolvedModel {
-  std::string label;                  // as the user may call it: the name, or the path
+  std::string label;                  // as the user may call it: the name, the alias or the path
   std::filesystem::path file;         // the first part, or what open_model_file takes
   std::optional<ModelRecord> record;  // where it is in the store
 };
@@ -92,7 +93,22 @@ class ModelStore {
   // What a name or a path stands for. A path holds a '/', or is a file (or the directory of a
   // model) where no model has the name. Of a stored model size, time and inode are compared with
   // the record, and nothing is digested: a difference throws corrupt_file.
+  // An alias stands for the model that it was moved to, whatever that is called now.
   ResolvedModel resolve(std::string_view name_or_path);
+
+  // Stable names for models. Every move is kept, and `record` (may be empty) is called in its
+  // transaction. A name is an alias's or a model's own, never both (already_exists), and a model
+  // that an alias stands for is not removed (invalid_argument). Unknown aliases: not_found.
+  Alias set_alias(std::string_view name, std::string_view model, const std::string& by,
+                  const AliasRecording& record = {});
+  // Back to what it stood for before its last move, so that a second rollback undoes the first; or
+  // to what it stood for after move `to`.
+  Alias roll_back_alias(std::string_view name, std::optional<std::int64_t> to,
+                        const std::string& by, const AliasRecording& record = {});
+  Alias remove_alias(std::string_view name, const std::string& by,
+                     const AliasRecording& record = {});
+  std::vector<Alias> list_aliases();                            // by name
+  std::vector<AliasMove> alias_history(std::string_view name);  // oldest first; of removed ones too
 
   const std::filesystem::path& home() const { return home_; }
 
@@ -111,6 +127,12 @@ class ModelStore {
   void write_files(const std::string& name, const ModelRecord& model);
   void write_files_of_all_names(const ModelRecord& model);
   base::Error not_found(std::string_view name);
+  store::Database& writable_database(std::string_view name);
+  std::optional<ModelRecord> model_of(const base::Digest& digest, std::string_view name);
+  std::optional<ModelRecord> model_of_alias(std::string_view name);
+  void refuse_alias(std::string_view name);
+  Alias move_alias(std::string_view name, std::string_view action, const ModelRecord& model,
+                   const std::string& by, const AliasRecording& record);
 
   const std::filesystem::path home_;
   const ModelFolder folder_;

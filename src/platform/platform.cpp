@@ -7,7 +7,7 @@
 
 namespace malina::platform {
 
-Platform::Platform(std::filesystem::path home) : store_(std::move(home)) {}
+Platform::Platform(std::filesystem::path home) : store_(std::move(home)), records_(store_.home()) {}
 Platform::~Platform() = default;
 
 ImportOutcome Platform::import_model(const ImportRequest& request, const ProgressSink& progress) {
@@ -28,10 +28,14 @@ Verification Platform::verify_model(std::string_view name, const ProgressSink& p
 }
 
 std::shared_ptr<const ModelFile> Platform::model_file(std::string_view model) {
+  // Each time: the name may stand for another model than the last time.
+  const ResolvedModel resolved = store_.resolve(model);
+  const std::string identity =
+      resolved.record ? resolved.record->digest.text() : resolved.file.string();
   const std::scoped_lock lock(mutex_);
-  if (last_file_ && last_label_ == model) return last_file_;
-  last_file_ = open_model_file(store_.resolve(model).file);
-  last_label_ = model;
+  if (last_file_ && last_identity_ == identity) return last_file_;
+  last_file_ = open_model_file(resolved.file);
+  last_identity_ = identity;
   return last_file_;
 }
 

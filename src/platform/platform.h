@@ -12,10 +12,14 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/audit.h"
+#include "platform/caller.h"
 #include "platform/conversion.h"
 #include "platform/family_report.h"
 #include "platform/generation.h"
+#include "platform/governed_request.h"
 #include "platform/inspection.h"
+#include "platform/keys.h"
 #include "platform/language_model.h"
 #include "platform/machine_report.h"
 #include "platform/model_store.h"
@@ -23,6 +27,7 @@
 #include "platform/pull.h"
 #include "platform/quantization.h"
 #include "platform/speed.h"
+#include "platform/trusted_records.h"
 
 namespace malina::platform {
 
@@ -76,12 +81,56 @@ class Platform {
                         const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
+  // Keys (govern/key_store.h). A token is "ID.SECRET", as its holder presents it; nullopt for one
+  // that is malformed, unknown, wrong, revoked or expired, which all look the same.
+  std::optional<Caller> authenticate(std::string_view token);
+  // Whether that still holds: for open streams, which ask each second.
+  bool live(const Caller& caller);
+  // The caller that has the key `id`, without its secret: for callers that are mapped to a key.
+  std::optional<Caller> caller_of_key(std::string_view id);
+  IssuedKey create_key(const NewKey& key, const Actor& by);
+  IssuedKey rotate_key(std::string_view id, std::chrono::seconds overlap, const Actor& by);
+  KeyRecord revoke_key(std::string_view id, const Actor& by);
+  std::vector<KeyRecord> list_keys();
+  // Where nobody ever had a key with the permission `admin`: makes one, writes it to
+  // HOME/admin.key (mode 0600) and returns it, to be shown once.
+  std::optional<IssuedKey> ensure_admin_key();
+
+  // What a caller asks for, by the name or alias `model`: throws not_found, with the same words,
+  // where there is none and where the caller may not use it. A path is no name here.
+  ResolvedModel resolve_for(const Caller& caller, std::string_view model);
+  // The quota's verdict. An admitted request is audited: begin(), then end().
+  Admission admit(const Caller& caller, RequestFacts facts);
+  QuotaVerdict quota(const Caller& caller);  // as it stands
+  // Opens what admit() needs, so that a server that cannot record does not start.
+  void open_records();
+  // Why nothing can be recorded until the program is started again; "" while it can.
+  std::string read_only_because();
+
+  // Aliases (model_store.h). Each move is recorded in the audit.
+  Alias set_alias(std::string_view name, std::string_view model, const Actor& by);
+  Alias roll_back_alias(std::string_view name, std::optional<std::int64_t> to, const Actor& by);
+  Alias remove_alias(std::string_view name, const Actor& by);
+  std::vector<Alias> list_aliases();
+  std::vector<AliasMove> alias_history(std::string_view name);
+
+  // The audit (audit.h).
+  AuditVerification verify_audit(
+      const AuditFiles& files = {},
+      const std::function<void(std::int64_t records, std::int64_t total)>& progress = {});
+  std::vector<AuditRecord> audit(std::int64_t after, std::int64_t most);
+  std::int64_t audit_length();
+
+  const std::filesystem::path& home() const { return store_.home(); }
+
  private:
+  AliasRecording alias_recording(const Actor& by);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
 
   ModelStore store_;
+  TrustedRecords records_;
   std::mutex mutex_;
-  std::string last_label_;
+  std::string last_identity_;  // the digest of a stored model, or a path
   std::shared_ptr<const ModelFile> last_file_;
 };
 

@@ -1,9 +1,12 @@
 // SQLite 3 behind store::Database: write-ahead log and a full sync at every commit, so that what
-// was reported as done survives a power cut; foreign schemas in the file are not trusted.
+// was reported as done survives a power cut; a sync that fails ends all writing; foreign schemas in
+// the file are not trusted.
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <mutex>
 
@@ -18,6 +21,37 @@ using base::Error;
 using base::Fault;
 
 constexpr int kBusyMilliseconds = 10'000;
+constexpr int kCheckpointPages = 1000;  // SQLite's own choice: 4 MB of log
+
+Fault fault_of(int code) {
+  switch (code & 0xFF) {
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Fault::io;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Fault::corrupt_file;
+    case SQLITE_NOMEM:
+      return Fault::out_of_memory;
+    default:
+      return Fault::internal;
+  }
+}
+
+bool is_sync_failure(int code) {
+  return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC ||
+         code == SQLITE_IOERR_TRUNCATE;
+}
+
+bool is_disk_full(int code, int system) {
+  return (code & 0xFF) == SQLITE_FULL ||
+         ((code & 0xFF) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT));
+}
 
 struct CloseDatabase {
   void operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
@@ -35,9 +69,15 @@ class SqliteDatabase final : public Database {
   std::vector<Row> query(std::string_view sql, std::initializer_list<Value> parameters) override;
   std::int64_t execute(std::string_view sql, std::initializer_list<Value> parameters) override;
   void transaction(const std::function<void()>& work) override;
+  void nested(const std::function<void()>& work) override;
+  std::string read_only_because() const override;
 
  private:
-  [[noreturn]] void fail(std::string_view doing) const;
+  [[noreturn]] void fail(std::string_view doing);
+  std::string message_of(std::string_view doing) const;
+  void note_sync_failure(std::string_view doing);
+  void check_writable() const;
+  static int after_commit(void* self, sqlite3* handle, const char* name, int pages);
   void script(const std::string& sql, std::string_view doing);
   sqlite3_stmt* prepare(std::string_view sql);
   void configure(Access access);
@@ -49,6 +89,9 @@ class SqliteDatabase final : public Database {
   std::unique_ptr<sqlite3, CloseDatabase> handle_;
   std::map<std::string, Statement, std::less<>> statements_;  // by their SQL; destroyed first
   bool in_transaction_ = false;
+  std::exception_ptr lost_because_;  // SQLite itself has undone the transaction that is running
+  mutable std::mutex reason_mutex_;  // never waits for a transaction, as `mutex_` does
+  std::string read_only_because_;
 };
 
 // A statement in use: reset when it leaves scope, so that no read lock is left behind.
@@ -146,8 +189,21 @@ void SqliteDatabase::configure(Access access) {
   sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(handle_.get(), SQLITE_DBCONFIG_ENABLE_FKEY, 1, nullptr);
-  if (access == Access::read_write)
-    script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open");
+  if (access == Access::read_only) return;
+  script("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open");
+  // SQLite's own hook would keep a failed sync of the database file to itself.
+  sqlite3_wal_hook(handle_.get(), &SqliteDatabase::after_commit, this);
+}
+
+// The commit is durable already, in the log; that the log was not copied into the file is no
+// failure of it, and is tried again, unless the disk did not take it.
+int SqliteDatabase::after_commit(void* self, sqlite3* handle, const char* name, int pages) {
+  if (pages < kCheckpointPages) return SQLITE_OK;
+  const int result =
+      sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (is_sync_failure(result))
+    static_cast<SqliteDatabase*>(self)->note_sync_failure("write the log into");
+  return SQLITE_OK;
 }
 
 // The number of the last migration is SQLite's own user_version, which is part of the transaction.
@@ -165,6 +221,7 @@ void SqliteDatabase::migrate(std::span<const Migration> schema) {
 }
 
 void SqliteDatabase::check_version(std::span<const Migration> schema) {
+  if (schema.empty()) return;
   const std::int64_t version = query("PRAGMA user_version", {}).at(0).integer(0);
   const auto known = static_cast<std::int64_t>(schema.size());
   if (version == known) return;
@@ -174,35 +231,47 @@ void SqliteDatabase::check_version(std::span<const Migration> schema) {
                           version > known ? "; use the newer program that wrote it" : ""));
 }
 
-Fault fault_of(int code) {
-  switch (code & 0xFF) {
-    case SQLITE_FULL:
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return Fault::io;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return Fault::corrupt_file;
-    case SQLITE_NOMEM:
-      return Fault::out_of_memory;
-    default:
-      return Fault::internal;
-  }
-}
-
-void SqliteDatabase::fail(std::string_view doing) const {
+std::string SqliteDatabase::message_of(std::string_view doing) const {
   const int code = handle_ ? sqlite3_errcode(handle_.get()) : SQLITE_NOMEM;
   std::string message = handle_ ? sqlite3_errmsg(handle_.get()) : "out of memory";
   // "disk I/O error" alone does not tell a full disk from a broken one.
   const int system = handle_ ? sqlite3_system_errno(handle_.get()) : 0;
-  if (fault_of(code) == Fault::io && system != 0)
+  if (is_disk_full(code, system))
+    message = "disk full";
+  else if (fault_of(code) == Fault::io && system != 0)
     message.append(" (").append(std::strerror(system)).append(")");
-  throw Error(fault_of(code),
-              fmt::format("cannot {} the database {}: {}", doing, file_.string(), message));
+  return fmt::format("cannot {} the database {}: {}", doing, file_.string(), message);
+}
+
+void SqliteDatabase::fail(std::string_view doing) {
+  const int code = handle_ ? sqlite3_errcode(handle_.get()) : SQLITE_NOMEM;
+  const std::string message = message_of(doing);
+  if (is_sync_failure(code)) {
+    note_sync_failure(doing);
+    throw StorageError(StorageError::Kind::sync_failed, message);
+  }
+  if (handle_ && is_disk_full(code, sqlite3_system_errno(handle_.get())))
+    throw StorageError(StorageError::Kind::disk_full, message);
+  throw Error(fault_of(code), message);
+}
+
+void SqliteDatabase::note_sync_failure(std::string_view doing) {
+  const std::scoped_lock lock(reason_mutex_);
+  if (!read_only_because_.empty()) return;
+  read_only_because_ = message_of(doing) +
+                       "; nothing more is written until the program is started again, since what "
+                       "the disk holds is not known";
+}
+
+std::string SqliteDatabase::read_only_because() const {
+  const std::scoped_lock lock(reason_mutex_);
+  return read_only_because_;
+}
+
+void SqliteDatabase::check_writable() const {
+  if (lost_because_) std::rethrow_exception(lost_because_);
+  const std::string reason = read_only_because();
+  if (!reason.empty()) throw StorageError(StorageError::Kind::sync_failed, reason);
 }
 
 void SqliteDatabase::script(const std::string& sql, std::string_view doing) {
@@ -233,6 +302,7 @@ std::vector<Row> SqliteDatabase::query(std::string_view sql,
 std::int64_t SqliteDatabase::execute(std::string_view sql,
                                      std::initializer_list<Value> parameters) {
   const std::scoped_lock lock(mutex_);
+  check_writable();
   Running running(prepare(sql), parameters);
   int result;
   while ((result = running.step()) == SQLITE_ROW) {
@@ -244,18 +314,42 @@ std::int64_t SqliteDatabase::execute(std::string_view sql,
 void SqliteDatabase::transaction(const std::function<void()>& work) {
   const std::scoped_lock lock(mutex_);
   if (in_transaction_) throw Error(Fault::internal, "a transaction was begun inside another one");
+  check_writable();
   script("BEGIN IMMEDIATE", "write to");
   in_transaction_ = true;
+  const auto end = [this] {
+    in_transaction_ = false;
+    lost_because_ = nullptr;
+  };
   try {
     work();
+    check_writable();
     script("COMMIT", "write to");
   } catch (...) {
     // Some failures (a full disk) have already rolled back; then this one has nothing to do.
     sqlite3_exec(handle_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-    in_transaction_ = false;
+    end();
     throw;
   }
-  in_transaction_ = false;
+  end();
+}
+
+void SqliteDatabase::nested(const std::function<void()>& work) {
+  const std::scoped_lock lock(mutex_);
+  if (!in_transaction_) throw Error(Fault::internal, "a part of a transaction has no transaction");
+  check_writable();
+  script("SAVEPOINT part", "write to");
+  try {
+    work();
+  } catch (...) {
+    if (sqlite3_get_autocommit(handle_.get()) != 0) {
+      lost_because_ = std::current_exception();
+      throw;
+    }
+    script("ROLLBACK TO part; RELEASE part", "write to");
+    throw;
+  }
+  script("RELEASE part", "write to");
 }
 
 }  // namespace

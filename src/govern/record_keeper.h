@@ -1,0 +1,51 @@
+// What a serving process writes of its requests: the audit and the quotas through one group commit,
+// and the audit's checkpoints, each minute and at the end.
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "govern/audit_checkpoint.h"
+#include "govern/audit_log.h"
+#include "govern/quota.h"
+#include "store/writer.h"
+
+namespace malina::govern {
+
+// Safe on many threads; has one of its own, and the writer's.
+class RecordKeeper {
+ public:
+  static constexpr std::chrono::seconds kCheckpointPeriod{60};
+
+  // `database` is a connection that nobody else uses. `chain` outlives this.
+  RecordKeeper(std::filesystem::path home, std::unique_ptr<store::Database> database,
+               const AuditChain& chain);
+  ~RecordKeeper();  // writes what was recorded, then a last checkpoint
+
+  AuditLog& audit() { return audit_; }
+  QuotaLedger& quotas() { return quotas_; }
+  // Why nothing is recorded any more until the program is started again; "" while it is.
+  std::string read_only_because() const { return writer_.read_only_because(); }
+
+ private:
+  void run();
+  void add_checkpoint();
+
+  const std::filesystem::path checkpoints_;
+  const AuditSigner signer_;
+  const base::Clock& clock_;
+  std::unique_ptr<store::Database> database_;
+  QuotaLedger quotas_;
+  store::Writer writer_;
+  AuditLog audit_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool ending_ = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace malina::govern

@@ -1,0 +1,73 @@
+#include "platform/trusted_records.h"
+
+#include "base/error.h"
+#include "platform/model_folder.h"
+
+namespace malina::platform {
+
+TrustedRecords::TrustedRecords(std::filesystem::path home, const base::Clock& clock)
+    : home_(std::filesystem::absolute(std::move(home)).lexically_normal()), chain_(clock) {}
+TrustedRecords::~TrustedRecords() = default;
+
+bool TrustedRecords::exist() const {
+  std::error_code ignored;
+  return std::filesystem::exists(home_ / "malina.db", ignored);
+}
+
+store::Database& TrustedRecords::database() {
+  if (!database_) {
+    ModelFolder(home_).create();
+    database_ = store::open_sqlite(home_ / "malina.db", store::Access::read_write);
+  }
+  return *database_;
+}
+
+govern::KeyStore& TrustedRecords::keys() {
+  const std::scoped_lock lock(opening_);
+  if (!keys_) {
+    store::Database& database = this->database();
+    const auto missing = govern::KeyStore::empty(database) ? govern::MissingPepper::create
+                                                           : govern::MissingPepper::refuse;
+    keys_ =
+        std::make_unique<govern::KeyStore>(database, govern::load_pepper(home_, missing), chain_);
+  }
+  return *keys_;
+}
+
+govern::RecordKeeper& TrustedRecords::keeper() {
+  const std::scoped_lock lock(opening_);
+  if (!keeper_) {
+    ModelFolder(home_).create();
+    keeper_ = std::make_unique<govern::RecordKeeper>(
+        home_, store::open_sqlite(home_ / "malina.db", store::Access::read_write), chain_);
+  }
+  return *keeper_;
+}
+
+std::vector<AuditRecord> TrustedRecords::audit(std::int64_t after, std::int64_t most) {
+  const std::scoped_lock lock(opening_);
+  return read_audit(database(), after, most);
+}
+
+std::int64_t TrustedRecords::audit_length() {
+  const std::scoped_lock lock(opening_);
+  return govern::AuditChain::head(database()).sequence;
+}
+
+void TrustedRecords::sign_audit() noexcept {
+  try {
+    const std::scoped_lock lock(opening_);
+    const auto signer = govern::AuditSigner::load(home_);
+    database().transaction([&] {
+      govern::add_checkpoint(database(), signer, chain_.clock(), home_ / "audit.checkpoints");
+    });
+  } catch (...) {
+  }
+}
+
+std::string TrustedRecords::read_only_because() {
+  const std::scoped_lock lock(opening_);
+  return keeper_ ? keeper_->read_only_because() : "";
+}
+
+}  // namespace malina::platform

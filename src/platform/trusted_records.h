@@ -1,0 +1,48 @@
+// Keys, quotas and audit of one home folder, opened when they are first needed.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+#include "govern/audit_chain.h"
+#include "govern/key_store.h"
+#include "govern/record_keeper.h"
+#include "platform/audit.h"
+#include "store/database.h"
+
+namespace malina::platform {
+
+// Safe on many threads. Failures throw base::Error.
+class TrustedRecords {
+ public:
+  explicit TrustedRecords(std::filesystem::path home,
+                          const base::Clock& clock = base::system_clock());
+  ~TrustedRecords();
+
+  bool exist() const;  // whether there is a database to look into
+  // These create the home folder, the database and what belongs to it.
+  govern::KeyStore& keys();
+  // For a process that serves: audit, quotas, checkpoints.
+  govern::RecordKeeper& keeper();
+  const govern::AuditChain& audit_chain() const { return chain_; }
+  std::vector<AuditRecord> audit(std::int64_t after, std::int64_t most);
+  std::int64_t audit_length();
+  // After a change by a command: signs it with all before it. A failure is no failure of the
+  // change, which is recorded: the next checkpoint signs it too.
+  void sign_audit() noexcept;
+  // Why nothing is recorded any more; "" while it is.
+  std::string read_only_because();
+
+ private:
+  store::Database& database();  // of commands and keys; the keeper has its own
+
+  const std::filesystem::path home_;
+  const govern::AuditChain chain_;
+  std::mutex opening_;
+  std::unique_ptr<store::Database> database_;
+  std::unique_ptr<govern::KeyStore> keys_;
+  std::unique_ptr<govern::RecordKeeper> keeper_;
+};
+
+}  // namespace malina::platform
