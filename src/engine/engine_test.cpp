@@ -185,6 +185,87 @@ TEST_F(EngineTest, AConstraintMasksTokens) {
     EXPECT_EQ(event.token % 2, 0);
 }
 
+TEST_F(EngineTest, AListenerHearsOfEveryEventAndOfTheEnd) {
+  const auto expected = [&] {
+    Engine one = engine({.context = 64});
+    return all(*one.submit(request(6)));
+  }();
+  Engine one = engine({.context = 64});
+  const auto stream = one.submit(request(6));
+  std::mutex mutex;
+  std::condition_variable heard;
+  std::vector<TokenEvent> events;
+  bool ended = false;
+  stream->on_change([&] {
+    const std::scoped_lock lock(mutex);
+    while (auto event = stream->try_next()) events.push_back(std::move(*event));
+    ended = stream->ended();
+    heard.notify_all();
+  });
+  {
+    std::unique_lock lock(mutex);
+    heard.wait(lock, [&] { return ended; });
+  }
+  ASSERT_EQ(events.size(), expected.size());
+  for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].token, expected[i].token);
+  EXPECT_FALSE(stream->try_next());
+  EXPECT_EQ(stream->finished().answer_tokens, 12u);
+  EXPECT_GE(stream->finished().queue_time.count(), 0);
+}
+
+TEST_F(EngineTest, AListenerIsCalledAtOnceForWhatIsThereAlready) {
+  Engine one = engine({.context = 64});
+  const auto stream = one.submit(request(6));
+  while (!stream->wait_for(std::chrono::seconds(1))) {
+  }
+  int calls = 0;
+  std::mutex mutex;
+  stream->on_change([&] {
+    const std::scoped_lock lock(mutex);
+    ++calls;
+  });
+  {
+    const std::scoped_lock lock(mutex);
+    EXPECT_GE(calls, 1);
+  }
+  stream->on_change({});
+}
+
+TEST_F(EngineTest, ADetachedListenerIsNotCalledAnyMore) {
+  Engine one = engine({.context = 2000});
+  for (int i = 0; i < 50; ++i) {
+    const auto stream = one.submit(request(6, 5, 500));
+    // What the listener touches is gone after on_change: the thread sanitizer would see a late
+    // call.
+    auto calls = std::make_unique<std::size_t>(0);
+    stream->on_change([&] { ++*calls; });
+    EXPECT_TRUE(stream->next());
+    stream->on_change({});
+    calls.reset();
+    stream->cancel();
+    all(*stream);
+  }
+}
+
+TEST_F(EngineTest, ItsStatusCountsWhatItDid) {
+  Engine one = engine({.context = 64});
+  all(*one.submit(request(0, 7, 12)));
+  all(*one.submit(request(1, 3, 5)));
+  EngineStatus status = one.status();
+  for (int i = 0; i < 1000 && status.running > 0; ++i) {  // the last step's report may be under way
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    status = one.status();
+  }
+  EXPECT_EQ(status.running, 0u);
+  EXPECT_EQ(status.waiting, 0u);
+  EXPECT_EQ(status.pages_used, 0u);
+  EXPECT_GT(status.pages_capacity, 0u);
+  EXPECT_EQ(status.prompt_tokens_computed, 10u);
+  EXPECT_EQ(status.answer_tokens, 17u);
+  EXPECT_GE(status.steps, 12u);
+  EXPECT_GT(status.last_step.count(), 0);
+}
+
 TEST_F(EngineTest, RefusesWhatCanNeverRun) {
   Engine one = engine({.context = 64});
   const auto refused = [&](auto&& change) {
@@ -195,7 +276,7 @@ TEST_F(EngineTest, RefusesWhatCanNeverRun) {
   refused([](Generation& g) { g.prompt.clear(); });
   refused([](Generation& g) { g.prompt[0] = -1; });
   refused([](Generation& g) { g.prompt[0] = 1 << 20; });
-  refused([](Generation& g) { g.max_tokens = 60; });  // 65 do not fit in 64
+  refused([](Generation& g) { g.max_tokens = 60; });               // 65 do not fit in 64
   refused([](Generation& g) { g.max_tokens = ~std::size_t{0}; });  // the sum would wrap
   refused([](Generation& g) { g.stop = {""}; });
   refused([](Generation& g) { g.stop.assign(5, "x"); });

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,6 +43,12 @@ struct Generation {
   std::unique_ptr<Constraint> constraint;
   std::shared_ptr<const model::Adapter> adapter;
   std::optional<std::chrono::steady_clock::time_point> deadline;
+  // On whose account it is computed: the engine's time is shared fairly between owners. "" is one
+  // owner too.
+  std::string owner = {};
+  // Who may see by the time it takes that a prompt was computed before: prompts share computed
+  // prefixes within one scope only. "": nothing is shared and nothing is kept.
+  std::string cache_scope = {};
 };
 
 enum class FinishReason { stop, length, cancelled, deadline };
@@ -62,31 +69,54 @@ struct Finished {
   FinishReason reason = FinishReason::stop;
   std::string text;  // the last of it, that was held back
   std::size_t prompt_tokens = 0, answer_tokens = 0;
-  std::chrono::nanoseconds prompt_time{}, answer_time{};
+  std::size_t cached_tokens = 0;  // of the prompt, taken from prefixes that were computed before
+  // From submit() until it first runs; from there to the first token; from there to the end.
+  std::chrono::nanoseconds queue_time{}, prompt_time{}, answer_time{};
   std::optional<std::string> matched_stop;
 };
 
 // The answer as it comes. The engine's thread puts events in and never waits; any one thread takes
 // them out.
+//
+// One that waits calls next() until nullopt, then finished(). One that must not wait sets a
+// listener, and at each call of it (or later, on its own thread) calls try_next() until nullopt; if
+// ended() is true after that, finished() stands. Both rethrow, once all events were taken, what
+// ended the generation otherwise.
 class Stream {
  public:
   // Waits for the next token; nullopt at the end. Rethrows what ended the generation.
   std::optional<TokenEvent> next();
+  // The next token if there is one now. nullopt: nothing has come yet, or it has ended (see
+  // ended()). Rethrows what ended the generation.
+  std::optional<TokenEvent> try_next();
+  // All events were taken and no more will come: next() and try_next() return nullopt at once, or
+  // rethrow. Any thread.
+  bool ended() const;
   // True when next() would return at once; false when nothing came within the time.
   bool wait_for(std::chrono::nanoseconds time);
+  // Calls `listener` after each event and after the end, on the engine's thread; and at once, on
+  // the caller's, where something is there already. It may find nothing: what it was called for may
+  // have been taken. It must neither block, nor throw, nor call on_change(); all else of the stream
+  // may be called from it. Replaces the listener before; an empty one detaches. When on_change()
+  // returns, the listener before is not running and will not be called any more. Any thread.
+  void on_change(std::function<void()> listener);
   // Tokens of the prompt that are computed. Any thread.
   std::size_t prompt_done() const { return prompt_done_.load(); }
-  // After next() has returned nullopt.
+  // After next() has returned nullopt, or ended() true without an error.
   const Finished& finished() const { return finished_; }
   // The engine stops within a step; events already made still come. Any thread.
-  void cancel();
-  bool cancelled() const;
+  void cancel() { cancelled_.store(true); }
+  bool cancelled() const { return cancelled_.load(); }
 
  private:
   friend class Engine;
+  friend class Scheduler;
+  friend class TokenWriter;
   void push(TokenEvent event);
   void finish(Finished finished);
   void fail(std::exception_ptr error);
+  std::optional<TokenEvent> take();  // with mutex_ locked
+  void tell();                       // with mutex_ unlocked
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -94,8 +124,12 @@ class Stream {
   Finished finished_;
   std::exception_ptr error_;
   bool ended_ = false;
-  bool cancelled_ = false;
+  std::atomic<bool> cancelled_ = false;
   std::atomic<std::size_t> prompt_done_ = 0;
+  // Held while the listener runs, and taken before mutex_ where both are: so that detaching waits
+  // for it, and no event falls between setting it and looking.
+  std::mutex listening_;
+  std::function<void()> listener_;
 };
 
 }  // namespace malina::engine

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "engine/generation.h"
+#include "engine/prefix_index.h"
 #include "engine/stop_matcher.h"
 #include "model/kv_cache.h"
 
@@ -15,24 +18,45 @@ struct Task {
       : generation(std::move(request)),
         stream(std::move(sink)),
         sampler(generation.sampling, vocabulary, generation.prompt),
-        stops(generation.stop) {}
+        stops(generation.stop),
+        tokens(std::move(generation.prompt)),
+        prompt_tokens(tokens.size()) {}
 
-  Generation generation;
+  Generation generation;  // without its prompt, which is in `tokens`
   std::shared_ptr<Stream> stream;
   Sampler sampler;
   StopMatcher stops;
   text::Utf8Stream characters;
 
-  std::unique_ptr<model::Sequence> sequence;  // null until admitted
-  model::PageCounts reserved_pages;
-  std::size_t prompt_done = 0;  // tokens of the prompt that were computed
-  Token last = 0;               // the token to compute next, once the prompt is done
+  std::vector<Token> tokens;  // the prompt, then the answer so far
+  std::size_t prompt_tokens;
+  std::size_t scored = 0;  // tokens of the prompt whose scores were passed on
+
+  std::uint64_t number = 0;  // in the order of submission; the scheduler's
+  // Null while it waits. It has computed the first length() of `tokens`; the last token is never
+  // computed before it is known.
+  std::unique_ptr<model::Sequence> sequence;
+  bool long_context = false;       // Sequence::long_context
+  bool admitted = false;           // once; a preempted one waits again
+  bool progressed = false;         // had rows in the last step
+  std::size_t charged_tokens = 0;  // of the answer, that its owner was charged for
+  std::size_t kept_pages = 0;      // of the sequence, that the prefix index was told of
+
   Finished result;
   bool over = false;
-  std::chrono::steady_clock::time_point started, answering;
+  std::chrono::steady_clock::time_point submitted, started, answering;
 
-  bool in_prompt() const { return prompt_done < generation.prompt.size(); }
   bool wants_scores() const { return generation.log_probabilities.has_value(); }
+  std::size_t computed() const { return sequence ? sequence->length() : 0; }
+  std::size_t remaining() const { return tokens.size() - computed(); }
+  // How many positions may come from elsewhere: the logits of those after it are needed. The token
+  // at `scored` is scored by the one before it.
+  std::size_t may_skip() const {
+    if (generation.score_prompt && scored < prompt_tokens) return scored == 0 ? 0 : scored - 1;
+    return tokens.size() - 1;
+  }
+  bool shares() const { return !generation.cache_scope.empty(); }
+  PrefixKey key() const { return {generation.cache_scope, generation.adapter, long_context}; }
 };
 
 }  // namespace malina::engine

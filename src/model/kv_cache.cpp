@@ -57,6 +57,7 @@ PagePool::PagePool(math::Device& device, const Sizes& sizes, math::KvType type,
     kind.page_bytes = layers.layers * layout_.layer_bytes();
     kind.buffer = device.allocate(pages * kind.page_bytes);
     kind.references.assign(pages, 0);
+    kind.kept.assign(pages, 0);
     kind.free.resize(pages);
     // The last of the list is taken first: pages are used from the front, so few become resident.
     for (std::size_t i = 0; i < pages; ++i) kind.free[i] = static_cast<Page>(pages - 1 - i);
@@ -75,8 +76,29 @@ PagePool::Page PagePool::take(std::size_t kind) {
   return page;
 }
 
+void PagePool::share(std::size_t kind, Page page) {
+  Kind& pages = kinds_[kind];
+  if (idle(kind, page)) --pages.idle;
+  ++pages.references[page];
+}
+
 void PagePool::release(std::size_t kind, Page page) {
-  if (--kinds_[kind].references[page] == 0) kinds_[kind].free.push_back(page);
+  Kind& pages = kinds_[kind];
+  if (--pages.references[page] == 0) pages.free.push_back(page);
+  if (idle(kind, page)) ++pages.idle;
+}
+
+void PagePool::keep(std::size_t kind, Page page) {
+  math::require(kinds_[kind].kept[page] == 0, "keep", "the page is kept already");
+  share(kind, page);
+  kinds_[kind].kept[page] = 1;
+}
+
+void PagePool::forget(std::size_t kind, Page page) {
+  math::require(kinds_[kind].kept[page] != 0, "forget", "the page is not kept");
+  if (idle(kind, page)) --kinds_[kind].idle;
+  kinds_[kind].kept[page] = 0;
+  release(kind, page);
 }
 
 void PagePool::copy(std::size_t kind, Page from, Page to) {
@@ -98,6 +120,12 @@ PageCounts PagePool::free_pages() const {
   PageCounts counts;
   for (std::size_t kind = 0; kind < kinds_.size(); ++kind)
     counts.kinds[kind] = kinds_[kind].free.size();
+  return counts;
+}
+
+PageCounts PagePool::idle_pages() const {
+  PageCounts counts;
+  for (std::size_t kind = 0; kind < kinds_.size(); ++kind) counts.kinds[kind] = kinds_[kind].idle;
   return counts;
 }
 
@@ -131,6 +159,7 @@ std::uint64_t PagePool::bytes_for(const Sizes& sizes, math::KvType type, std::si
 Sequence::Sequence(Sequence&& other) noexcept
     : adapter(std::move(other.adapter)),
       long_context(other.long_context),
+      revocable(other.revocable),
       pool_(other.pool_),
       tables_(std::exchange(other.tables_, std::vector<Table>(other.tables_.size()))),
       length_(std::exchange(other.length_, 0)) {}
@@ -140,6 +169,7 @@ Sequence& Sequence::operator=(Sequence&& other) noexcept {
   clear();
   adapter = std::move(other.adapter);
   long_context = other.long_context;
+  revocable = other.revocable;
   pool_ = other.pool_;
   tables_ = std::exchange(other.tables_, std::vector<Table>(other.tables_.size()));
   length_ = std::exchange(other.length_, 0);
@@ -150,6 +180,7 @@ Sequence Sequence::fork() const {
   Sequence copy(*pool_);
   copy.adapter = adapter;
   copy.long_context = long_context;
+  copy.revocable = revocable;
   copy.tables_ = tables_;
   copy.length_ = length_;
   for (std::size_t kind = 0; kind < tables_.size(); ++kind)
@@ -157,11 +188,51 @@ Sequence Sequence::fork() const {
   return copy;
 }
 
+std::uint32_t first_page_seen(std::uint32_t window, std::uint32_t length) {
+  // The next position is `length`; it sees keys from length - window + 1 on.
+  return window == 0 || length <= window
+             ? 0
+             : (length - window + 1) / static_cast<std::uint32_t>(kPagePositions);
+}
+
+void Sequence::start_from(std::span<const PageSet> pages) {
+  math::require(length_ == 0, "start_from", "the sequence is not empty");
+  const auto length = static_cast<std::uint32_t>(pages.size() * kPagePositions);
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind)
+    for (std::size_t i = first_page_seen(pool_->window(kind), length); i < pages.size(); ++i)
+      math::require(pages[i][kind].has_value(), "start_from", "a page is absent");
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    Table& table = tables_[kind];
+    table.first_page = first_page_seen(pool_->window(kind), length);
+    for (std::size_t i = table.first_page; i < pages.size(); ++i) {
+      pool_->share(kind, *pages[i][kind]);
+      table.pages.push_back(*pages[i][kind]);
+    }
+  }
+  length_ = length;
+}
+
+PageSet Sequence::pages_at(std::uint32_t number) const {
+  PageSet set;
+  for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
+    const Table& table = tables_[kind];
+    if (number >= table.first_page && number - table.first_page < table.pages.size())
+      set[kind] = table.pages[number - table.first_page];
+  }
+  return set;
+}
+
+std::size_t Sequence::total_pages() const {
+  std::size_t total = 0;
+  for (const Table& table : tables_) total += table.pages.size();
+  return total;
+}
+
 void Sequence::truncate(std::uint32_t length) {
   if (length >= length_) return;
   const std::size_t keep = pages_of(length);
-  for (const Table& table : tables_)
-    if (length > 0 && length <= table.first_page * kPagePositions)
+  for (std::size_t kind = 0; kind < tables_.size() && length > 0; ++kind)
+    if (first_page_seen(pool_->window(kind), length) < tables_[kind].first_page)
       throw base::Error(base::Fault::internal, "a sequence cannot go back behind its window");
   for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
     Table& table = tables_[kind];
@@ -169,7 +240,7 @@ void Sequence::truncate(std::uint32_t length) {
       pool_->release(kind, table.pages.back());
       table.pages.pop_back();
     }
-    if (table.pages.empty()) table.first_page = 0;
+    if (length == 0) table.first_page = 0;
   }
   length_ = length;
 }
@@ -180,8 +251,7 @@ PageCounts Sequence::pages_needed(std::size_t positions) const {
   for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
     const Table& table = tables_[kind];
     const std::size_t room = (table.first_page + table.pages.size()) * kPagePositions - length_;
-    const bool copies =
-        room > 0 && !table.pages.empty() && pool_->shared(kind, table.pages.back());
+    const bool copies = room > 0 && !table.pages.empty() && pool_->shared(kind, table.pages.back());
     counts.kinds[kind] = pages_of(positions > room ? positions - room : 0) + (copies ? 1 : 0);
   }
   return counts;
@@ -204,12 +274,10 @@ std::uint32_t Sequence::extend() {
 }
 
 void Sequence::drop_outside_window() {
+  const std::uint32_t length = length_ - std::min(length_, revocable);
   for (std::size_t kind = 0; kind < tables_.size(); ++kind) {
-    const std::uint32_t window = pool_->window(kind);
-    if (window == 0 || length_ <= window) continue;
+    const std::uint32_t first = first_page_seen(pool_->window(kind), length);
     Table& table = tables_[kind];
-    // The next position is length_; it sees keys from length_ - window + 1 on.
-    const std::uint32_t first = (length_ - window + 1) / kPagePositions;
     const std::size_t count =
         std::min<std::size_t>(first - std::min(first, table.first_page), table.pages.size());
     for (std::size_t i = 0; i < count; ++i) pool_->release(kind, table.pages[i]);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "math/device.h"
@@ -25,8 +27,8 @@ struct PageCounts {
   std::size_t total() const;
 };
 
-// All pages of one model, of one size a kind, from one allocation a kind that becomes resident as it
-// is used. One thread.
+// All pages of one model, of one size a kind, from one allocation a kind that becomes resident as
+// it is used. One thread.
 class PagePool {
  public:
   // `positions`: how many positions all sequences together can hold, rounded up to pages.
@@ -36,10 +38,19 @@ class PagePool {
   std::size_t kinds() const { return kinds_.size(); }
   std::uint32_t window(std::size_t kind) const { return kinds_[kind].window; }
   Page take(std::size_t kind);  // throws base::Error(out_of_memory) when none is free
-  void share(std::size_t kind, Page page) { ++kinds_[kind].references[page]; }
+  void share(std::size_t kind, Page page);
   void release(std::size_t kind, Page page);
   bool shared(std::size_t kind, Page page) const { return kinds_[kind].references[page] > 1; }
   void copy(std::size_t kind, Page from, Page to);  // the bytes
+
+  // One holder may keep pages for later: its reference counts like any other, and what nobody else
+  // holds any more is idle. A page is kept once at most.
+  void keep(std::size_t kind, Page page);
+  void forget(std::size_t kind, Page page);
+  bool idle(std::size_t kind, Page page) const {
+    return kinds_[kind].kept[page] != 0 && kinds_[kind].references[page] == 1;
+  }
+  PageCounts idle_pages() const;
 
   PageCounts capacity() const;
   PageCounts free_pages() const;
@@ -59,6 +70,8 @@ class PagePool {
     std::unique_ptr<math::Buffer> buffer;
     std::vector<std::uint32_t> references;
     std::vector<Page> free;
+    std::vector<std::uint8_t> kept;
+    std::size_t idle = 0;
   };
 
   math::Device& device_;
@@ -66,6 +79,13 @@ class PagePool {
   std::vector<Kind> kinds_;
   std::vector<Sizes::Place> places_;
 };
+
+// The pages of one page number, by kind; absent where a window has dropped it.
+using PageSet = std::array<std::optional<PagePool::Page>, kMostLayerKinds>;
+
+// The first page that a sequence of `length` positions still needs: what its next position sees, in
+// layers with this window.
+std::uint32_t first_page_seen(std::uint32_t window, std::uint32_t length);
 
 // One token sequence and where its keys and values are. Its owner moves it; `fork` shares all
 // pages. The pool must outlive it. One thread.
@@ -77,9 +97,16 @@ class Sequence {
   Sequence& operator=(Sequence&& other) noexcept;
 
   Sequence fork() const;
+  // Begins with the positions of these full pages, which it shares: page i of `pages` holds
+  // [32 i, 32 i + 32). They must have been computed from the tokens that this sequence has there,
+  // with its adapter and its long_context. It must be empty. Throws base::Error(internal) where a
+  // page is absent that the next position sees.
+  void start_from(std::span<const PageSet> pages);
+  // The pages of one page number, as far as they are here.
+  PageSet pages_at(std::uint32_t number) const;
   std::uint32_t length() const { return length_; }
-  // Forgets all positions from `length` on. Only positions that a window has not dropped can be
-  // kept.
+  // Forgets all positions from `length` on. Throws base::Error(internal) where a window has dropped
+  // what the position `length` sees.
   void truncate(std::uint32_t length);
   void clear() { truncate(0); }
 
@@ -87,7 +114,7 @@ class Sequence {
   std::uint32_t extend();
   // How many pages `extend` would take for this many positions more.
   PageCounts pages_needed(std::size_t positions) const;
-  // Gives back pages that no later position can see.
+  // Gives back pages that no later position can see, `revocable` positions truncated or not.
   void drop_outside_window();
 
   PagePool& pool() const { return *pool_; }
@@ -95,11 +122,15 @@ class Sequence {
     return {tables_[kind].pages.data(), tables_[kind].first_page, position};
   }
   std::size_t page_count(std::size_t kind = 0) const { return tables_[kind].pages.size(); }
+  std::size_t total_pages() const;  // of all kinds
 
   std::shared_ptr<const Adapter> adapter;  // applied to every row; null: the base model
   // Longer than Sizes::short_context in the end: decides the rotary frequencies of models that have
   // two sets. To be set before the first position, and kept.
   bool long_context = false;
+  // So many of the last positions may yet be truncated: no window drops what a position sees that
+  // takes the place of the first of them.
+  std::uint32_t revocable = 0;
 
  private:
   struct Table {

@@ -78,9 +78,10 @@ TEST_F(KvCache, WindowKeepsOnlyWhatCanBeSeen) {
   EXPECT_EQ(sequence.pages_needed(25).kinds, (std::array<std::size_t, 2>{2, 2}));
   EXPECT_THROW(sequence.truncate(500), base::Error);  // the windowed layers have forgotten it
   EXPECT_EQ(sequence.length(), 1000u);
-  sequence.truncate(990);
+  EXPECT_THROW(sequence.truncate(990), base::Error);  // it would see from 951 on; 960 is there
+  sequence.truncate(999);
   sequence.extend();
-  EXPECT_NE(sequence.row(990, 0).pages[30], fork.row(990, 0).pages[30]);
+  EXPECT_NE(sequence.row(999, 0).pages[31], fork.row(999, 0).pages[31]);
 }
 
 TEST_F(KvCache, TakesNoMoreThanPlanned) {
@@ -97,6 +98,89 @@ TEST_F(KvCache, TakesNoMoreThanPlanned) {
   }
   EXPECT_EQ(PagePool::bytes_for(sizes, math::KvType::f32, 2000, 64),
             (63u + 7u) * 2 * (2 * 32 * 32 * sizeof(float)));
+}
+
+TEST_F(KvCache, BeginsWithPagesOfAnother) {
+  Sequence first(pool_);
+  for (int i = 0; i < 70; ++i) first.extend();
+  const std::vector<PageSet> pages{first.pages_at(0), first.pages_at(1)};
+  EXPECT_FALSE(first.pages_at(3)[0]);
+  Sequence second(pool_);
+  second.start_from(pages);
+  EXPECT_EQ(second.length(), 64u);
+  EXPECT_EQ(free_pages(), 7u);
+  EXPECT_EQ(second.row(63).pages[1], first.row(63).pages[1]);
+  EXPECT_EQ(second.extend(), 64u);
+  EXPECT_EQ(free_pages(), 6u);
+  EXPECT_THROW(second.start_from(pages), base::Error);  // it is not empty any more
+  second.clear();
+  first.clear();
+  EXPECT_EQ(free_pages(), 10u);
+}
+
+TEST_F(KvCache, BeginsWithWhatAWindowStillSees) {
+  PagePool pool(device_, small_sizes({0, 40}), math::KvType::f16, 1280);
+  Sequence first(pool);
+  std::vector<PageSet> pages;
+  for (int i = 0; i < 128; ++i) {
+    first.extend();
+    first.drop_outside_window();
+  }
+  for (std::uint32_t i = 0; i < 4; ++i) pages.push_back(first.pages_at(i));
+  EXPECT_FALSE(pages[1][1]);  // the window has passed it
+  Sequence second(pool);
+  second.start_from(pages);
+  EXPECT_EQ(second.row(127, 1).first_page, 2u);  // position 128 sees from 89 on
+  EXPECT_EQ(second.extend(), 128u);
+  second.drop_outside_window();
+  Sequence third(pool);
+  // Position 96 sees from 57 on, which is in a page that is not there.
+  EXPECT_THROW(third.start_from(std::span(pages).first(3)), base::Error);
+  EXPECT_EQ(third.page_count(0), 0u);
+}
+
+TEST_F(KvCache, AWindowOfOneBeginsWithoutItsPages) {
+  PagePool pool(device_, small_sizes({1}), math::KvType::f16, 1280);
+  Sequence sequence(pool);
+  sequence.start_from(std::vector<PageSet>(2));
+  EXPECT_EQ(sequence.extend(), 64u);
+  EXPECT_EQ(sequence.row(64).first_page, 2u);
+}
+
+TEST_F(KvCache, WhatMayBeTruncatedKeepsItsWindow) {
+  PagePool pool(device_, small_sizes({40}), math::KvType::f16, 1280);
+  Sequence sequence(pool);
+  for (int i = 0; i < 72; ++i) sequence.extend();
+  sequence.revocable = 4;  // position 68 sees from 29 on: page 0
+  sequence.drop_outside_window();
+  EXPECT_EQ(sequence.row(71).first_page, 0u);
+  sequence.truncate(68);
+  sequence.revocable = 0;
+  sequence.drop_outside_window();
+  EXPECT_EQ(sequence.row(67).first_page, 0u);
+  for (int i = 0; i < 4; ++i) sequence.extend();
+  sequence.drop_outside_window();  // position 72 sees from 33 on
+  EXPECT_EQ(sequence.row(71).first_page, 1u);
+}
+
+TEST_F(KvCache, CountsWhatIsKeptAndHeldByNobodyElse) {
+  auto sequence = std::make_unique<Sequence>(pool_);
+  for (int i = 0; i < 40; ++i) sequence->extend();
+  const PagePool::Page page = *sequence->pages_at(0)[0];
+  pool_.keep(0, page);
+  EXPECT_THROW(pool_.keep(0, page), base::Error);
+  EXPECT_EQ(pool_.idle_pages().total(), 0u);
+  sequence.reset();
+  EXPECT_EQ(pool_.idle_pages().total(), 1u);
+  EXPECT_EQ(free_pages(), 9u);
+  Sequence other(pool_);
+  other.start_from(std::vector<PageSet>{{page}});
+  EXPECT_EQ(pool_.idle_pages().total(), 0u);
+  pool_.forget(0, page);
+  EXPECT_EQ(free_pages(), 9u);
+  other.clear();
+  EXPECT_EQ(free_pages(), 10u);
+  EXPECT_EQ(pool_.idle_pages().total(), 0u);
 }
 
 TEST_F(KvCache, SaysWhenItIsFull) {

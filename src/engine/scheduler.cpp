@@ -1,0 +1,259 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace malina::engine {
+
+using math::kPagePositions;
+using model::PageCounts;
+
+namespace {
+
+// So many tasks of an owner are looked at for one that does not wait for a prefix.
+constexpr std::size_t kLookAhead = 16;
+
+PageCounts at_most(PageCounts counts, const PageCounts& bound) {
+  for (std::size_t kind = 0; kind < counts.kinds.size(); ++kind)
+    counts.kinds[kind] = std::min(counts.kinds[kind], bound.kinds[kind]);
+  return counts;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(model::PagePool& pool, std::size_t max_rows, std::size_t short_context,
+                     std::function<PageCounts(std::size_t)> pages_for)
+    : pool_(pool),
+      max_rows_(max_rows),
+      short_context_(short_context),
+      pages_for_(std::move(pages_for)),
+      prefixes_(pool) {}
+Scheduler::~Scheduler() = default;
+
+void Scheduler::add(std::unique_ptr<Task> task) {
+  task->number = next_number_++;
+  task->long_context = task->prompt_tokens + task->generation.max_tokens > short_context_;
+  const std::string& owner = task->generation.owner;
+  shares_.enter(owner);
+  waiting_[owner].emplace(task->number, std::move(task));
+  ++waiting_count_;
+}
+
+void Scheduler::sweep() {
+  std::erase_if(running_, [&](const std::unique_ptr<Task>& task) {
+    if (task->over) shares_.leave(task->generation.owner);
+    return task->over;
+  });
+  for (auto& [owner, queue] : waiting_)
+    waiting_count_ -= std::erase_if(queue, [&](const auto& entry) {
+      if (entry.second->over) shares_.leave(owner);
+      return entry.second->over;
+    });
+  std::erase_if(waiting_, [](const auto& entry) { return entry.second.empty(); });
+}
+
+void Scheduler::each(const std::function<void(Task&)>& visit) {
+  for (auto& task : running_) visit(*task);
+  for (auto& [owner, queue] : waiting_)
+    for (auto& [number, task] : queue) visit(*task);
+}
+
+const std::vector<Scheduler::Portion>& Scheduler::plan(const StepPace& pace) {
+  portions_.clear();
+  admit();
+  const std::size_t answers = add_answers();
+  add_prompts(std::min(max_rows_ - answers, pace.prompt_rows(answers)));
+  secure_pages();
+  for (auto& task : running_) task->progressed = false;
+  for (const Portion& portion : portions_) portion.task->progressed = true;
+  return portions_;
+}
+
+void Scheduler::admit() {
+  while (running_.size() < max_rows_) {
+    std::map<std::string, Queue>::iterator owner = waiting_.end();
+    Queue::iterator next;
+    for (auto queue = waiting_.begin(); queue != waiting_.end(); ++queue) {
+      if (owner != waiting_.end() && shares_.served(queue->first) >= shares_.served(owner->first))
+        continue;
+      bool found = false;
+      const auto candidate = next_of(queue->second, found);
+      if (!found) continue;
+      owner = queue;
+      next = candidate;
+    }
+    if (owner == waiting_.end() || !start(*next->second)) return;
+    running_.push_back(std::move(next->second));
+    owner->second.erase(next);
+    if (owner->second.empty()) waiting_.erase(owner);
+    --waiting_count_;
+  }
+}
+
+Scheduler::Queue::iterator Scheduler::next_of(Queue& queue, bool& found) {
+  std::size_t seen = 0;
+  for (auto entry = queue.begin(); entry != queue.end() && seen < kLookAhead; ++entry, ++seen) {
+    found = !waits_for_a_prefix(*entry->second);
+    if (found) return entry;
+  }
+  return queue.end();
+}
+
+// Whether a task that runs is just computing pages that this one needs too: it takes them when they
+// are there. It waits as long only as the other goes on, and holds no pages while it waits.
+bool Scheduler::waits_for_a_prefix(const Task& task) {
+  if (!task.shares()) return false;
+  for (const auto& other : running_) {
+    if (!other->progressed || other->remaining() <= 1 || !other->shares()) continue;
+    const std::size_t most = std::min(task.may_skip(), other->tokens.size());
+    const std::size_t done = other->computed();
+    if (most / kPagePositions <= done / kPagePositions || !(task.key() == other->key())) continue;
+    const auto differs =
+        std::mismatch(task.tokens.begin(), task.tokens.begin() + static_cast<std::ptrdiff_t>(most),
+                      other->tokens.begin());
+    const auto common = static_cast<std::size_t>(differs.first - task.tokens.begin());
+    if (common / kPagePositions > done / kPagePositions) return true;
+  }
+  return false;
+}
+
+// What a sequence still takes until all known tokens are computed.
+PageCounts Scheduler::rest_of(const Task& task, const model::Sequence& sequence) const {
+  return at_most(sequence.pages_needed(task.tokens.size() - sequence.length()),
+                 pages_for_(task.tokens.size()));
+}
+
+// Begins with what is computed already. False when the pages of its prompt, those that other
+// prompts still need and one for each that answers do not fit.
+bool Scheduler::start(Task& task) {
+  auto sequence = std::make_unique<model::Sequence>(pool_);
+  sequence->long_context = task.long_context;
+  sequence->adapter = task.generation.adapter;
+  if (task.shares())
+    sequence->start_from(prefixes_.find(task.key(), std::span(task.tokens).first(task.may_skip())));
+  PageCounts needed = rest_of(task, *sequence);
+  for (const auto& other : running_) needed += rest_of(*other, *other->sequence);
+  for (std::size_t kind = 0; kind < pool_.kinds() && !running_.empty(); ++kind)
+    needed.kinds[kind] += running_.size() + 1;
+  PageCounts room = pool_.free_pages();
+  room += pool_.idle_pages();
+  if (!needed.fits_in(room)) return false;
+
+  const std::size_t skipped = sequence->length();
+  task.sequence = std::move(sequence);
+  task.kept_pages = skipped / kPagePositions;
+  task.progressed = true;
+  cached_tokens_ += skipped;
+  if (task.admitted) return true;
+  task.admitted = true;
+  task.started = std::chrono::steady_clock::now();
+  task.result.queue_time = task.started - task.submitted;
+  task.result.cached_tokens = skipped;
+  task.stream->prompt_done_.store(skipped);
+  shares_.charge(task.generation.owner,
+                 FairShares::kPromptToken * static_cast<double>(task.tokens.size() - skipped));
+  return true;
+}
+
+std::size_t Scheduler::add_answers() {
+  for (auto& task : running_)
+    if (task->remaining() == 1) portions_.push_back({task.get(), 1});
+  return portions_.size();
+}
+
+// A page at a time to the owner who was served least, counting what it is given here; of one owner,
+// the task that was admitted first. The oldest of all has a page in any case.
+void Scheduler::add_prompts(std::size_t rows) {
+  std::map<Task*, std::size_t> taken;
+  std::map<std::string, double> given;
+  const auto left = [&](Task& task) {
+    if (task.remaining() == 1) return std::size_t{0};
+    const auto found = taken.find(&task);
+    return task.remaining() - (found == taken.end() ? 0 : found->second);
+  };
+  const auto give = [&](Task& task) {
+    const std::size_t piece = std::min({rows, kPagePositions, left(task)});
+    taken[&task] += piece;
+    rows -= piece;
+    given[task.generation.owner] += FairShares::kPromptToken * static_cast<double>(piece);
+  };
+  if (Task* first = oldest(); first != nullptr && left(*first) > 0) give(*first);
+  while (rows > 0) {
+    Task* next = nullptr;
+    double least = 0;
+    for (const auto& task : running_) {
+      if (left(*task) == 0) continue;
+      const auto& owner = task->generation.owner;
+      const double served = shares_.served(owner) + given[owner];
+      if (next != nullptr && served >= least) continue;
+      next = task.get();
+      least = served;
+    }
+    if (next == nullptr) break;
+    give(*next);
+  }
+  for (const auto& task : running_)  // in their order, not in that of addresses
+    if (const auto found = taken.find(task.get()); found != taken.end() && found->second > 0)
+      portions_.push_back({task.get(), found->second});
+}
+
+Task* Scheduler::oldest() const {
+  const auto first =
+      std::min_element(running_.begin(), running_.end(),
+                       [](const auto& a, const auto& b) { return a->number < b->number; });
+  return first == running_.end() ? nullptr : first->get();
+}
+
+void Scheduler::secure_pages() {
+  for (;;) {
+    PageCounts needed;
+    for (const Portion& portion : portions_)
+      needed += portion.task->sequence->pages_needed(portion.rows);
+    if (prefixes_.make_room(needed)) return;
+    Task* task = victim();
+    math::require(task != nullptr, "secure_pages", "a task alone does not fit");
+    std::erase_if(portions_, [&](const Portion& portion) { return portion.task == task; });
+    preempt(*task);
+  }
+}
+
+// Of the owner who holds most pages, the youngest; never the oldest of all.
+Task* Scheduler::victim() const {
+  std::map<std::string, std::size_t> held;
+  for (const auto& task : running_) held[task->generation.owner] += task->sequence->total_pages();
+  const auto order = [&](const Task& task) {
+    return std::pair(held.at(task.generation.owner), task.number);
+  };
+  const Task* spared = oldest();
+  Task* found = nullptr;
+  for (const auto& task : running_)
+    if (task.get() != spared && (found == nullptr || order(*task) > order(*found)))
+      found = task.get();
+  return found;
+}
+
+void Scheduler::preempt(Task& task) {
+  task.sequence.reset();
+  const auto place = std::find_if(running_.begin(), running_.end(),
+                                  [&](const auto& each) { return each.get() == &task; });
+  waiting_[task.generation.owner].emplace(task.number, std::move(*place));
+  running_.erase(place);
+  ++waiting_count_;
+  ++preemptions_;
+}
+
+void Scheduler::computed() {
+  for (const Portion& portion : portions_) {
+    Task& task = *portion.task;
+    const std::size_t answered =
+        task.result.answer_tokens - std::exchange(task.charged_tokens, task.result.answer_tokens);
+    shares_.charge(task.generation.owner, FairShares::kAnswerToken * static_cast<double>(answered));
+    const std::size_t pages = task.computed() / kPagePositions;
+    if (!task.shares() || pages == task.kept_pages) continue;  // also of one that is over now
+    prefixes_.keep(task.key(), task.tokens, *task.sequence);
+    task.kept_pages = pages;
+  }
+}
+
+}  // namespace malina::engine
