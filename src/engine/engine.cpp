@@ -40,6 +40,7 @@ class Engine::Impl {
         writer_(tokenizer, std::min(model_->sizes().vocab, tokenizer->vocabulary_size())),
         pace_(options.step_time),
         scheduler_(pool_, transformer_.max_rows(), model_->sizes().short_context,
+                   options.speculation,
                    [this](std::size_t positions) { return pages_for(positions); }),
         max_waiting_(options.max_waiting),
         thread_([this] { work(); }) {}
@@ -76,6 +77,7 @@ class Engine::Impl {
   void add_row(Task& task, std::size_t index);
   void step();
   void take(const model::Output& output);
+  bool as_guessed(std::size_t row) const;
   void fail_all(const std::exception_ptr& error);
   void report();
 
@@ -199,6 +201,11 @@ void Engine::Impl::fill_batch() {
     if (task.remaining() > 1) prompt_rows_ += portion.rows;
     const std::size_t first = task.computed();
     for (std::size_t index = first; index < first + portion.rows; ++index) add_row(task, index);
+    task.sequence->revocable = static_cast<std::uint32_t>(portion.drafts.size());
+    for (std::size_t i = 0; i < portion.drafts.size(); ++i) {
+      rows_.push_back({portion.drafts[i], task.sequence.get(), model::Wants::logits});
+      lines_.push_back({&task, first + portion.rows + i});
+    }
   }
 }
 
@@ -239,11 +246,19 @@ void Engine::Impl::take(const model::Output& output) {
     transformer_.device().run(math::LogSumExp{output.values, log_sums});
   for (std::size_t i = 0; i < output.rows.size(); ++i) {
     const Line& line = lines_[output.rows[i]];
+    if (!as_guessed(output.rows[i])) continue;
     const float* logits = math::host_floats(output.values) + i * output.values.stride;
     const std::size_t before = line.task->result.answer_tokens;
     writer_.take(*line.task, line.index, {logits, output.values.columns}, log_sums[i]);
     counts_.answer_tokens += line.task->result.answer_tokens - before;
   }
+}
+
+// A draft's logits count where the draft is what the sampler has chosen since; all other rows hold
+// known tokens. Rows of one sequence come in order.
+bool Engine::Impl::as_guessed(std::size_t row) const {
+  const Line& line = lines_[row];
+  return line.index < line.task->tokens.size() && line.task->tokens[line.index] == rows_[row].token;
 }
 
 void Engine::Impl::fail_all(const std::exception_ptr& error) {
@@ -260,6 +275,8 @@ void Engine::Impl::report() {
   counts_.pages_used = counts_.pages_capacity - pool_.free_pages().total() - counts_.pages_cached;
   counts_.prompt_tokens_cached = scheduler_.cached_tokens();
   counts_.preemptions = scheduler_.preemptions();
+  counts_.drafted_tokens = scheduler_.drafted_tokens();
+  counts_.accepted_tokens = scheduler_.accepted_tokens();
   const std::scoped_lock lock(mutex_);
   status_ = counts_;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "engine/draft.h"
 #include "engine/generation.h"
 #include "engine/step_arbiter.h"
 #include "math/ops/attention.h"
@@ -23,6 +24,8 @@ struct EngineOptions {
   // not depend on it.
   std::chrono::milliseconds step_time{100};
   std::size_t max_waiting = 0;  // generations that do not run yet; 0: no limit
+  // Guesses what follows from what followed the same tokens before. Answers do not depend on it.
+  Speculation speculation = Speculation::adaptive;
 };
 
 // What the engine is doing, as of its last step.
@@ -35,6 +38,8 @@ struct EngineStatus {
   std::uint64_t prompt_tokens_computed = 0;  // again after a preemption, too
   std::uint64_t prompt_tokens_cached = 0;    // taken from prefixes computed before
   std::uint64_t answer_tokens = 0;
+  std::uint64_t drafted_tokens = 0;   // guessed
+  std::uint64_t accepted_tokens = 0;  // guessed right: part of answer_tokens
   std::uint64_t steps = 0;
   std::uint64_t preemptions = 0;  // generations that gave their pages back and began anew
   std::chrono::nanoseconds last_step{};

@@ -165,7 +165,7 @@ EngineStatus run_mix(Bench& bench, const Mix& mix, const std::vector<Answer>& al
 
 std::vector<Answer> run_alone(Bench& bench, const Mix& mix) {
   std::vector<Answer> alone;
-  const auto engine = bench.engine({.context = 600});
+  const auto engine = bench.engine({.context = 600, .speculation = Speculation::off});
   for (std::size_t i = 0; i < mix.generations; ++i) {
     Generation generation = request(i, mix.most_prompt, mix.most_answer);
     generation.cache_scope.clear();
@@ -186,9 +186,12 @@ TEST(EngineMany, AnswersAreThoseOfTheGenerationAlone) {
     Mix mix{120, 150, 60, {.context = 600}};
     const std::vector<Answer> alone = run_alone(bench, mix);
     // A pool for hardly more than one of them; one for some; one for all, in small and large steps.
-    const std::vector<std::tuple<std::size_t, std::size_t, int>> pools{
-        {220, 16, 100}, {700, 64, 1}, {6000, 0, 100}};
-    for (const auto& [positions, rows, time] : pools) {
+    const std::vector<std::tuple<std::size_t, std::size_t, int, Speculation>> pools{
+        {220, 16, 100, Speculation::always},
+        {700, 64, 1, Speculation::adaptive},
+        {6000, 0, 100, Speculation::always}};
+    for (const auto& [positions, rows, time, speculation] : pools) {
+      mix.options.speculation = speculation;
       mix.options.positions = positions;
       mix.options.max_rows = rows;
       mix.options.step_time = std::chrono::milliseconds(time);
@@ -208,8 +211,38 @@ TEST(EngineMany, PreemptedGenerationsGoOnWithTheSameBits) {
     Mix mix{40, 20, 250, {.context = 600}};
     const std::vector<Answer> alone = run_alone(bench, mix);
     mix.options.positions = 320;
+    mix.options.speculation = Speculation::always;
     EXPECT_GT(run_mix(bench, mix, alone).preemptions, 3u);
   }
+}
+
+// One after the other, so that all steps are for drafts: greedy and drawn, with penalties and
+// masks.
+TEST(EngineMany, SpeculationChangesNothing) {
+  std::uint64_t accepted = 0;
+  for (const Setting& setting :
+       {Setting{"tiny/q4_1"}, Setting{"tiny/k_types", math::KvType::q8_0}, Setting{"tiny/window_8"},
+        Setting{"tiny/window_64", math::KvType::f32}, Setting{"families/gemma3"},
+        Setting{"families/mixtral"}}) {
+    SCOPED_TRACE(setting.file);
+    Bench bench(setting);
+    const Mix mix{60, 50, 150, {.context = 600}};
+    const std::vector<Answer> alone = run_alone(bench, mix);
+    const auto engine = bench.engine({.context = 600, .speculation = Speculation::always});
+    for (std::size_t i = 0; i < mix.generations; ++i) {
+      SCOPED_TRACE("generation " + std::to_string(i));
+      const Answer answer =
+          answer_of(*engine->submit(request(i, mix.most_prompt, mix.most_answer)));
+      ASSERT_EQ(answer.events.size(), alone[i].events.size());
+      expect_same(answer.events, alone[i].events);
+      EXPECT_EQ(answer.finished.text, alone[i].finished.text);
+      EXPECT_EQ(answer.finished.reason, alone[i].finished.reason);
+    }
+    const EngineStatus status = engine->status();
+    EXPECT_GT(status.drafted_tokens, status.accepted_tokens);
+    accepted += status.accepted_tokens;
+  }
+  EXPECT_GT(accepted, 500u);
 }
 
 // The same prompt again, and the chat's next turn, with each type of keys and values and with

@@ -23,10 +23,11 @@ PageCounts at_most(PageCounts counts, const PageCounts& bound) {
 }  // namespace
 
 Scheduler::Scheduler(model::PagePool& pool, std::size_t max_rows, std::size_t short_context,
-                     std::function<PageCounts(std::size_t)> pages_for)
+                     Speculation speculation, std::function<PageCounts(std::size_t)> pages_for)
     : pool_(pool),
       max_rows_(max_rows),
       short_context_(short_context),
+      speculation_(speculation),
       pages_for_(std::move(pages_for)),
       prefixes_(pool) {}
 Scheduler::~Scheduler() = default;
@@ -64,6 +65,7 @@ const std::vector<Scheduler::Portion>& Scheduler::plan(const StepPace& pace) {
   admit();
   const std::size_t answers = add_answers();
   add_prompts(std::min(max_rows_ - answers, pace.prompt_rows(answers)));
+  add_drafts(pace);
   secure_pages();
   for (auto& task : running_) task->progressed = false;
   for (const Portion& portion : portions_) portion.task->progressed = true;
@@ -205,12 +207,45 @@ Task* Scheduler::oldest() const {
   return first == running_.end() ? nullptr : first->get();
 }
 
+// Only where nothing but answers is computed: a prompt makes the step long enough.
+void Scheduler::add_drafts(const StepPace& pace) {
+  if (speculation_ == Speculation::off) return;
+  for (const Portion& portion : portions_)
+    if (portion.task->remaining() > 1) return;
+  std::size_t rows = portions_.size();
+  auto tokens = static_cast<double>(rows);
+  for (Portion& portion : portions_) {
+    Task& task = *portion.task;
+    if (task.result.answer_tokens == 0 || rows >= std::min(max_rows_, kMostDraftRows)) continue;
+    // The last token that may come is chosen after the row before it.
+    const std::size_t most =
+        std::min({kMostDrafts, task.generation.max_tokens - task.result.answer_tokens - 1,
+                  std::min(max_rows_, kMostDraftRows) - rows});
+    if (most == 0) continue;
+    const std::size_t wanted = speculation_ == Speculation::always
+                                   ? most
+                                   : std::min(most, task.drafts.choose(pace, rows, tokens));
+    if (wanted == 0) continue;
+    portion.drafts = look_up(task.tokens, wanted);
+    rows += portion.drafts.size();
+    tokens += task.drafts.expected(portion.drafts.size());
+  }
+  PageCounts room = pool_.free_pages();
+  room += pool_.idle_pages();
+  if (pages_of_portions().fits_in(room)) return;
+  for (Portion& portion : portions_) portion.drafts.clear();
+}
+
+PageCounts Scheduler::pages_of_portions() const {
+  PageCounts needed;
+  for (const Portion& portion : portions_)
+    needed += portion.task->sequence->pages_needed(portion.rows + portion.drafts.size());
+  return needed;
+}
+
 void Scheduler::secure_pages() {
   for (;;) {
-    PageCounts needed;
-    for (const Portion& portion : portions_)
-      needed += portion.task->sequence->pages_needed(portion.rows);
-    if (prefixes_.make_room(needed)) return;
+    if (prefixes_.make_room(pages_of_portions())) return;
     Task* task = victim();
     math::require(task != nullptr, "secure_pages", "a task alone does not fit");
     std::erase_if(portions_, [&](const Portion& portion) { return portion.task == task; });
@@ -246,6 +281,7 @@ void Scheduler::preempt(Task& task) {
 void Scheduler::computed() {
   for (const Portion& portion : portions_) {
     Task& task = *portion.task;
+    if (!portion.drafts.empty()) verify(portion);
     const std::size_t answered =
         task.result.answer_tokens - std::exchange(task.charged_tokens, task.result.answer_tokens);
     shares_.charge(task.generation.owner, FairShares::kAnswerToken * static_cast<double>(answered));
@@ -254,6 +290,21 @@ void Scheduler::computed() {
     prefixes_.keep(task.key(), task.tokens, *task.sequence);
     task.kept_pages = pages;
   }
+}
+
+// The last known token is never computed: what is beyond it was computed from guesses that were
+// wrong.
+void Scheduler::verify(const Portion& portion) {
+  Task& task = *portion.task;
+  model::Sequence& sequence = *task.sequence;
+  const std::size_t known = sequence.length() - portion.drafts.size();
+  const std::size_t right = std::max(known, task.tokens.size() - 1);  // less where choosing failed
+  drafted_tokens_ += portion.drafts.size();
+  accepted_tokens_ += right - known;
+  task.drafts.verified(portion.drafts.size(), right - known);
+  sequence.truncate(static_cast<std::uint32_t>(right));
+  sequence.revocable = 0;
+  sequence.drop_outside_window();
 }
 
 }  // namespace malina::engine

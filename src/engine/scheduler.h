@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/draft.h"
 #include "engine/fair_shares.h"
 #include "engine/prefix_index.h"
 #include "engine/step_pace.h"
@@ -31,6 +32,9 @@ namespace malina::engine {
 // to compute its prompt and its answer so far anew (its sampler, its stops and its scores stay, so
 // it goes on with the same bits and says nothing twice).
 //
+// Drafts: a step without prompts verifies guesses of what comes next where that pays. They never
+// cost anybody's pages.
+//
 // Why it cannot lock up. (1) The oldest task that runs is never preempted and has a row in each
 // step. Where it alone is left, all pages are free, cached or its own, and no task is taken that
 // could not have all pages that it will ever need: so its rows fit. (2) It stops being the oldest
@@ -40,15 +44,18 @@ namespace malina::engine {
 // served raises its owner's counter, so whoever waits is next after a bounded time.
 class Scheduler {
  public:
-  // A task's rows in the next step: the positions [sequence length, + rows).
+  // A task's rows in the next step: the positions [sequence length, + rows), and after the last
+  // known token guesses of what follows it, with a row each.
   struct Portion {
     Task* task;
     std::size_t rows;
+    std::vector<Token> drafts = {};
   };
 
   // `short_context`: Sizes::short_context. `pages_for(n)`: what a sequence of n positions takes at
   // most. The pool must outlive it.
   Scheduler(model::PagePool& pool, std::size_t max_rows, std::size_t short_context,
+            Speculation speculation,
             std::function<model::PageCounts(std::size_t positions)> pages_for);
   ~Scheduler();
 
@@ -70,6 +77,8 @@ class Scheduler {
   std::size_t waiting() const { return waiting_count_; }
   std::uint64_t preemptions() const { return preemptions_; }
   std::uint64_t cached_tokens() const { return cached_tokens_; }
+  std::uint64_t drafted_tokens() const { return drafted_tokens_; }
+  std::uint64_t accepted_tokens() const { return accepted_tokens_; }
   const FairShares& shares() const { return shares_; }
   const PrefixIndex& prefixes() const { return prefixes_; }
 
@@ -83,6 +92,9 @@ class Scheduler {
   model::PageCounts rest_of(const Task& task, const model::Sequence& sequence) const;
   std::size_t add_answers();
   void add_prompts(std::size_t rows);
+  void add_drafts(const StepPace& pace);
+  void verify(const Portion& portion);
+  model::PageCounts pages_of_portions() const;
   void secure_pages();
   Task* oldest() const;
   Task* victim() const;
@@ -90,6 +102,7 @@ class Scheduler {
 
   model::PagePool& pool_;
   std::size_t max_rows_, short_context_;
+  Speculation speculation_;
   std::function<model::PageCounts(std::size_t)> pages_for_;
   PrefixIndex prefixes_;
   FairShares shares_;
@@ -98,6 +111,7 @@ class Scheduler {
   std::list<std::unique_ptr<Task>> running_;  // in the order of admission
   std::vector<Portion> portions_;
   std::uint64_t next_number_ = 0, preemptions_ = 0, cached_tokens_ = 0;
+  std::uint64_t drafted_tokens_ = 0, accepted_tokens_ = 0;
 };
 
 }  // namespace malina::engine

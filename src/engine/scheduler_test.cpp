@@ -19,7 +19,7 @@ class Steps {
       : sizes_(sizes_of(windows)),
         pool_(device_, sizes_, math::KvType::f16, positions),
         max_rows_(max_rows),
-        scheduler_(pool_, max_rows, 0, [this](std::size_t n) {
+        scheduler_(pool_, max_rows, 0, Speculation::off, [this](std::size_t n) {
           return model::PagePool::pages_for(sizes_, n, max_rows_);
         }) {
     pace_.measured(0, 100, std::chrono::microseconds(1));  // prompts cost nothing: all rows
@@ -44,8 +44,9 @@ class Steps {
     std::size_t rows = 0;
     std::set<const Task*> tasks;
     model::PageCounts needed;
-    for (const auto& [task, count] : portions) {
+    for (const auto& [task, count, drafts] : portions) {
       EXPECT_GT(count, 0u);
+      EXPECT_TRUE(drafts.empty());
       EXPECT_LE(count, task->remaining());
       EXPECT_TRUE(tasks.insert(task).second);
       needed += task->sequence->pages_needed(count);
@@ -54,7 +55,7 @@ class Steps {
     }
     EXPECT_LE(rows, max_rows_);
     EXPECT_TRUE(needed.fits_in(pool_.free_pages()));
-    for (const auto& [task, count] : portions) compute(*task, count);
+    for (const auto& portion : portions) compute(*portion.task, portion.rows);
     scheduler_.computed();
     scheduler_.sweep();
     return rows > 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/draft.h"
 #include "engine/generation.h"
 #include "engine/prefix_index.h"
 #include "engine/stop_matcher.h"
@@ -41,6 +42,8 @@ struct Task {
   bool progressed = false;         // had rows in the last step
   std::size_t charged_tokens = 0;  // of the answer, that its owner was charged for
   std::size_t kept_pages = 0;      // of the sequence, that the prefix index was told of
+
+  DraftLength drafts;
 
   Finished result;
   bool over = false;
