@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "app/console.h"
@@ -50,6 +51,20 @@ struct Command {
   // known, and alternatives are written a|b|c.
   Action (*setup)(CLI::App& options) = nullptr;
 };
+
+// One of several things that a command does: `malina key create` is the verb `create` of `key`.
+// Fields as a command's.
+struct Verb {
+  std::string_view name, summary, details, examples;
+  Action (*setup)(CLI::App& options) = nullptr;
+};
+// For a command's setup: declares its verbs. The action does what the verb that was parsed does.
+Action add_verbs(CLI::App& command, std::span<const Verb> verbs);
+// The parser of the verb that was parsed, or `parser` itself where it has none or none was given.
+const CLI::App& parsed_verb(const CLI::App& parser);
+std::string summary_of(const CLI::App& parser);  // a command's or a verb's summary
+// "malina key create", as the user typed it.
+std::string full_name(const CLI::App& parser);
 
 // All commands, by file name; collected from app/commands.
 std::span<const Command* const> commands();

@@ -68,7 +68,20 @@ std::string bash_value(const Completion& value) {
   return ":";
 }
 
-std::string bash_command(const CompletedCommand& command) {
+// `place` is where the command's name stands among the words: 1, or 2 of a verb.
+std::string bash_command(const CompletedCommand& command, int place = 1) {
+  if (!command.verbs.empty()) {
+    std::vector<std::string> verbs;
+    std::string cases;
+    for (const CompletedCommand& verb : command.verbs) {
+      verbs.push_back(verb.name);
+      cases += bash_command(verb, place + 1);
+    }
+    return fmt::format(
+        "    {0})\n      if ((COMP_CWORD == {1})); then _malina_words {2}; return; fi\n"
+        "      case \"${{COMP_WORDS[{1}]}}\" in\n{3}      esac ;;\n",
+        command.name, place + 1, quoted(joined(verbs) + " --help"), cases);
+  }
   std::vector<std::string> names, with_value;
   std::string values;
   for (const CompletedOption& option : command.options) {
@@ -85,8 +98,9 @@ std::string bash_command(const CompletedCommand& command) {
   return fmt::format(
       "    {})\n      case \"$previous\" in\n{}      esac\n"
       "      if [[ $word == -* ]]; then _malina_words {}; return; fi\n"
-      "      case $(_malina_position {}) in\n{}      esac ;;\n",
-      command.name, values, quoted(joined(names)), quoted(joined(with_value)), positionals);
+      "      case $(_malina_position {} {}) in\n{}      esac ;;\n",
+      command.name, values, quoted(joined(names)), place + 1, quoted(joined(with_value)),
+      positionals);
 }
 
 // _arguments takes "[description]" and ":message:action"; both need their brackets and colons
@@ -115,6 +129,18 @@ std::string zsh_value(const Completion& value) {
 }
 
 std::string zsh_command(const CompletedCommand& command) {
+  if (!command.verbs.empty()) {
+    std::string names, cases;
+    for (const CompletedCommand& verb : command.verbs) {
+      names += " " + quoted(verb.name + ":" + zsh_escaped(verb.summary));
+      cases += zsh_command(verb);
+    }
+    return fmt::format(
+        "    {})\n      if (( CURRENT == 2 )); then\n        local -a verbs\n        verbs=({})\n"
+        "        _describe verb verbs\n        return\n      fi\n      local verb=$words[2]\n"
+        "      shift words\n      (( CURRENT-- ))\n      case $verb in\n{}      esac ;;\n",
+        command.name, names, cases);
+  }
   std::string text = fmt::format("    {})\n      _arguments", command.name);
   for (const CompletedOption& option : command.options) {
     const std::string rest = "[" + zsh_escaped(option.description) + "]" +
@@ -141,6 +167,57 @@ std::string fish_value(const Completion& value) {
   return " -f";
 }
 
+// Options and positionals that stand behind `condition`, the command that was typed.
+std::string fish_options(const CompletedCommand& command, const std::string& condition) {
+  std::string text;
+  for (const CompletedOption& option : command.options) {
+    text += fmt::format("{} -l {}", condition, option.name.substr(2));
+    if (!option.short_name.empty()) text += " -s " + option.short_name.substr(1);
+    if (option.takes_value) text += " -r" + fish_value(option.value);
+    text += " -d " + quoted(option.description) + "\n";
+  }
+  for (const Completion& positional : command.positionals)
+    if (positional.kind != Completion::Kind::nothing)
+      text += condition + fish_value(positional) + "\n";
+  return text;
+}
+
+std::string fish_command(const CompletedCommand& command) {
+  const std::string seen = "__fish_seen_subcommand_from ";
+  if (command.verbs.empty())
+    return fish_options(command, "complete -c malina -n '" + seen + command.name + "'");
+  std::vector<std::string> names;
+  for (const CompletedCommand& verb : command.verbs) names.push_back(verb.name);
+  std::string text;
+  for (const CompletedCommand& verb : command.verbs) {
+    text += fmt::format("complete -c malina -n '{0}{1}; and not {0}{2}' -a {3} -d {4}\n", seen,
+                        command.name, joined(names), verb.name, quoted(verb.summary));
+    text += fish_options(verb, fmt::format("complete -c malina -n '{0}{1}; and {0}{2}'", seen,
+                                           command.name, verb.name));
+  }
+  return text;
+}
+
+CompletedCommand completed(const CLI::App& parser, std::string name, std::string summary) {
+  CompletedCommand result{.name = std::move(name),
+                          .summary = std::move(summary),
+                          .options = {},
+                          .positionals = {},
+                          .verbs = {}};
+  for (const CLI::Option* option : parser.get_options()) {
+    if (option->get_positional()) {
+      const std::string word = option->get_name(true);
+      result.positionals.push_back(completion_of(
+          option->get_type_name().find('|') == std::string::npos ? word : option->get_type_name()));
+    } else if (!option->get_lnames().empty()) {
+      result.options.push_back(option_of(*option));
+    }
+  }
+  for (const CLI::App* verb : parser.get_subcommands({}))
+    result.verbs.push_back(completed(*verb, verb->get_name(), summary_of(*verb)));
+  return result;
+}
+
 }  // namespace
 
 std::vector<CompletedCommand> completed_commands() {
@@ -148,21 +225,7 @@ std::vector<CompletedCommand> completed_commands() {
   for (const Command* command : commands()) {
     Action action;
     const auto parser = make_parser(*command, action);
-    CompletedCommand completed{.name = std::string(command->name),
-                               .summary = std::string(command->summary),
-                               .options = {},
-                               .positionals = {}};
-    for (const CLI::Option* option : parser->get_options()) {
-      if (option->get_positional()) {
-        const std::string word = option->get_name(true);
-        completed.positionals.push_back(completion_of(
-            option->get_type_name().find('|') == std::string::npos ? word
-                                                                   : option->get_type_name()));
-      } else if (!option->get_lnames().empty()) {
-        completed.options.push_back(option_of(*option));
-      }
-    }
-    result.push_back(std::move(completed));
+    result.push_back(completed(*parser, std::string(command->name), std::string(command->summary)));
   }
   std::sort(result.begin(), result.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -184,12 +247,12 @@ _malina_models() {
   mapfile -t names < <(compgen -W "$("${COMP_WORDS[0]}" list --names 2>/dev/null)" -- "$word")
   COMPREPLY=("${names[@]}" "${COMPREPLY[@]}")
 }
-# How many positionals stand before the cursor; $1: the options that take a value.
+# How many positionals stand before the cursor; $1: where they begin, $2: the options that take a value.
 _malina_position() {
   local i position=0
-  for ((i = 2; i < COMP_CWORD; i++)); do
+  for ((i = $1; i < COMP_CWORD; i++)); do
     case "${COMP_WORDS[i]}" in
-      -*) [[ " $1 " == *" ${COMP_WORDS[i]} "* ]] && ((i++)) ;;
+      -*) [[ " $2 " == *" ${COMP_WORDS[i]} "* ]] && ((i++)) ;;
       *) ((position++)) ;;
     esac
   done
@@ -254,17 +317,7 @@ std::string fish_script(const std::vector<CompletedCommand>& commands) {
   for (const CompletedCommand& command : commands) {
     text += fmt::format("complete -c malina -n __fish_use_subcommand -a {} -d {}\n", command.name,
                         quoted(command.summary));
-    const std::string condition =
-        fmt::format("complete -c malina -n '__fish_seen_subcommand_from {}'", command.name);
-    for (const CompletedOption& option : command.options) {
-      text += fmt::format("{} -l {}", condition, option.name.substr(2));
-      if (!option.short_name.empty()) text += " -s " + option.short_name.substr(1);
-      if (option.takes_value) text += " -r" + fish_value(option.value);
-      text += " -d " + quoted(option.description) + "\n";
-    }
-    for (const Completion& positional : command.positionals)
-      if (positional.kind != Completion::Kind::nothing)
-        text += condition + fish_value(positional) + "\n";
+    text += fish_command(command);
   }
   return text;
 }

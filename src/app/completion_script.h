@@ -25,6 +25,7 @@ struct CompletedCommand {
   std::string name, summary;
   std::vector<CompletedOption> options;
   std::vector<Completion> positionals;
+  std::vector<CompletedCommand> verbs;  // of `malina key`, say; it has no positionals then
 };
 
 std::vector<CompletedCommand> completed_commands();

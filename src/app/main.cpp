@@ -57,7 +57,14 @@ const Command& find_command(std::string_view name) {
 }
 
 [[noreturn]] void refuse_extra(const CLI::App& parser, const std::string& extra) {
-  const std::string help = "; see '" + parser.get_name() + " --help'";
+  const std::string help = "; see '" + full_name(parser) + " --help'";
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : parser.get_subcommands({})) verbs.push_back(verb->get_name());
+  if (!verbs.empty() && !extra.starts_with('-')) {
+    const std::string near = base::did_you_mean(extra, verbs);
+    throw Error(Fault::invalid_argument, fmt::format("'{}' has no verb '{}'{}", full_name(parser),
+                                                     extra, near.empty() ? help : near));
+  }
   if (!extra.starts_with('-') || extra == "-")
     throw Error(Fault::invalid_argument, "unexpected argument '" + extra + "'" + help);
   std::vector<std::string> known;
@@ -83,11 +90,11 @@ int run_command(const Command& command, std::vector<std::string> arguments, Cons
     console.write(parser->help());
     return 0;
   } catch (const CLI::ParseError& error) {
-    throw Error(Fault::invalid_argument,
-                std::string(error.what()) + "; see '" + parser->get_name() + " --help'");
+    throw Error(Fault::invalid_argument, std::string(error.what()) + "; see '" +
+                                             full_name(parsed_verb(*parser)) + " --help'");
   }
-  for (const std::string& extra : parser->remaining())
-    if (extra != "--") refuse_extra(*parser, extra);
+  for (const std::string& extra : parser->remaining(true))
+    if (extra != "--") refuse_extra(parsed_verb(*parser), extra);
   Session session(console);
   action(session);
   return 0;
@@ -108,7 +115,12 @@ int run(std::vector<std::string> arguments, Console& console) {
     return 0;
   }
   arguments.erase(arguments.begin());
-  if (first == "help") return run_command(find_command(arguments.front()), {"--help"}, console);
+  if (first == "help") {
+    const Command& command = find_command(arguments.front());
+    arguments.erase(arguments.begin());  // what is left may name a verb
+    arguments.emplace_back("--help");
+    return run_command(command, std::move(arguments), console);
+  }
   return run_command(find_command(first), std::move(arguments), console);
 }
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/quantity.h"
+
 namespace malina::app {
 
 CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
@@ -19,6 +21,14 @@ CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
 }
 
 CLI::Validator context_tokens() { return whole_number(1, 1ULL << 31); }
+
+CLI::Validator duration() {
+  const auto problem = [](const std::string& text) -> std::string {
+    if (base::parse_duration(text)) return "";
+    return fmt::format("'{}' is not a time such as 90d, 1h30m or 45s", text);
+  };
+  return CLI::Validator(problem, "");
+}
 
 CLI::Validator real_number() {
   const auto problem = [](const std::string& text) -> std::string {

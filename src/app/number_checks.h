@@ -13,6 +13,9 @@ CLI::Validator whole_number(std::uint64_t least, std::uint64_t most);
 // Tokens of a context: as many as any model may have.
 CLI::Validator context_tokens();
 
+// "90d", "1h30m", "45s" (base/quantity.h).
+CLI::Validator duration();
+
 // A finite number, as C writes it.
 CLI::Validator real_number();
 

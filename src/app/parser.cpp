@@ -6,6 +6,7 @@
 
 #include "app/command.h"
 #include "app/number_checks.h"
+#include "base/error.h"
 
 namespace malina::app {
 
@@ -50,12 +51,19 @@ class HelpFormatter : public CLI::Formatter {
 
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string usage = "\nUsage: " + name;
+    if (!app->get_subcommands({}).empty()) return usage + " VERB [ARGUMENTS] [OPTIONS]\n";
     for (const CLI::Option* option : positionals(app)) {
       const std::string word =
           option->get_name(true) + (option->get_items_expected_max() > 1 ? "..." : "");
       usage += option->get_required() ? " " + word : " [" + word + "]";
     }
     return usage + " [OPTIONS]\n";
+  }
+
+  std::string make_subcommand(const CLI::App* verb) const override {
+    const std::string line = "  " + verb->get_name();
+    return line + std::string(kColumn - std::min(line.size(), kColumn - 1), ' ') +
+           wrapped(summary_of(*verb)) + "\n";
   }
 
   std::string make_option(const CLI::Option* option, bool is_positional) const override {
@@ -81,25 +89,72 @@ void check_number(CLI::Option& option) {
   if (type == "FLOAT") option.check(real_number());
 }
 
-}  // namespace
+// What a parser of a command or of a verb says of itself.
+void introduce(CLI::App& parser, std::string_view summary, std::string_view details,
+               std::string_view examples) {
+  std::string description = std::string(summary) + ".";
+  if (!details.empty()) description.append("\n\n").append(details);
+  parser.description(description);
+  parser.formatter(std::make_shared<HelpFormatter>());
+  parser.set_help_flag("-h,--help", "Print this help");
+  parser.footer("Examples:\n" + std::string(examples));
+  parser.allow_extras();  // reported in main, with the nearest known option
+}
 
-std::unique_ptr<CLI::App> make_parser(const Command& command, Action& action) {
-  std::string description(command.summary);
-  description += '.';
-  if (!command.details.empty()) description.append("\n\n").append(command.details);
-  auto parser = std::make_unique<CLI::App>(description, "malina " + std::string(command.name));
-  parser->formatter(std::make_shared<HelpFormatter>());
-  parser->set_help_flag("-h,--help", "Print this help");
-  parser->footer("Examples:\n" + std::string(command.examples));
-  parser->allow_extras();  // reported in main, with the nearest known option
-  action = command.setup(*parser);
-  for (CLI::Option* option : parser->get_options()) check_number(*option);
+void check_options(CLI::App& parser) {
+  for (CLI::Option* option : parser.get_options()) check_number(*option);
   // An option that may be repeated takes one value each time, and not the arguments that follow it.
-  for (CLI::Option* option : parser->get_options([](const CLI::Option* each) {
+  for (CLI::Option* option : parser.get_options([](const CLI::Option* each) {
          return !each->get_positional() && each->get_items_expected_max() > 1;
        }))
     option->allow_extra_args(false);
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> make_parser(const Command& command, Action& action) {
+  auto parser = std::make_unique<CLI::App>("", "malina " + std::string(command.name));
+  introduce(*parser, command.summary, command.details, command.examples);
+  action = command.setup(*parser);
+  check_options(*parser);
   return parser;
+}
+
+Action add_verbs(CLI::App& command, std::span<const Verb> verbs) {
+  std::vector<std::pair<const CLI::App*, Action>> actions;
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs) {
+    CLI::App* const parser = command.add_subcommand(std::string(verb.name));
+    parser->group("Verbs");
+    introduce(*parser, verb.summary, verb.details, verb.examples);
+    actions.emplace_back(parser, verb.setup(*parser));
+    check_options(*parser);
+    names.emplace_back(verb.name);
+  }
+  return [actions = std::move(actions), name = command.get_name(),
+          known = fmt::format("{}", fmt::join(names, ", "))](Session& session) {
+    for (const auto& [parser, action] : actions)
+      if (parser->parsed()) return action(session);
+    throw base::Error(base::Fault::invalid_argument,
+                      fmt::format("'{0}' needs a verb: {1}; see '{0} --help'", name, known));
+  };
+}
+
+const CLI::App& parsed_verb(const CLI::App& parser) {
+  const auto parsed = parser.get_subcommands();
+  return parsed.empty() ? parser : *parsed.front();
+}
+
+std::string summary_of(const CLI::App& parser) {
+  const std::string description = parser.get_description();
+  std::string line = description.substr(0, description.find('\n'));
+  if (line.ends_with('.')) line.pop_back();
+  return line;
+}
+
+std::string full_name(const CLI::App& parser) {
+  const CLI::App* const command = parser.get_parent();
+  return (command == nullptr ? "" : command->get_name() + " ") + parser.get_name();
 }
 
 }  // namespace malina::app

@@ -95,6 +95,8 @@ class Platform {
   // Where nobody ever had a key with the permission `admin`: makes one, writes it to
   // HOME/admin.key (mode 0600) and returns it, to be shown once.
   std::optional<IssuedKey> ensure_admin_key();
+  // The key in HOME/admin.key, with which this machine's own commands ask a server.
+  std::optional<std::string> admin_key() const;
 
   // What a caller asks for, by the name or alias `model`: throws not_found, with the same words,
   // where there is none and where the caller may not use it. A path is no name here.

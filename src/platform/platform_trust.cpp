@@ -47,6 +47,8 @@ std::optional<IssuedKey> Platform::ensure_admin_key() {
   return issued;
 }
 
+std::optional<std::string> Platform::admin_key() const { return govern::read_admin_key(home()); }
+
 ResolvedModel Platform::resolve_for(const Caller& caller, std::string_view model) {
   const auto refused = [&] {
     return base::Error(base::Fault::not_found,

@@ -225,10 +225,13 @@ void SqliteDatabase::check_version(std::span<const Migration> schema) {
   const std::int64_t version = query("PRAGMA user_version", {}).at(0).integer(0);
   const auto known = static_cast<std::int64_t>(schema.size());
   if (version == known) return;
-  throw Error(Fault::unsupported,
-              fmt::format("{}: the database has schema version {}, but this program knows {}{}",
-                          file_.string(), version, known,
-                          version > known ? "; use the newer program that wrote it" : ""));
+  throw Error(
+      Fault::unsupported,
+      fmt::format("{}: the database has schema version {}, but this program knows {}{}",
+                  file_.string(), version, known,
+                  version > known
+                      ? "; use the newer program that wrote it"
+                      : "; 'malina list' brings it up to date, by a user who may write it"));
 }
 
 std::string SqliteDatabase::message_of(std::string_view doing) const {

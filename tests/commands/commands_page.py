@@ -21,10 +21,23 @@ def help_of(program, *arguments):
                           text=True).stdout.rstrip()
 
 
+def commands(program):
+    """Every command as its words; a command with verbs is followed by each of them."""
+    listed = []
+    for command in re.findall(r"^  (\w+)  ", help_of(program, "--help"), re.MULTILINE):
+        listed.append([command])
+        text = help_of(program, command, "--help")
+        if "\nVerbs:\n" in text:
+            verbs = text.split("\nVerbs:\n")[1].split("\n\n")[0]
+            listed += [[command, verb] for verb in re.findall(r"^  (\w+)  ", verbs, re.MULTILINE)]
+    return listed
+
+
 def make(program):
     page = HEAD + f"```\n{help_of(program, '--help')}\n```\n"
-    for command in re.findall(r"^  (\w+)  ", help_of(program, "--help"), re.MULTILINE):
-        page += f"\n## malina {command}\n\n```\n{help_of(program, command, '--help')}\n```\n"
+    for command in commands(program):
+        name = " ".join(command)
+        page += f"\n## malina {name}\n\n```\n{help_of(program, *command, '--help')}\n```\n"
     return page
 
 

@@ -2,7 +2,9 @@
 
 import os
 import re
+import sqlite3
 
+import commands_page
 import gguf_file
 import model_server
 import program
@@ -16,8 +18,8 @@ def documented():
     sections, current = {}, None
     with open(PAGE, encoding="utf-8") as page:
         for line in page:
-            if heading := re.match(r"## malina (\w+)", line):
-                current = sections.setdefault(heading.group(1), set())
+            if heading := re.match(r"## malina ([\w ]+)", line):
+                current = sections.setdefault(heading.group(1).strip(), set())
             elif current is not None and (row := re.match(r"\| `([^`]+)` \|", line)):
                 current.add(row.group(1))
     return sections
@@ -108,9 +110,38 @@ class JsonTest(program.ProgramTest):
         self.check("bench", self.json("bench", model, "--prefill", "1", "--decode", "1",
                                       "--repetitions", "1"))
 
+    def test_keys(self):
+        created = self.json("key", "create", "app", "--model", "prod*")
+        self.check("key create", created, self.json("key", "create", "other"))
+        rotated = self.json("key", "rotate", created["id"])
+        self.check("key rotate", rotated)
+        self.check("key list", self.json("key", "list"))
+        self.check("key revoke", self.json("key", "revoke", created["id"]))
+
+    def test_aliases(self):
+        self.malina("import", gguf_file.write_model(self.path("tiny.gguf")))
+        self.check("alias set", self.json("alias", "set", "prod=tiny"))
+        self.json("alias", "set", "prod=tiny")
+        self.check("alias rollback", self.json("alias", "rollback", "prod"))
+        self.check("alias list", self.json("alias", "list"))
+        self.check("alias history", self.json("alias", "history", "prod"))
+        self.check("alias remove", self.json("alias", "remove", "prod"))
+
+    def test_audit(self):
+        self.malina("key", "create", "app")
+        lines = self.malina("audit", "tail", "--json").stdout.splitlines()
+        self.check("audit tail", *[program.json.loads(line) for line in lines])
+        intact = self.json("audit", "verify")
+        connection = sqlite3.connect(os.path.join(self.home, "malina.db"))
+        connection.execute("UPDATE audit SET record = 'x'")
+        connection.commit()
+        connection.close()
+        broken = self.malina("audit", "verify", "--json", code=program.CORRUPT).stdout
+        self.check("audit verify", intact, program.json.loads(broken))
+
     def test_each_command_with_json_is_on_the_page(self):
-        commands = re.findall(r"^  (\w+)  ", self.output("--help"), re.MULTILINE)
-        reporting = {name for name in commands if "--json" in self.output(name, "--help")}
+        reporting = {" ".join(words) for words in commands_page.commands(program.PROGRAM)
+                     if "--json " in self.output(*words, "--help").split("Examples:")[0]}
         self.assertLessEqual({"import", "list", "info", "inspect"}, reporting)
         self.assertEqual(set(documented()), reporting)
 

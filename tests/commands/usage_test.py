@@ -30,7 +30,12 @@ class UsageTest(program.ProgramTest):
             self.assertIn(f"\n  malina {command}", text.replace("source <(", "").replace(
                 "MALINA_ISA=avx2 ", ""), "an example")
             self.assertEqual(self.output("help", command), text)
-            self.assertLessEqual(max(len(line) for line in text.splitlines()), 100, command)
+        for words in commands_page.commands(program.PROGRAM):
+            text = self.output(*words, "--help")
+            self.assertIn("Usage: malina " + " ".join(words), text)
+            self.assertIn("\n  ", text.split("Examples:")[1])
+            self.assertEqual(self.output("help", *words), text)
+            self.assertLessEqual(max(len(line) for line in text.splitlines()), 100, words)
 
     def test_the_reference_is_what_help_prints(self):
         with open(commands_page.PAGE, encoding="utf-8") as page:
@@ -39,6 +44,9 @@ class UsageTest(program.ProgramTest):
 
     def test_wrong_use(self):
         self.assertIn("did you mean 'list'?", self.error(USAGE, "lsit"))
+        self.assertIn("Usage: malina key rotate ID", self.output("help", "key", "rotate"))
+        self.assertIn("see 'malina key --help'", self.error(USAGE, "key", "--frobnicate"))
+        self.assertIn("malina key list --help", self.error(USAGE, "key", "list", "extra"))
         self.assertIn("'malina --help' lists them", self.error(USAGE, "frobnicate"))
         self.assertIn("did you mean '--name'?", self.error(USAGE, "import", "--nmae", "x", "y"))
         self.assertIn("malina list --help", self.error(USAGE, "list", "extra"))
@@ -154,13 +162,21 @@ printf '%s\\n' "${COMPREPLY[@]}"
         self.assertEqual(self.complete("inspect", "--kv", "q8_0", "sm"), ["small-one"])
         self.assertEqual(self.complete("completion", ""), ["bash", "zsh", "fish"])
 
+    def test_bash_completes_verbs_and_what_follows_them(self):
+        gguf_file.write_model(self.path("tiny-file.gguf"))
+        self.assertEqual(self.complete("key", "r"), ["rotate", "revoke"])
+        self.assertEqual(self.complete("key", "create", "--ten"), ["--tenant"])
+        self.assertEqual(self.complete("key", "list", "--ten"), [])
+        self.assertEqual(self.complete("audit", "verify", "--database", "ti"), ["tiny-file.gguf"])
+
     def test_every_command_and_option_is_in_every_script(self):
-        commands = re.findall(r"^  (\w+)  ", self.output("--help"), re.MULTILINE)
+        commands = commands_page.commands(program.PROGRAM)
+        self.assertIn(["key", "create"], commands)
         for shell in ("bash", "zsh", "fish"):
             script = self.output("completion", shell)
             for command in commands:
-                self.assertIn(command, script)
-                for option in re.findall(r"--([a-z][a-z-]+)", self.output(command, "--help")):
+                self.assertIn(command[-1], script)
+                for option in re.findall(r"--([a-z][a-z-]+)", self.output(*command, "--help")):
                     self.assertIn(option, script)
         self.error(USAGE, "completion", "tcsh")
 
