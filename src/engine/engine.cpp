@@ -42,8 +42,10 @@ class Engine::Impl {
         scheduler_(pool_, transformer_.max_rows(), model_->sizes().short_context,
                    options.speculation,
                    [this](std::size_t positions) { return pages_for(positions); }),
-        max_waiting_(options.max_waiting),
-        thread_([this] { work(); }) {}
+        max_waiting_(options.max_waiting) {
+    report();
+    thread_ = std::thread([this] { work(); });  // when all else stands
+  }
 
   ~Impl() {
     {
@@ -102,7 +104,7 @@ class Engine::Impl {
   EngineStatus status_;  // without what is in submitted_
   bool stopping_ = false;
 
-  std::thread thread_;  // last: it starts when all else stands
+  std::thread thread_;
 };
 
 void Engine::Impl::check(const Generation& generation) const {

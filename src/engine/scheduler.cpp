@@ -43,7 +43,10 @@ void Scheduler::add(std::unique_ptr<Task> task) {
 
 void Scheduler::sweep() {
   std::erase_if(running_, [&](const std::unique_ptr<Task>& task) {
-    if (task->over) shares_.leave(task->generation.owner);
+    if (task->over) {
+      shares_.leave(task->generation.owner);
+      prompt_shares_.leave(task->generation.owner);
+    }
     return task->over;
   });
   for (auto& [owner, queue] : waiting_)
@@ -110,7 +113,7 @@ bool Scheduler::waits_for_a_prefix(const Task& task) {
     if (!other->progressed || other->remaining() <= 1 || !other->shares()) continue;
     const std::size_t most = std::min(task.may_skip(), other->tokens.size());
     const std::size_t done = other->computed();
-    if (most / kPagePositions <= done / kPagePositions || !(task.key() == other->key())) continue;
+    if (most / kPagePositions <= done / kPagePositions || !task.may_share_with(*other)) continue;
     const auto differs =
         std::mismatch(task.tokens.begin(), task.tokens.begin() + static_cast<std::ptrdiff_t>(most),
                       other->tokens.begin());
@@ -146,6 +149,7 @@ bool Scheduler::start(Task& task) {
   task.sequence = std::move(sequence);
   task.kept_pages = skipped / kPagePositions;
   task.progressed = true;
+  prompt_shares_.enter(task.generation.owner);
   cached_tokens_ += skipped;
   if (task.admitted) return true;
   task.admitted = true;
@@ -164,11 +168,11 @@ std::size_t Scheduler::add_answers() {
   return portions_.size();
 }
 
-// A page at a time to the owner who was served least, counting what it is given here; of one owner,
-// the task that was admitted first. The oldest of all has a page in any case.
+// A page at a time to the owner whose prompts had the fewest rows; of one owner, to the task that
+// was admitted first. The oldest of all has a page in any case. (What owners were served counts a
+// prompt as a whole when it is admitted: by that, a short one would wait for a long one before it.)
 void Scheduler::add_prompts(std::size_t rows) {
   std::map<Task*, std::size_t> taken;
-  std::map<std::string, double> given;
   const auto left = [&](Task& task) {
     if (task.remaining() == 1) return std::size_t{0};
     const auto found = taken.find(&task);
@@ -178,7 +182,7 @@ void Scheduler::add_prompts(std::size_t rows) {
     const std::size_t piece = std::min({rows, kPagePositions, left(task)});
     taken[&task] += piece;
     rows -= piece;
-    given[task.generation.owner] += FairShares::kPromptToken * static_cast<double>(piece);
+    prompt_shares_.charge(task.generation.owner, static_cast<double>(piece));
   };
   if (Task* first = oldest(); first != nullptr && left(*first) > 0) give(*first);
   while (rows > 0) {
@@ -186,8 +190,7 @@ void Scheduler::add_prompts(std::size_t rows) {
     double least = 0;
     for (const auto& task : running_) {
       if (left(*task) == 0) continue;
-      const auto& owner = task->generation.owner;
-      const double served = shares_.served(owner) + given[owner];
+      const double served = prompt_shares_.served(task->generation.owner);
       if (next != nullptr && served >= least) continue;
       next = task.get();
       least = served;
@@ -270,6 +273,7 @@ Task* Scheduler::victim() const {
 
 void Scheduler::preempt(Task& task) {
   task.sequence.reset();
+  prompt_shares_.leave(task.generation.owner);
   const auto place = std::find_if(running_.begin(), running_.end(),
                                   [&](const auto& each) { return each.get() == &task; });
   waiting_[task.generation.owner].emplace(task.number, std::move(*place));

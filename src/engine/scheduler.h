@@ -23,7 +23,7 @@ namespace malina::engine {
 // thread.
 //
 // A step: each task that answers has its row, always. The rest is for prompts, as many rows as the
-// pace allows, a page at a time to the owner who was served least.
+// pace allows, a page at a time to the owner whose prompts had the fewest.
 //
 // Admission: the owner who was served least is next, its oldest task first; when the pages of its
 // prompt do not fit it waits and nobody overtakes it. What will be answered is not reserved:
@@ -105,7 +105,8 @@ class Scheduler {
   Speculation speculation_;
   std::function<model::PageCounts(std::size_t)> pages_for_;
   PrefixIndex prefixes_;
-  FairShares shares_;
+  FairShares shares_;         // of all who wait or run
+  FairShares prompt_shares_;  // rows of prompts, of those who run
   std::map<std::string, Queue> waiting_;
   std::size_t waiting_count_ = 0;
   std::list<std::unique_ptr<Task>> running_;  // in the order of admission

@@ -127,6 +127,16 @@ TEST(Scheduler, OneOwnersManyDoNotStarveAnothersOne) {
   EXPECT_LT(steps.finished() - done, 40u);
 }
 
+TEST(Scheduler, AShortPromptDoesNotWaitForAnothersLongOne) {
+  Steps steps(200 * 32, 64);
+  const Task* slow = steps.add(text(0, 3000), 5, "slow");
+  steps.step();
+  const Task* quick = steps.add(text(50000, 100), 5, "quick");
+  for (int i = 0; i < 4; ++i) steps.step();
+  EXPECT_EQ(quick->result.answer_tokens, 1u);  // half of the rows are its own
+  EXPECT_GE(slow->computed(), 64u + 3 * 32u);
+}
+
 TEST(Scheduler, OwnersWhoAlwaysWaitAreServedAlike) {
   Steps steps(40 * 32, 64);
   for (int i = 0; i < 300; ++i) steps.add(text(100 * i, 100), 4, "short");

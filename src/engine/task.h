@@ -59,6 +59,10 @@ struct Task {
     return tokens.size() - 1;
   }
   bool shares() const { return !generation.cache_scope.empty(); }
+  bool may_share_with(const Task& other) const {  // the keys are equal; no copy is made
+    return generation.cache_scope == other.generation.cache_scope &&
+           generation.adapter == other.generation.adapter && long_context == other.long_context;
+  }
   PrefixKey key() const { return {generation.cache_scope, generation.adapter, long_context}; }
 };
 
