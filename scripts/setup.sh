@@ -7,7 +7,7 @@
 set -euo pipefail
 
 libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
-           libsodium-dev libedit-dev libsimde-dev libcurl4-openssl-dev)
+           libsodium-dev libedit-dev libsimde-dev libcurl4-openssl-dev libtomlplusplus-dev)
 tools=(g++ cmake ninja-build mold ccache pkg-config)
 tests=(libgtest-dev openssl clang-19 libclang-rt-19-dev)
 

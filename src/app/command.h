@@ -24,6 +24,7 @@
 
 #include "app/console.h"
 #include "platform/platform.h"
+#include "platform/settings.h"
 
 namespace malina::app {
 
@@ -32,7 +33,10 @@ class Session {
  public:
   explicit Session(Console& console) : console_(console) {}
   Console& console() { return console_; }
-  platform::Platform& platform();  // built at first use: `completion` needs none
+  // Built at first use, since `completion` needs none: with the settings of the environment and the
+  // configuration file, unless use() gave it others.
+  platform::Platform& platform();
+  void use(const platform::LoadedSettings& settings);
 
  private:
   Console& console_;

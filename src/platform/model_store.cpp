@@ -2,11 +2,8 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <ctime>
 
 #include "base/error.h"
@@ -74,20 +71,6 @@ void check_unchanged(const ModelRecord& model) {
 }
 
 }  // namespace
-
-path home_from_environment() {
-  if (const char* home = std::getenv("MALINA_HOME"); home != nullptr && *home != '\0')
-    return std::filesystem::absolute(home);
-  if (const char* user = std::getenv("HOME"); user != nullptr && *user != '\0')
-    return path(user) / ".local/share/malina";
-  // Services often run without HOME.
-  if (const passwd* user = getpwuid(getuid()); user != nullptr && user->pw_dir != nullptr)
-    return path(user->pw_dir) / ".local/share/malina";
-  throw Error(
-      Fault::invalid_argument,
-      "neither MALINA_HOME nor HOME is set and this user has no home directory, so there is "
-      "no folder for models");
-}
 
 std::string_view name(FileCheck::State state) {
   switch (state) {

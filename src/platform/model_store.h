@@ -141,8 +141,4 @@ class ModelStore {
   std::string read_only_because_;  // what kept the database from being opened for writing
 };
 
-// $MALINA_HOME, or .local/share/malina in the user's home directory. Throws
-// base::Error(invalid_argument) where there is neither.
-std::filesystem::path home_from_environment();
-
 }  // namespace malina::platform

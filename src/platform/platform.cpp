@@ -7,7 +7,10 @@
 
 namespace malina::platform {
 
-Platform::Platform(std::filesystem::path home) : store_(std::move(home)), records_(store_.home()) {}
+Platform::Platform(std::filesystem::path home, std::string offline_reason)
+    : store_(std::move(home)),
+      offline_reason_(std::move(offline_reason)),
+      records_(store_.home()) {}
 Platform::~Platform() = default;
 
 ImportOutcome Platform::import_model(const ImportRequest& request, const ProgressSink& progress) {
@@ -16,7 +19,7 @@ ImportOutcome Platform::import_model(const ImportRequest& request, const Progres
 
 PullOutcome Platform::pull_model(const PullRequest& request, const PullChooser& choose,
                                  const ProgressSink& progress) {
-  return platform::pull_model(store_, request, choose, progress);
+  return platform::pull_model(store_, offline_reason_, request, choose, progress);
 }
 
 std::vector<ModelRecord> Platform::list_models() { return store_.list(); }

@@ -46,7 +46,8 @@ struct TokenizedText {
 // Built once, in main. Safe on many threads. Failures are base::Error.
 class Platform {
  public:
-  explicit Platform(std::filesystem::path home);
+  // `offline_reason` (platform/settings.h) closes pull_model where it is not empty.
+  explicit Platform(std::filesystem::path home, std::string offline_reason = "");
   ~Platform();
 
   // The store (model_store.h), and the one way into it from the network (pull.h).
@@ -130,6 +131,7 @@ class Platform {
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
 
   ModelStore store_;
+  const std::string offline_reason_;
   TrustedRecords records_;
   std::mutex mutex_;
   std::string last_identity_;  // the digest of a stored model, or a path

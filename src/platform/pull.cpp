@@ -158,20 +158,17 @@ PullOutcome carry_out(ModelStore& store, const PullPlan& plan, const PullRequest
 
 }  // namespace
 
-void check_door_open(const path& home) {
-  const std::string offline = environment("MALINA_OFFLINE");
-  if (!offline.empty() && offline != "0" && lower_case(offline) != "false")
+void check_door_open(const path& home, const std::string& offline_reason) {
+  const auto refuse = [](const std::string& reason) {
     throw Error(Fault::unsupported,
-                "downloading is switched off: MALINA_OFFLINE is set; bring the file by another way "
-                "and 'malina import' it");
+                fmt::format("downloading is switched off: {}; bring the file by another way and "
+                            "'malina import' it",
+                            reason));
+  };
+  if (!offline_reason.empty()) refuse(offline_reason);
   for (const path& file : {path("/etc/malina/offline"), home / "offline"}) {
     std::error_code ignored;
-    if (std::filesystem::exists(file, ignored))
-      throw Error(
-          Fault::unsupported,
-          fmt::format("downloading is switched off: {} exists; bring the file by another way "
-                      "and 'malina import' it",
-                      file.string()));
+    if (std::filesystem::exists(file, ignored)) refuse(file.string() + " exists");
   }
 }
 
@@ -238,9 +235,10 @@ PullPlan make_plan(const PullRequest& request, const Source& source, const Conne
 
 }  // namespace
 
-PullOutcome pull_model(ModelStore& store, const PullRequest& request, const PullChooser& choose,
+PullOutcome pull_model(ModelStore& store, const std::string& offline_reason,
+                       const PullRequest& request, const PullChooser& choose,
                        const ProgressSink& progress) {
-  check_door_open(store.home());
+  check_door_open(store.home(), offline_reason);
   if (request.name) check_name(*request.name);
   requested_digest(request);
   const Source source = parse_source(request);

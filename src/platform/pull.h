@@ -48,11 +48,12 @@ struct PullOutcome {
 // The token is $HF_TOKEN and goes to the endpoint alone. Throws base::Error: unsupported where the
 // door is closed (check_door_open) or libcurl is missing, invalid_argument for what is no address,
 // already_exists for a name that is taken, and what download() and import_model() throw.
-PullOutcome pull_model(ModelStore& store, const PullRequest& request, const PullChooser& choose,
+PullOutcome pull_model(ModelStore& store, const std::string& offline_reason,
+                       const PullRequest& request, const PullChooser& choose,
                        const ProgressSink& progress);
 
-// Throws unsupported, saying why, where $MALINA_OFFLINE is set (to anything but "", 0 or false), or
-// one of the files /etc/malina/offline and HOME/offline exists.
-void check_door_open(const std::filesystem::path& home);
+// Throws unsupported, saying why, where there is a reason (offline_reason of platform/settings.h),
+// or one of the files /etc/malina/offline and HOME/offline exists.
+void check_door_open(const std::filesystem::path& home, const std::string& offline_reason);
 
 }  // namespace malina::platform

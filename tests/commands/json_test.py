@@ -99,6 +99,12 @@ class JsonTest(program.ProgramTest):
     def test_info(self):
         self.check("info", self.json("info"))
 
+    def test_config(self):
+        file = self.path("malina.toml")
+        with open(file, "w", encoding="utf-8") as config:
+            config.write('[serve]\nmodels = ["a"]\n')
+        self.check("config", self.json("config", "show", "--config", file))
+
     def test_generation(self):
         model = os.path.join(GOLDEN, "untied_f32.gguf")
         few = ["--max-tokens", "3", "--context", "64"]

@@ -24,7 +24,8 @@ class ProgramTest(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def environment(self, **more):
-        environment = {"PATH": os.environ["PATH"], "MALINA_HOME": self.home, "LC_ALL": "C.UTF-8"}
+        environment = {"PATH": os.environ["PATH"], "MALINA_HOME": self.home, "LC_ALL": "C.UTF-8",
+                       "MALINA_CONFIG": "/dev/null"}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 environment[name] = os.environ[name]

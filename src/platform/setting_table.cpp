@@ -1,0 +1,220 @@
+// The table of all settings. A new one is one entry here and one field where its value is kept.
+#include <arpa/inet.h>
+
+#include "base/quantity.h"
+#include "platform/settings.h"
+
+namespace malina::platform {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t kSecond = 1000, kHour = 3600 * kSecond;  // of durations
+constexpr auto kForever = static_cast<std::uint64_t>(base::kLongestDuration.count());
+
+bool is_address(const std::string& text) {
+  unsigned char bytes[sizeof(in6_addr)];
+  return inet_pton(AF_INET, text.c_str(), bytes) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+}
+
+void strip_brackets(std::string& address) {
+  if (address.size() > 2 && address.front() == '[' && address.back() == ']')
+    address = address.substr(1, address.size() - 2);
+}
+
+// A name would have to be looked up, and a server opens no connection.
+std::string check_address(std::string& value) {
+  if (value == "localhost") value = "127.0.0.1";
+  strip_brackets(value);
+  if (is_address(value)) return "";
+  return "is no address: write 127.0.0.1 or localhost for this machine alone, 0.0.0.0 or :: for "
+         "every network, or one address of this machine";
+}
+
+std::string check_host_name(std::string& value) {
+  strip_brackets(value);
+  if (is_address(value)) return "";
+  for (char& c : value) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    if (!good)
+      return "is no host: write a name such as models.example.org or an address, without a port";
+  }
+  return "";
+}
+
+constexpr Setting kTable[] = {
+    {.table = "",
+     .name = "home",
+     .type = SettingType::path,
+     .help = "Folder of models and records",
+     .place = [](Settings& s) -> SettingPlace { return &s.home; }},
+    {.table = "",
+     .name = "offline",
+     .type = SettingType::flag,
+     .help = "Close 'malina pull', the only command that opens a connection",
+     .place = [](Settings& s) -> SettingPlace { return &s.offline; }},
+
+    {.table = "serve",
+     .name = "host",
+     .help = "Address to listen on; anything but this machine itself needs tls_certificate, or "
+             "allow_plaintext",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.host; },
+     .check = check_address},
+    {.table = "serve",
+     .name = "port",
+     .type = SettingType::number,
+     .help = "Port to listen on; 0 takes any free one",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.port; },
+     .most = 65535},
+    {.table = "serve",
+     .name = "tls_certificate",
+     .type = SettingType::path,
+     .help = "PEM file with the server's certificate and those between it and the authority",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.tls_certificate; },
+     .zero = "none"},
+    {.table = "serve",
+     .name = "tls_key",
+     .type = SettingType::path,
+     .help = "PEM file with the certificate's private key",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.tls_key; },
+     .zero = "none"},
+    {.table = "serve",
+     .name = "allow_plaintext",
+     .type = SettingType::flag,
+     .help = "Listen beyond this machine without TLS, behind a proxy that speaks it",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.allow_plaintext; }},
+    {.table = "serve",
+     .name = "allowed_hosts",
+     .type = SettingType::list,
+     .help = "Names in Host headers that are answered, beside those of this machine itself and the "
+             "address it listens on",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.allowed_hosts; },
+     .check = check_host_name},
+    {.table = "serve",
+     .name = "trust_loopback",
+     .help = "Id of the key that calls from this machine without a key count as",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.trust_loopback; },
+     .zero = "none"},
+
+    {.table = "serve",
+     .name = "models",
+     .type = SettingType::list,
+     .help = "Models to load at the start; others are loaded when they are first asked for",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.models; }},
+    {.table = "serve",
+     .name = "memory",
+     .type = SettingType::size,
+     .help = "Memory for all models and their answers; auto is 80 % of what the process may take",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.memory; },
+     .most = 1ULL << 50,
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "context",
+     .type = SettingType::number,
+     .help = "Tokens that prompt and answer may have together; auto is the model's own, or what "
+             "fits",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.context; },
+     .most = 1ULL << 31,
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "threads",
+     .type = SettingType::number,
+     .help = "Threads to compute with; auto is one a core",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.threads; },
+     .most = 1024,
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "exact",
+     .type = SettingType::flag,
+     .help = "Compute in float32 as the reference does: slower, and equal to it",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.exact; }},
+    {.table = "serve",
+     .name = "kv_type",
+     .type = SettingType::choice,
+     .help = "How keys and values are stored; auto is f16, or f32 with exact",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.kv_type; },
+     .choices = "auto|f32|f16|q8_0",
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "parallel",
+     .type = SettingType::number,
+     .help = "Answers of one model that are computed at once; auto is as many as memory allows",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.parallel; },
+     .most = 65536,
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "keep_alive",
+     .type = SettingType::duration,
+     .help = "How long a model that nobody asks stays loaded",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.keep_alive; },
+     .most = kForever,
+     .endless = "forever"},
+
+    {.table = "serve",
+     .name = "load_wait",
+     .type = SettingType::duration,
+     .help = "How long a request waits for a model that is being loaded",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.load_wait; },
+     .most = kHour},
+    {.table = "serve",
+     .name = "queue_wait",
+     .type = SettingType::duration,
+     .help = "How long a request waits for its turn",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.queue_wait; },
+     .most = kHour},
+    {.table = "serve",
+     .name = "max_queue",
+     .type = SettingType::number,
+     .help = "Requests that may wait at once; what is more is refused at once",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.max_queue; },
+     .most = 1'000'000},
+    {.table = "serve",
+     .name = "request_timeout",
+     .type = SettingType::duration,
+     .help = "The longest that a request may take; a key may have less",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.request_timeout; },
+     .least = kSecond,
+     .most = 24 * kHour},
+    {.table = "serve",
+     .name = "drain",
+     .type = SettingType::duration,
+     .help = "How long answers may go on when the server is told to stop",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.drain; },
+     .most = kHour},
+    {.table = "serve",
+     .name = "connections",
+     .type = SettingType::number,
+     .help = "Connections that may be open at once",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.connections; },
+     .least = 1,
+     .most = 1'000'000},
+    {.table = "serve",
+     .name = "max_body",
+     .type = SettingType::size,
+     .help = "The largest body of a request",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.max_body; },
+     .least = 1024,
+     .most = 1ULL << 30},
+
+    {.table = "serve",
+     .name = "log_format",
+     .type = SettingType::choice,
+     .help = "How the log is written to standard error: for people, or one JSON object a line",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.log_format; },
+     .choices = "text|json"},
+    {.table = "serve",
+     .name = "log_level",
+     .type = SettingType::choice,
+     .help = "The least that is logged",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.log_level; },
+     .choices = "error|warning|info|debug"},
+};
+
+}  // namespace
+
+std::span<const Setting> setting_table() { return kTable; }
+
+}  // namespace malina::platform
