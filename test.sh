@@ -62,13 +62,13 @@ else
 fi
 
 sanitized() {
-  # Untrusted bytes: file formats (hundreds of broken files), tokenizers, templates, tiny models. What
-  # only repeats the same arithmetic many times is left to the release build.
+  # Untrusted bytes: file formats (hundreds of broken files), tokenizers, templates, tiny models, keys,
+  # tampered audits. What only repeats the same arithmetic many times is left to the release build.
   export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
   export UBSAN_OPTIONS=print_stacktrace=1
-  if build asan format_test text_test model_test engine_test; then
+  if build asan format_test text_test model_test engine_test store_test govern_test; then
     GTEST_FILTER='-Invariance.*:*SameTokenByToken*' \
-      run asan asan --tests-regex '^(format|text|model|engine)$'
+      run asan asan --tests-regex '^(format|text|model|engine|store|govern)$'
     step "fuzz"
     # A failure before the first target leaves no total, and is counted as broken.
     fuzz/run.sh --replay 180 2>&1 | tee "$results/fuzz.log" ||
@@ -78,10 +78,10 @@ sanitized() {
     broken+=(--broken "the build with address and undefined-behaviour sanitizers")
   fi
 
-  # Threads: the pool, and the engine upon it.
+  # Threads: the pool, the engine upon it, the group commit and what is recorded through it.
   export TSAN_OPTIONS=halt_on_error=1
-  if build tsan base_test engine_test; then
-    run tsan tsan --tests-regex '^(base|engine)$'
+  if build tsan base_test engine_test store_test govern_test; then
+    run tsan tsan --tests-regex '^(base|engine|store|govern)$'
   else
     broken+=(--broken "the build with the thread sanitizer")
   fi

@@ -32,7 +32,7 @@ struct RequestOutcome {
   std::int64_t completion_tokens = 0;
 };
 
-// Made by Platform::admit. One owner, any thread. Where it goes without end() after begin(), the
+// Made by Platform::admit; the platform outlives it. One owner, any thread. Where it goes without end() after begin(), the
 // audit says "abandoned"; what it held of the quota is given back in any case.
 class GovernedRequest {
  public:
