@@ -104,7 +104,7 @@ struct KeyHash {
     packed = packed << 8 | static_cast<std::uint8_t>(state.place);
     packed = packed << 8 | state.count;
     packed = packed << 8 | key.room;
-    packed = packed << 2 | static_cast<std::uint64_t>(state.line_broken) << 1 |
+    packed = packed << 4 | static_cast<std::uint64_t>(state.blank) << 1 |
              static_cast<std::uint64_t>(state.key);
     std::uint64_t mixed = (packed ^ state.arrays * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
     return static_cast<std::size_t>(mixed ^ (mixed >> 31));

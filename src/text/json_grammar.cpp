@@ -76,19 +76,33 @@ bool follow_value(JsonState& state, unsigned char byte) {
   return (byte == '}' && close(state, false)) || (byte == ']' && close(state, true));
 }
 
+bool indent(JsonState& state, JsonBlank kind) {
+  state.blank = kind;
+  return ++state.count <= kJsonIndent;
+}
+
 bool advance_blank(JsonState& state, unsigned char byte) {
-  const bool line_break = byte == '\n';
-  if (state.count == kJsonBlanks || (line_break && state.line_broken)) return false;
-  ++state.count;
-  state.line_broken |= line_break;
-  return true;
+  const JsonBlank before = state.blank;
+  const JsonBlank kind = byte == ' ' ? JsonBlank::spaces : JsonBlank::tabs;
+  switch (byte) {
+    case '\n':
+      state.blank = JsonBlank::line_break;
+      return before < JsonBlank::line_break;
+    case '\r':
+      state.blank = JsonBlank::carriage_return;
+      return before < JsonBlank::carriage_return;
+    default:
+      if (before == JsonBlank::line_break || before == kind) return indent(state, kind);
+      state.blank = JsonBlank::blank;
+      return before == JsonBlank::none;
+  }
 }
 
 bool advance_between(JsonState& state, unsigned char byte) {
   if (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t')
     return advance_blank(state, byte);
   state.count = 0;
-  state.line_broken = false;
+  state.blank = JsonBlank::none;
   switch (state.place) {
     case before:
       return byte == '{' && open(state, false);

@@ -3,8 +3,8 @@
 // go on for ever or make what common parsers refuse:
 // - the text is one object; strings are valid UTF-8, and \u surrogates come in pairs;
 // - at most kJsonDepth objects and arrays are open at once (trust.md R11);
-// - white space before a token is at most kJsonBlanks bytes and one '\n'; there is none behind the
-//   object;
+// - white space is what printers make: one blank, a line break, up to kJsonIndent blanks of one
+//   kind, or a part of that; there is none behind the object;
 // - a number has at most kJsonDigits digits before and behind the point and an exponent of at most
 //   three digits, up to kJsonExponent: it is finite in double precision.
 // Every state leads to a complete object, by one-byte steps out of kJsonClosingBytes and
@@ -19,7 +19,7 @@
 namespace malina::text {
 
 inline constexpr unsigned kJsonDepth = 64;
-inline constexpr unsigned kJsonBlanks = 64;
+inline constexpr unsigned kJsonIndent = 32;
 inline constexpr unsigned kJsonDigits = 32;
 inline constexpr unsigned kJsonExponent = 275;  // 10^(32 + 275) is a double
 
@@ -74,15 +74,18 @@ enum class JsonPlace : std::uint8_t {
 };
 inline constexpr std::size_t kJsonPlaces = static_cast<std::size_t>(JsonPlace::low_2) + 1;
 
+// What of white space stands before the next token.
+enum class JsonBlank : std::uint8_t { none, blank, carriage_return, line_break, spaces, tabs };
+
 // A value; equal states accept the same.
 struct JsonState {
   std::uint64_t arrays = 0;    // bit i: what is open at depth i is an array, not an object
   std::uint16_t exponent = 0;  // its value so far
   std::uint8_t depth = 0;      // how many are open
   JsonPlace place = JsonPlace::before;
-  std::uint8_t count = 0;    // white space so far; digits so far; where in kLiterals
-  bool line_broken = false;  // in the white space so far
-  bool key = false;          // the string is a key
+  std::uint8_t count = 0;  // blanks of an indent, digits so far, or where in a literal
+  JsonBlank blank = JsonBlank::none;
+  bool key = false;  // the string is a key
 
   bool operator==(const JsonState&) const = default;
 };
