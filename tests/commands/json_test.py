@@ -103,7 +103,7 @@ class JsonTest(program.ProgramTest):
         file = self.path("malina.toml")
         with open(file, "w", encoding="utf-8") as config:
             config.write('[serve]\nmodels = ["a"]\n')
-        self.check("config", self.json("config", "show", "--config", file))
+        self.check("config show", self.json("config", "show", "--config", file))
 
     def test_generation(self):
         model = os.path.join(GOLDEN, "untied_f32.gguf")

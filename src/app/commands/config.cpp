@@ -1,10 +1,10 @@
 // malina config: what the settings are, where each comes from, and a file to begin with.
+#include <array>
 #include <filesystem>
 
 #include "app/command.h"
 #include "app/setting_options.h"
 #include "base/atomic_file.h"
-#include "base/error.h"
 
 namespace malina::app {
 
@@ -13,10 +13,8 @@ namespace {
 using platform::LoadedSettings;
 using platform::Setting;
 
-struct Options {
-  std::string action;
+struct ShowOptions {
   SettingOptions settings;
-  std::string output;
   bool json = false;
 };
 
@@ -71,7 +69,7 @@ std::string origin_text(const platform::SettingOrigin& origin) {
   }
 }
 
-void show(const Options& options, Session& session) {
+void show(const ShowOptions& options, Session& session) {
   LoadedSettings loaded = resolve(options.settings, session);
   Console& console = session.console();
   if (options.json) return console.json(report_json(loaded));
@@ -89,10 +87,10 @@ void show(const Options& options, Session& session) {
   console.write(table(rows));
 }
 
-void init(const Options& options, Session& session) {
+void init(const std::string& output, Session& session) {
   const std::string sample = platform::sample_configuration();
-  if (options.output.empty()) return session.console().write(sample);
-  const std::filesystem::path file = options.output;
+  if (output.empty()) return session.console().write(sample);
+  const std::filesystem::path file = output;
   if (!file.parent_path().empty()) std::filesystem::create_directories(file.parent_path());
   base::AtomicFile target(file, base::AtomicFile::Existing::refuse);
   target.write(sample);
@@ -100,45 +98,47 @@ void init(const Options& options, Session& session) {
   session.console().print("{}\n", printable(file.string()));
 }
 
-void run(const Options& options, Session& session) {
-  const bool wants_init = options.action == "init";
-  if (!wants_init && options.action != "show")
-    throw base::Error(
-        base::Fault::invalid_argument,
-        fmt::format("'{}' is not show or init; see 'malina config --help'", options.action));
-  if (!wants_init && !options.output.empty())
-    throw base::Error(base::Fault::invalid_argument, "--output belongs to 'malina config init'");
-  if (wants_init && options.json)
-    throw base::Error(base::Fault::invalid_argument, "--json belongs to 'malina config show'");
-  wants_init ? init(options, session) : show(options, session);
+Action setup_show(CLI::App& cli) {
+  auto options = std::make_shared<ShowOptions>();
+  add_serve_options(cli, options->settings);
+  cli.add_flag("--json", options->json, "Print what there is to say of each setting as JSON");
+  return [options](Session& session) { show(*options, session); };
 }
 
-Action setup(CLI::App& cli) {
-  auto options = std::make_shared<Options>();
-  cli.add_option("ACTION", options->action,
-                 "show: every setting of 'malina serve' and where it comes from; init: print a "
-                 "configuration file to begin with")
-      ->type_name("show|init")
-      ->required();
-  cli.add_flag("--json", options->json, "Print what show reports as JSON");
-  cli.add_option("--output", options->output, "Write the file of init there; it must not exist")
+Action setup_init(CLI::App& cli) {
+  auto output = std::make_shared<std::string>();
+  cli.add_option("--output", *output, "Write it to this file, which must not exist")
       ->type_name("FILE");
-  add_serve_options(cli, options->settings);
-  return [options](Session& session) { run(*options, session); };
+  return [output](Session& session) { init(*output, session); };
 }
+
+constexpr std::array kVerbs{
+    Verb{.name = "show",
+         .summary = "Show every setting and where its value comes from",
+         .details =
+             "An option comes before an environment variable (MALINA_PORT), that before the file, "
+             "that\nbefore the default. It takes the options of 'malina serve', to see what they "
+             "would do.",
+         .examples = "  malina config show\n"
+                     "  MALINA_KEEP_ALIVE=1h malina config show --port 9000 --json\n",
+         .setup = setup_show},
+    Verb{.name = "init",
+         .summary = "Print a configuration file with every setting, explained and commented out",
+         .details = "",
+         .examples = "  malina config init\n"
+                     "  malina config init --output ~/.config/malina/malina.toml\n",
+         .setup = setup_init}};
+
+Action setup(CLI::App& cli) { return add_verbs(cli, kVerbs); }
 
 }  // namespace
 
 extern const Command config{
     .name = "config",
     .summary = "Show the settings and where each comes from, or make a configuration file",
-    .details =
-        "An option comes before an environment variable (MALINA_PORT), that before the file, that "
-        "before\nthe default. 'config show' takes the options of 'malina serve', to see what they "
-        "would do.",
+    .details = "",
     .examples =
         "  malina config show\n"
-        "  MALINA_KEEP_ALIVE=1h malina config show --port 9000 --json\n"
         "  malina config init --output ~/.config/malina/malina.toml\n",
     .setup = setup};
 

@@ -1,0 +1,145 @@
+"""The service's units and the Debian package: packaging_test.py PROGRAM BUILD_FOLDER.
+
+Nothing is installed on this machine: the package is built, looked into and unpacked in a temporary
+folder."""
+
+import glob
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+BUILD = os.path.abspath(sys.argv.pop(2))
+PROGRAM = os.path.abspath(sys.argv.pop(1))
+PACKAGING = os.path.abspath(os.path.join(os.path.dirname(__file__), "../packaging"))
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8",
+               "MALINA_CONFIG": "/dev/null"}
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=ENVIRONMENT, **options)
+
+
+class UnitTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="malina_units_")
+        self.addCleanup(shutil.rmtree, self.folder)
+        for name in ("malina.socket", "malina.service"):
+            with open(os.path.join(PACKAGING, "systemd", name), encoding="utf-8") as unit:
+                text = unit.read()
+            with open(self.unit(name), "w", encoding="utf-8") as copy:
+                copy.write(text.replace("ExecStart=/usr/bin/malina", "ExecStart=" + PROGRAM))
+
+    def unit(self, name):
+        return os.path.join(self.folder, name)
+
+    def exposure(self, unit):
+        result = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+        found = re.search(r"Overall exposure level for malina.service: ([\d.]+)", result.stdout)
+        self.assertTrue(found, result.stdout + result.stderr)
+        return float(found.group(1))
+
+    def test_the_service_is_closed(self):
+        """The scale goes to 10; a service that says nothing has 9.6."""
+        self.assertLessEqual(self.exposure(self.unit("malina.service")), 1.0)
+
+    def test_the_measure_tells_open_from_closed(self):
+        with open(self.unit("malina.service"), encoding="utf-8") as unit:
+            text = unit.read()
+        with open(self.unit("malina.service"), "w", encoding="utf-8") as unit:
+            unit.write(re.sub(r"(?m)^(PrivateNetwork|CapabilityBoundingSet|SystemCallFilter)=.*\n", "", text))
+        self.assertGreater(self.exposure(self.unit("malina.service")), 1.0)
+
+    def test_systemd_finds_nothing_wrong(self):
+        result = run("systemd-analyze", "verify", "--man=no", self.unit("malina.socket"),
+                     self.unit("malina.service"))
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    def test_nobody_else_is_let_in(self):
+        with open(self.unit("malina.socket"), encoding="utf-8") as unit:
+            text = unit.read()
+        self.assertEqual(re.findall(r"(?m)^Listen\w+=(.*)", text), ["127.0.0.1:8080"])
+        self.assertIn("IPAddressDeny=any\nIPAddressAllow=localhost\n", text)
+
+
+class PackageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="malina_package_")
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        result = run("cpack", "--config", os.path.join(BUILD, "CPackConfig.cmake"), "-B", cls.folder, cwd=BUILD)
+        assert result.returncode == 0, result.stdout + result.stderr
+        cls.package, = glob.glob(os.path.join(cls.folder, "malina_*.deb"))
+        cls.root = os.path.join(cls.folder, "root")
+        subprocess.run(["dpkg-deb", "-R", cls.package, cls.root], check=True)
+
+    def path(self, name):
+        return os.path.join(self.root, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def test_the_program_runs(self):
+        result = run(self.path("usr/bin/malina"), "--version")
+        self.assertEqual(result.stdout, run(PROGRAM, "--version").stdout)
+
+    def test_what_is_in_it(self):
+        for name in ("lib/systemd/system/malina.socket", "lib/systemd/system/malina.service",
+                     "usr/share/doc/malina/copyright", "usr/share/doc/malina/LICENSE",
+                     "usr/share/doc/malina/README.md", "usr/share/doc/malina/how-to/install.md",
+                     "usr/share/doc/malina/reference/configuration.md"):
+            self.assertTrue(os.path.isfile(self.path(name)), name)
+        listing = run("dpkg-deb", "-c", self.package).stdout.splitlines()
+        for line in listing:
+            self.assertRegex(line, r"^[-dl]\S+ root/root ", "everything is root's")
+            self.assertNotRegex(line, r"^.{5}w|^.{8}w|^.{3}s", "nobody else may write, nothing runs as root")
+
+    def test_control(self):
+        control = self.read("DEBIAN/control")
+        version = run(PROGRAM, "--version").stdout.split()[1]
+        self.assertRegex(control, rf"(?m)^Version: {re.escape(version)}")
+        self.assertRegex(control, r"(?m)^Depends: .*libc6 \(>= 2\.\d+\)")
+        self.assertRegex(control, r"(?m)^Depends: .*libsqlite3-0")
+        self.assertNotRegex(control, r"(?m)^Depends: .*curl")
+        self.assertEqual(self.read("DEBIAN/conffiles"), "/etc/malina/malina.toml\n")
+        for script in ("postinst", "prerm", "postrm"):
+            self.assertEqual(run("sh", "-n", self.path("DEBIAN/" + script)).returncode, 0)
+            self.assertEqual(os.stat(self.path("DEBIAN/" + script)).st_mode & 0o777, 0o755)
+
+    def test_the_configuration_is_the_sample_and_reads(self):
+        sample = run(PROGRAM, "config", "init").stdout
+        self.assertEqual(self.read("etc/malina/malina.toml"), sample)
+        self.assertEqual(self.read("usr/share/doc/malina/malina.toml.example"), sample)
+        result = run(self.path("usr/bin/malina"), "config", "show", "--config",
+                     self.path("etc/malina/malina.toml"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_completions_are_the_programs(self):
+        for shell, name in (("bash", "usr/share/bash-completion/completions/malina"),
+                            ("zsh", "usr/share/zsh/vendor-completions/_malina"),
+                            ("fish", "usr/share/fish/vendor_completions.d/malina.fish")):
+            self.assertEqual(self.read(name), run(PROGRAM, "completion", shell).stdout)
+
+    def test_the_manual_page_has_every_command(self):
+        with gzip.open(self.path("usr/share/man/man1/malina.1.gz"), "rt", encoding="utf-8") as file:
+            page = file.read()
+        commands = re.findall(r"^  (\w+)  ", run(PROGRAM, "--help").stdout, re.MULTILINE)
+        self.assertGreater(len(commands), 10)
+        for command in commands:
+            self.assertIn(f".SH MALINA {command.upper()}\n", page)
+        self.assertIn(".SH MALINA CONFIG SHOW\n", page)
+        # A line that begins with a dot or a quote would be a request to the formatter.
+        inside = False
+        for line in page.splitlines():
+            if inside and line != ".fi":
+                self.assertNotRegex(line, r"^[.']")
+            inside = line == ".nf" or (inside and line != ".fi")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
