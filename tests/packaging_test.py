@@ -111,6 +111,54 @@ class PackageTest(unittest.TestCase):
             self.assertEqual(run("sh", "-n", self.path("DEBIAN/" + script)).returncode, 0)
             self.assertEqual(os.stat(self.path("DEBIAN/" + script)).st_mode & 0o777, 0o755)
 
+    def script(self, name, *arguments, **has):
+        """Runs a maintainer's script with the system's commands replaced by ones that write what they
+        were called with, and its folders by ones of the test's own. Returns these lines."""
+        folder = tempfile.mkdtemp(prefix="malina_script_", dir=self.folder)
+        log = os.path.join(folder, "log")
+        os.mkdir(os.path.join(folder, "bin"))
+        for command in ("getent", "useradd", "userdel", "install", "systemctl"):
+            fake = os.path.join(folder, "bin", command)
+            with open(fake, "w", encoding="utf-8") as file:
+                code = 0 if command != "getent" or has.get("user") else 2
+                file.write(f'#!/bin/sh\n[ {command} = getent ] || echo "{command} $*" >> {log}\nexit {code}\n')
+            os.chmod(fake, 0o755)
+        text = self.read("DEBIAN/" + name)
+        for path in ("/run/systemd/system", "/var/lib/malina", "/etc/malina"):
+            text = text.replace(path, folder + path)
+        for path in has.get("paths", ()):
+            os.makedirs(folder + path)
+        result = subprocess.run(["sh", "-c", text, name, *arguments], capture_output=True, text=True, timeout=60,
+                                env={"PATH": os.path.join(folder, "bin") + ":/usr/bin:/bin"})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = []
+        if os.path.exists(log):
+            with open(log, encoding="utf-8") as file:
+                lines = [line.replace(folder, "") for line in file.read().splitlines()]
+        return lines, result.stderr, [path for path in has.get("paths", ()) if os.path.exists(folder + path)]
+
+    def test_installing_makes_the_user_and_the_store_once(self):
+        lines, _, _ = self.script("postinst", "configure", "")
+        self.assertEqual([line.split()[0] for line in lines], ["useradd", "install"])
+        self.assertIn("-m 0700 /var/lib/malina", lines[1])
+        self.assertEqual(self.script("postinst", "configure", "0.1.0", user=True, paths=["/var/lib/malina"])[0], [])
+
+    def test_an_upgrade_restarts_and_a_first_install_starts_nothing(self):
+        system = {"user": True, "paths": ["/run/systemd/system", "/var/lib/malina"]}
+        self.assertEqual(self.script("postinst", "configure", "", **system)[0], ["systemctl daemon-reload"])
+        self.assertEqual(self.script("postinst", "configure", "0.1.0", **system)[0],
+                         ["systemctl daemon-reload", "systemctl try-restart malina.service"])
+        self.assertEqual(self.script("prerm", "upgrade", **system)[0], [])
+        self.assertEqual(len(self.script("prerm", "remove", **system)[0]), 2)
+
+    def test_models_and_keys_outlive_the_package(self):
+        lines, said, left = self.script("postrm", "purge", user=True,
+                                        paths=["/var/lib/malina/models", "/etc/malina"])
+        self.assertEqual((lines, left), ([], ["/var/lib/malina/models"]))
+        self.assertIn("is kept", said)
+        self.assertEqual(self.script("postrm", "purge", user=True, paths=["/var/lib/malina"])[0],
+                         ["userdel malina"])
+
     def test_the_configuration_is_the_sample_and_reads(self):
         sample = run(PROGRAM, "config", "init").stdout
         self.assertEqual(self.read("etc/malina/malina.toml"), sample)
