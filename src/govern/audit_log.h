@@ -28,9 +28,10 @@ class AuditLog {
   }
 
  private:
-  store::Writer::Work work(AuditEntry entry, Also also) {
-    return [this, entry = std::move(entry), also = std::move(also)](store::Database& database) {
-      chain_.append(database, entry);
+  store::Writer::Work work(AuditEntry entry, Also also) const {
+    return [&chain = chain_, entry = std::move(entry),
+            also = std::move(also)](store::Database& database) {
+      chain.append(database, entry);
       if (also) also(database);
     };
   }

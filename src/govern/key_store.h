@@ -80,7 +80,7 @@ class KeyStore {
   IssuedKey rotate(std::string_view id, std::chrono::seconds overlap, const Actor& by);
   // For good. Revoking again changes nothing. Unknown: not_found.
   KeyRecord revoke(std::string_view id, const Actor& by);
-  std::vector<KeyRecord> list();  // oldest first
+  std::vector<KeyRecord> list();  // oldest first; of one second by id
   KeyRecord find(std::string_view id);
 
   // The holder of a key, or nullopt for one that is malformed, unknown, wrong, revoked or expired:

@@ -105,6 +105,9 @@ class Platform {
   // The quota's verdict. An admitted request is audited: begin(), then end().
   Admission admit(const Caller& caller, RequestFacts facts);
   QuotaVerdict quota(const Caller& caller);  // as it stands
+  // One more record, of what is no admitted request: a start, a refusal. `done` as of
+  // GovernedRequest.
+  void record(AuditEntry entry, GovernedRequest::Done done);
   // Opens what admit() needs, so that a server that cannot record does not start.
   void open_records();
   // Why nothing can be recorded until the program is started again; "" while it can.

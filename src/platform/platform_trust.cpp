@@ -38,7 +38,7 @@ KeyRecord Platform::revoke_key(std::string_view id, const Actor& by) {
 }
 
 std::vector<KeyRecord> Platform::list_keys() {
-  return records_.exist() ? records_.keys().list() : std::vector<KeyRecord>();
+  return records_.exist() ? records_.list_keys() : std::vector<KeyRecord>();
 }
 
 std::optional<IssuedKey> Platform::ensure_admin_key() {
@@ -71,6 +71,10 @@ Admission Platform::admit(const Caller& caller, RequestFacts facts) {
   if (!hold) return {verdict, nullptr};
   return {verdict, std::make_unique<GovernedRequest>(keeper, caller, std::move(facts), verdict,
                                                      std::move(*hold))};
+}
+
+void Platform::record(AuditEntry entry, GovernedRequest::Done done) {
+  records_.keeper().audit().record(std::move(entry), std::move(done));
 }
 
 QuotaVerdict Platform::quota(const Caller& caller) {

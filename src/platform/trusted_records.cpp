@@ -22,6 +22,28 @@ store::Database& TrustedRecords::database() {
   return *database_;
 }
 
+store::Database& TrustedRecords::readable() {
+  if (database_) return *database_;
+  if (reader_) return *reader_;
+  try {
+    return database();
+  } catch (const base::Error& error) {
+    if (error.fault() != base::Fault::io) throw;
+  }
+  reader_ = store::open_sqlite(home_ / "malina.db", store::Access::read_only);
+  return *reader_;
+}
+
+std::vector<govern::KeyRecord> TrustedRecords::list_keys() {
+  const std::scoped_lock lock(opening_);
+  if (keys_) return keys_->list();
+  store::Database& database = readable();
+  if (govern::KeyStore::empty(database)) return {};
+  return govern::KeyStore(database, govern::load_pepper(home_, govern::MissingPepper::refuse),
+                          chain_)
+      .list();
+}
+
 govern::KeyStore& TrustedRecords::keys() {
   const std::scoped_lock lock(opening_);
   if (!keys_) {
@@ -46,12 +68,12 @@ govern::RecordKeeper& TrustedRecords::keeper() {
 
 std::vector<AuditRecord> TrustedRecords::audit(std::int64_t after, std::int64_t most) {
   const std::scoped_lock lock(opening_);
-  return read_audit(database(), after, most);
+  return read_audit(readable(), after, most);
 }
 
 std::int64_t TrustedRecords::audit_length() {
   const std::scoped_lock lock(opening_);
-  return govern::AuditChain::head(database()).sequence;
+  return govern::AuditChain::head(readable()).sequence;
 }
 
 void TrustedRecords::sign_audit() noexcept {

@@ -26,6 +26,9 @@ class TrustedRecords {
   // For a process that serves: audit, quotas, checkpoints.
   govern::RecordKeeper& keeper();
   const govern::AuditChain& audit_chain() const { return chain_; }
+  // These change nothing, and answer where nothing can be written too: a full disk, a folder of
+  // another user.
+  std::vector<govern::KeyRecord> list_keys();
   std::vector<AuditRecord> audit(std::int64_t after, std::int64_t most);
   std::int64_t audit_length();
   // After a change by a command: signs it with all before it. A failure is no failure of the
@@ -36,11 +39,13 @@ class TrustedRecords {
 
  private:
   store::Database& database();  // of commands and keys; the keeper has its own
+  store::Database& readable();
 
   const std::filesystem::path home_;
   const govern::AuditChain chain_;
   std::mutex opening_;
   std::unique_ptr<store::Database> database_;
+  std::unique_ptr<store::Database> reader_;  // where `database_` cannot be opened
   std::unique_ptr<govern::KeyStore> keys_;
   std::unique_ptr<govern::RecordKeeper> keeper_;
 };

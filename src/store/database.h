@@ -68,8 +68,8 @@ class Database {
   // throws. It takes the write lock first, so what `work` reads stays true until it is committed.
   // Not nested.
   virtual void transaction(const std::function<void()>& work) = 0;
-  // Within a transaction: runs `work`, and undoes what it alone did when it throws. Where SQLite
-  // has undone the whole transaction with it (a full disk), what follows in it throws the same.
+  // Within a transaction: runs `work`, and undoes what it alone did when it throws. Where the
+  // whole transaction is undone with it (a full disk), what follows in it throws the same.
   virtual void nested(const std::function<void()>& work) = 0;
   // Why this connection writes no more until it is opened again, or "" while it does. A sync that
   // failed is not tried again: the system forgets what it could not write and reports success the

@@ -102,6 +102,40 @@ TEST_F(DatabaseTest, ReadsWithoutWriting) {
   EXPECT_EQ(fault_of([&] { database->execute("DELETE FROM t"); }), base::Fault::io);
 }
 
+// Its log is still empty when the reader comes, and yet the file will change.
+TEST_F(DatabaseTest, ReaderSeesWhatAWriterBesideItWrites) {
+  open();
+  const auto writer = open();
+  const auto reader = open_sqlite(file(), Access::read_only, kSchema);
+  EXPECT_TRUE(reader->query("SELECT * FROM t").empty());
+  writer->execute("INSERT INTO t VALUES ('x', 1)");
+  EXPECT_EQ(reader->query("SELECT * FROM t").size(), 1U);
+}
+
+TEST_F(DatabaseTest, PartThatThrowsIsUndoneAlone) {
+  const auto database = open();
+  EXPECT_EQ(fault_of([&] { database->nested([] {}); }), base::Fault::internal);
+  database->transaction([&] {
+    database->execute("INSERT INTO t VALUES ('before', 1)");
+    EXPECT_THROW(database->nested([&] {
+      database->execute("INSERT INTO t VALUES ('part', 1)");
+      throw std::runtime_error("stop");
+    }),
+                 std::runtime_error);
+    database->nested([&] { database->execute("INSERT INTO t VALUES ('after', 1)"); });
+  });
+  const auto rows = database->query("SELECT k FROM t ORDER BY k");
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(rows[0].text(0), "after");
+}
+
+TEST_F(DatabaseTest, NoSchemaTakesAFileOfAnyVersion) {
+  open()->execute("INSERT INTO t VALUES ('x', 1)");
+  const auto database = open_sqlite(file(), Access::read_only, {});
+  EXPECT_EQ(database->query("SELECT * FROM t").size(), 1U);
+  EXPECT_EQ(fault_of([&] { open_sqlite(file(), Access::read_only); }), base::Fault::unsupported);
+}
+
 TEST_F(DatabaseTest, WritersOfSeveralConnectionsWaitForEachOther) {
   constexpr int kWriters = 4;
   constexpr int kEach = 25;

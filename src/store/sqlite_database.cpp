@@ -167,10 +167,14 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
                                std::span<const Migration> schema)
     : file_(file) {
   // Immutable: in a folder where nothing can be created, SQLite could not make its shared memory. A
-  // log with commits in it must be read all the same.
+  // log with commits in it must be read all the same, and shared memory tells of a writer that may
+  // be at work: its pages would change under an immutable reader.
   const bool write = access == Access::read_write;
-  std::error_code no_log;
-  const bool log = std::filesystem::file_size(file.string() + "-wal", no_log) > 0 && !no_log;
+  const auto holds_something = [&file](const char* ending) {
+    std::error_code none;
+    return std::filesystem::file_size(file.string() + ending, none) > 0 && !none;
+  };
+  const bool log = holds_something("-wal") || holds_something("-shm");
   const std::string name = uri(file, write || log ? "" : "?immutable=1");
   const int flags = SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX |
                     (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
@@ -344,15 +348,14 @@ void SqliteDatabase::nested(const std::function<void()>& work) {
   script("SAVEPOINT part", "write to");
   try {
     work();
+    script("RELEASE part", "write to");
   } catch (...) {
-    if (sqlite3_get_autocommit(handle_.get()) != 0) {
-      lost_because_ = std::current_exception();
-      throw;
-    }
-    script("ROLLBACK TO part; RELEASE part", "write to");
+    const bool undone = sqlite3_get_autocommit(handle_.get()) == 0 &&
+                        sqlite3_exec(handle_.get(), "ROLLBACK TO part; RELEASE part", nullptr,
+                                     nullptr, nullptr) == SQLITE_OK;
+    if (!undone) lost_because_ = std::current_exception();
     throw;
   }
-  script("RELEASE part", "write to");
 }
 
 }  // namespace

@@ -113,6 +113,21 @@ class KeyTest(program.ProgramTest):
         self.assertEqual(len(self.json("key", "list", environment=environment)["keys"]), 1)
 
 
+    def test_a_full_disk_hinders_no_looking(self):
+        """A limit on the size of files stands for a full disk: not one page more can be written."""
+        import resource
+        self.create("app")
+        full = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))}
+        self.assertEqual(len(self.json("key", "list", **full)["keys"]), 1)
+        self.assertIn("key.create", self.output("audit", "tail", **full))
+        self.malina("audit", "verify", **full)
+        self.error(program.IO, "key", "create", "b", **full)
+        self.create("b")
+        self.assertCountEqual([key["name"] for key in self.json("key", "list")["keys"]],
+                              ["app", "b"])
+        self.malina("audit", "verify")
+
+
 class AliasTest(program.ProgramTest):
     def setUp(self):
         super().setUp()
