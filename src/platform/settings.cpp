@@ -217,11 +217,13 @@ class Loading {
   LoadedSettings loaded_;
 };
 
-// ENOENT and ENOTDIR are absence; anything else is a reason to stop, not to go on to the next file.
+// A folder that this user may not look into is somebody else's (HOME often is, under su): as git
+// has it, what is there is not for this user. A file that is seen and cannot be read is an error
+// later on.
 bool is_there(const path& file) {
   struct stat facts{};
   if (stat(file.c_str(), &facts) == 0) return true;
-  if (errno == ENOENT || errno == ENOTDIR) return false;
+  if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return false;
   throw base::system_error("cannot look for the configuration file " + file.string());
 }
 

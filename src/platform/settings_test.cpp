@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -264,6 +266,32 @@ TEST_F(SettingsTest, WhichFileIsRead) {
   EXPECT_EQ(configuration_file(
                 {.file = {}, .environment = {{"HOME", folder_.path().string()}}, .options = {}}),
             own);
+}
+
+// Under su HOME often is still the other user's.
+TEST_F(SettingsTest, AFolderOfSomebodyElseHasNoFileForThisUser) {
+  std::filesystem::create_directories(folder_.path() / ".config/malina");
+  write("[serve]", ".config/malina/malina.toml");
+  const SettingsRequest request{
+      .file = {}, .environment = {{"HOME", folder_.path().string()}}, .options = {}};
+  const path own = configuration_file(request);
+  EXPECT_EQ(own, folder_.path() / ".config/malina/malina.toml");
+  chmod((folder_.path() / ".config").c_str(), 0);
+  const pid_t child = fork();
+  ASSERT_NE(child, -1);
+  if (child == 0) {
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(2);  // root looks into every folder
+    try {
+      _exit(configuration_file(request) == own ? 3 : 0);
+    } catch (...) {
+      _exit(4);
+    }
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  chmod((folder_.path() / ".config").c_str(), 0755);
 }
 
 TEST_F(SettingsTest, AFileThatWasAskedForMustBeThere) {

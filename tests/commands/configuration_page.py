@@ -37,7 +37,7 @@ malina config init                       # a file with every setting, explained 
 3. `$XDG_CONFIG_HOME/malina/malina.toml`, or without that variable `~/.config/malina/malina.toml`,
 4. `/etc/malina/malina.toml`.
 
-The first two must exist. Every command reads it, for `home` and `offline`; the rest is for `serve`.
+The first two must exist; what stands in a folder that one may not look into counts as absent. Every command reads it, for `home` and `offline`; the rest is for `serve`.
 
 ```toml
 home = "/srv/malina"
