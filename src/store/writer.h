@@ -25,7 +25,8 @@ namespace malina::store {
 class Writer {
  public:
   using Work = std::function<void(Database&)>;
-  // Nothing where the work is done and durable; otherwise why it is not. Called once, by the
+  // Nothing where the work is done and durable; otherwise why it is not: a base::Error of its own,
+  // which no other thread holds. Called once, by the
   // writer's thread, or by the caller's own where the work is refused at once. It must neither
   // throw nor take long.
   using Done = std::function<void(std::exception_ptr)>;
@@ -43,7 +44,8 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   void submit(Work work, Done done);
-  std::future<void> submit(Work work);  // get() throws why it is not done
+  // get() throws why it is not done; the future is a deferred one, which has no timed waits.
+  std::future<void> submit(Work work);
 
   std::string read_only_because() const { return database_.read_only_because(); }
   bool read_only() const { return !read_only_because().empty(); }
