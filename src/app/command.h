@@ -21,9 +21,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "app/console.h"
 #include "platform/platform.h"
+#include "platform/service.h"
 #include "platform/settings.h"
 
 namespace malina::app {
@@ -31,15 +33,22 @@ namespace malina::app {
 // What a command runs with.
 class Session {
  public:
-  explicit Session(Console& console) : console_(console) {}
+  // Serves until it is told to stop. Passed from main: commands do not reach up to the server.
+  using Server = std::function<void(platform::Service& service, const platform::ServerSettings& settings,
+                                    const std::function<void(const std::string& url)>& ready)>;
+
+  explicit Session(Console& console, Server server = {})
+      : console_(console), server_(std::move(server)) {}
   Console& console() { return console_; }
   // Built at first use, since `completion` needs none: with the settings of the environment and the
   // configuration file, unless use() gave it others.
   platform::Platform& platform();
   void use(const platform::LoadedSettings& settings);
+  const Server& server() const { return server_; }
 
  private:
   Console& console_;
+  Server server_;
   std::optional<platform::Platform> platform_;
 };
 

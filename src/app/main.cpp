@@ -10,6 +10,7 @@
 #include "app/command.h"
 #include "base/error.h"
 #include "base/near_match.h"
+#include "serve/server.h"
 
 namespace malina::app {
 
@@ -95,7 +96,7 @@ int run_command(const Command& command, std::vector<std::string> arguments, Cons
   }
   for (const std::string& extra : parser->remaining(true))
     if (extra != "--") refuse_extra(parsed_verb(*parser), extra);
-  Session session(console);
+  Session session(console, serve::run);
   action(session);
   return 0;
 }

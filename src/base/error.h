@@ -2,9 +2,12 @@
 // three edges, nowhere between. Its message is one sentence that names the thing and the cause.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace malina::base {
 
@@ -28,13 +31,23 @@ enum class Fault {
 int exit_code(Fault fault);
 std::string_view name(Fault fault);
 
+// For programs that ask: what is more exact than the fault, and never needed to understand it.
+struct ErrorDetails {
+  std::string code = {};       // "context_length_exceeded"
+  std::string parameter = {};  // the part of the request that is wrong
+  std::optional<std::chrono::seconds> retry_after = {};  // when it may go better
+};
+
 class Error : public std::runtime_error {
  public:
-  Error(Fault fault, const std::string& message) : std::runtime_error(message), fault_(fault) {}
+  Error(Fault fault, const std::string& message, ErrorDetails details = {})
+      : std::runtime_error(message), fault_(fault), details_(std::move(details)) {}
   Fault fault() const { return fault_; }
+  const ErrorDetails& details() const { return details_; }
 
  private:
   Fault fault_;
+  ErrorDetails details_;
 };
 
 // "cannot open /x: No such file or directory", from errno as it stands. ENOENT gives not_found.

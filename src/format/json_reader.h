@@ -1,23 +1,18 @@
-// JSON of a hostile file, bounded before it is built.
+// JSON of a hostile file.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "base/json_text.h"
+
 namespace malina::format {
 
-struct JsonLimits {
-  std::size_t bytes = std::size_t{4} << 20;   // of the text
-  std::size_t values = std::size_t{1} << 18;  // of all kinds, keys not counted
-  std::size_t depth = 64;                     // objects and arrays in each other
-};
+using base::JsonLimits;
 
-// `name` is the file's, for messages. Throws base::Error: corrupt_file where the text is not JSON
-// (with the byte), is not UTF-8 or gives a key of an object twice; unsupported where it goes beyond
-// the limits.
+// As base::parse_json.
 nlohmann::json parse_json(std::string_view text, const std::string& name,
                           const JsonLimits& limits = {});
 

@@ -1,12 +1,10 @@
-// Text from a file as it may stand in a message: the file is hostile, the terminal is not.
+// Text from a file as it may stand in a message.
 #pragma once
 
-#include <string>
-#include <string_view>
+#include "base/quote.h"
 
 namespace malina::format {
 
-// The bytes between single quotes; what is not printable ASCII as \xNN, long text cut with "...".
-std::string in_quotes(std::string_view bytes);
+using base::in_quotes;
 
 }  // namespace malina::format

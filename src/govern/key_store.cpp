@@ -122,10 +122,10 @@ void KeyStore::forget() {
   snapshot_.reset();
 }
 
-std::shared_ptr<const KeyStore::Snapshot> KeyStore::current() {
+std::shared_ptr<const KeyStore::Snapshot> KeyStore::current(std::chrono::milliseconds age) {
   const std::scoped_lock lock(mutex_);
   const auto now = audit_.clock().monotonic();
-  if (snapshot_ && now - checked_at_ < kRefresh) return snapshot_;
+  if (snapshot_ && now - checked_at_ < age) return snapshot_;
   // The revision first: what is read after it can only be newer.
   const auto revision =
       database_.query("SELECT number FROM revisions WHERE subject = 'keys'").at(0).integer(0);
@@ -163,7 +163,7 @@ void KeyStore::read(Snapshot& snapshot) {
 }
 
 std::vector<KeyRecord> KeyStore::list() {
-  const auto snapshot = current();
+  const auto snapshot = current(kRefresh);
   const WallSeconds now = this->now();
   std::vector<KeyRecord> records;
   for (const std::string& id : snapshot->order) {
@@ -174,7 +174,7 @@ std::vector<KeyRecord> KeyStore::list() {
 }
 
 KeyRecord KeyStore::find(std::string_view id) {
-  const auto snapshot = current();
+  const auto snapshot = current(kRefresh);
   const auto found = snapshot->entries.find(std::string(id));
   if (found == snapshot->entries.end()) throw no_such_key(id);
   KeyRecord record = found->second.record;
@@ -183,13 +183,20 @@ KeyRecord KeyStore::find(std::string_view id) {
 }
 
 std::optional<Principal> KeyStore::authenticate(std::string_view presented) {
+  auto principal = authenticate(presented, *current(kRefresh));
+  // It may have been made a moment ago by another process, whose user tries it at once.
+  if (!principal) principal = authenticate(presented, *current(kRefreshForUnknown));
+  return principal;
+}
+
+std::optional<Principal> KeyStore::authenticate(std::string_view presented,
+                                                const Snapshot& snapshot) {
   static const Entry nobody;
-  const auto snapshot = current();
   const WallSeconds now = this->now();
   // What cannot be a key is checked like one, so that neither time nor words tell them apart.
   const KeyToken token = parse_key_token(presented).value_or(kNoToken);
-  const auto found = snapshot->entries.find(std::string(token.id));
-  const Entry& entry = found == snapshot->entries.end() ? nobody : found->second;
+  const auto found = snapshot.entries.find(std::string(token.id));
+  const Entry& entry = found == snapshot.entries.end() ? nobody : found->second;
   const SecretHash hash = hash_secret(pepper_, token.id, token.secret);
   std::int64_t generation = 0;
   for (const Secret& secret : entry.secrets) {
@@ -203,7 +210,7 @@ std::optional<Principal> KeyStore::authenticate(std::string_view presented) {
 }
 
 bool KeyStore::live(std::string_view id, std::int64_t secret_generation) {
-  const auto snapshot = current();
+  const auto snapshot = current(kRefresh);
   const WallSeconds now = this->now();
   const auto found = snapshot->entries.find(std::string(id));
   if (found == snapshot->entries.end() || state_of(found->second.record, now) != KeyState::active)
@@ -215,7 +222,7 @@ bool KeyStore::live(std::string_view id, std::int64_t secret_generation) {
 }
 
 std::optional<Principal> KeyStore::by_id(std::string_view id) {
-  const auto snapshot = current();
+  const auto snapshot = current(kRefresh);
   const auto found = snapshot->entries.find(std::string(id));
   if (found == snapshot->entries.end() || state_of(found->second.record, now()) != KeyState::active)
     return std::nullopt;

@@ -67,6 +67,9 @@ struct IssuedKey {
 class KeyStore {
  public:
   static constexpr std::chrono::milliseconds kRefresh{400};
+  // For a key that nobody has: it may be new. Guessing costs the database so many questions at
+  // most.
+  static constexpr std::chrono::milliseconds kRefreshForUnknown{20};
 
   // Throws corrupt_file where the keys were made under another pepper.
   KeyStore(store::Database& database, Pepper pepper, const AuditChain& audit);
@@ -100,7 +103,8 @@ class KeyStore {
   struct Entry;
   struct Snapshot;
 
-  std::shared_ptr<const Snapshot> current();
+  std::shared_ptr<const Snapshot> current(std::chrono::milliseconds age);
+  std::optional<Principal> authenticate(std::string_view presented, const Snapshot& snapshot);
   void read(Snapshot& snapshot);
   void forget();  // what is in memory, after a change
   void check_pepper();

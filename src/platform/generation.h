@@ -1,6 +1,7 @@
 // Requests to a loaded model and their results, as plain values.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -16,10 +17,13 @@ namespace malina::platform {
 
 struct RunOptions {
   std::size_t context =
-      0;                 // positions; 0: the model's own, or as many as fit in half of the memory
-  unsigned threads = 0;  // 0: the cores that this process may use
-  bool exact = false;    // float32 activations, keys and values: the reference's numbers
-  std::string kv_type;   // "f32", "f16" or "q8_0"; empty: f16, or f32 when exact
+      0;  // positions; 0: the model's own, or as many as fit in half of the memory
+  std::size_t parallel = 1;  // room for the keys and values of so many whole contexts, or less:
+  std::uint64_t cache_bytes = 0;  // at most so many bytes; 0: half of the memory
+  std::size_t most_waiting = 0;   // further requests are refused as overloaded; 0: no limit
+  unsigned threads = 0;           // 0: the cores that this process may use
+  bool exact = false;             // float32 activations, keys and values: the reference's numbers
+  std::string kv_type;            // "f32", "f16" or "q8_0"; empty: f16, or f32 when exact
   std::optional<std::uint32_t> window;  // sliding window, instead of the model's own; 0: none
 };
 
@@ -36,6 +40,13 @@ struct SamplingOptions {
   bool llama_cpp_order = false;       // filters before temperature
 };
 
+// Who asks, for models that many use at once.
+struct RequestOrigin {
+  std::string owner;        // turns are shared fairly between owners
+  std::string cache_scope;  // computed prompts are shared within one scope only; "": never
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
+};
+
 struct CompletionRequest {
   std::string text;                                 // special tokens in it are ordinary characters,
   bool special = false;                             // unless this is set
@@ -43,11 +54,13 @@ struct CompletionRequest {
   std::optional<std::string> suffix;  // what stands between text and this is to be filled in
   bool suffix_first = false;          // the prompt's order, where the model knows both
   std::size_t max_tokens = 256;
+  bool max_tokens_if_room = false;  // less where the context holds less, instead of an error
   SamplingOptions sampling;
   std::vector<std::string> stop;
   std::optional<std::size_t> log_probabilities;  // how many of the likeliest beside each token
   bool echo = false;                  // the prompt is part of the result, with its scores
   ProgressSink prompt_progress = {};  // in tokens, until the first text comes
+  RequestOrigin origin = {};
 };
 
 struct ChatRequest {
@@ -55,7 +68,9 @@ struct ChatRequest {
   std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
   SamplingOptions sampling;
   std::vector<std::string> stop;
-  ProgressSink prompt_progress = {};  // in tokens, until the first text comes
+  std::optional<std::size_t> log_probabilities = {};  // as of CompletionRequest
+  ProgressSink prompt_progress = {};                  // in tokens, until the first text comes
+  RequestOrigin origin = {};
 };
 
 struct ScoredToken {
@@ -73,8 +88,9 @@ struct GenerationResult {
   std::vector<std::int32_t> token_ids;  // with echo, the prompt's first
   std::vector<ScoredToken> scores;      // where log-probabilities were asked for
   std::size_t prompt_tokens = 0, completion_tokens = 0;
+  std::size_t cached_tokens = 0;  // of the prompt, taken from an earlier one
   std::uint64_t seed = 0;
-  double prompt_seconds = 0, completion_seconds = 0;
+  double queue_seconds = 0, prompt_seconds = 0, completion_seconds = 0;
 };
 
 // Called with each new piece of text, whole characters; and now and then with an empty piece while

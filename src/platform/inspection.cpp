@@ -109,7 +109,8 @@ void report_templates(const ModelFile& file, Inspection& result) {
   const auto add = [&](const std::string& name, const std::string& refused) {
     const std::string key =
         name.empty() ? "tokenizer.chat_template" : "tokenizer.chat_template." + name;
-    result.templates.push_back({name, text(file.checkpoint->metadata(), key).size(), refused});
+    std::string source(text(file.checkpoint->metadata(), key));
+    result.templates.push_back({name, source.size(), refused, std::move(source)});
   };
   for (const auto& [name, unused] : file.templates) add(name, "");
   for (const auto& [name, error] : file.refused_templates) add(name, error.what());

@@ -75,6 +75,7 @@ struct Inspection {
     std::string name;  // "" is the default
     std::uint64_t bytes;
     std::string refused;  // why this program cannot render it; empty where it can
+    std::string source;
   };
   std::vector<Template> templates;
 };

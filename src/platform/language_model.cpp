@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/machine.h"
 #include "engine/engine.h"
+#include "platform/engine_answer.h"
 #include "platform/model_file.h"
 #include "text/infilling.h"
 #include "text/unicode.h"
@@ -36,54 +37,50 @@ math::KvType kv_type(const RunOptions& options) {
       fmt::format("'{}' is not a type of keys and values: f32, f16 or q8_0", options.kv_type));
 }
 
+std::uint64_t cache_bytes(const model::Model& model, const RunOptions& options,
+                          std::size_t positions) {
+  return model::PagePool::bytes_for(model.sizes(), kv_type(options), positions, kBatchRows);
+}
+
 // The model's own context, unless its keys and values would not fit.
 std::size_t choose_context(const model::Model& model, const RunOptions& options) {
-  const auto bytes = [&](std::size_t context) {
-    return model::PagePool::bytes_for(model.sizes(), kv_type(options), context, kBatchRows);
-  };
   const std::uint64_t available = base::read_machine().usable_bytes();
+  const std::uint64_t most = options.cache_bytes != 0 ? options.cache_bytes : available;
   if (options.context != 0) {
-    if (bytes(options.context) > available)
+    const std::uint64_t bytes = cache_bytes(model, options, options.context);
+    if (bytes > most)
       throw Error(Fault::out_of_memory,
                   fmt::format("a context of {} needs {} MiB for keys and values and {} MiB are "
                               "available",
-                              options.context, bytes(options.context) >> 20, available >> 20));
+                              options.context, bytes >> 20, most >> 20));
     return options.context;
   }
+  const std::uint64_t room = options.cache_bytes != 0 ? most : available / 2;
   std::size_t context = model.sizes().context;
-  while (context > kLeastContext && bytes(context) > available / 2)
+  while (context > kLeastContext && cache_bytes(model, options, context) > room)
     context = std::max(context / 4 * 3, kLeastContext);
   return context;
 }
 
-// Where tokens begin in the text they make, in characters as Utf8Stream has them: an invalid byte
-// is one. A token that begins inside of a character begins with the next one.
-class TokenOffsets {
- public:
-  void add(std::string_view bytes) {
-    starts_.push_back(bytes_.size());
-    bytes_ += bytes;
-  }
-  std::vector<std::size_t> in_characters() const {
-    std::vector<std::size_t> offset_of(bytes_.size() + 1);
-    std::size_t count = 0;
-    for (std::size_t at = 0; at < bytes_.size(); ++count) {
-      const std::size_t length =
-          std::max<std::size_t>(1, text::valid_character(std::string_view(bytes_).substr(at)));
-      offset_of[at] = count;
-      for (std::size_t i = 1; i < length; ++i) offset_of[at + i] = count + 1;
-      at += length;
-    }
-    offset_of.back() = count;
-    std::vector<std::size_t> offsets;
-    for (const std::size_t start : starts_) offsets.push_back(offset_of[start]);
-    return offsets;
-  }
+// Of all generations together: whole contexts, as many as are asked for and fit.
+std::size_t choose_positions(const model::Model& model, const RunOptions& options,
+                             std::size_t context) {
+  const std::uint64_t room =
+      options.cache_bytes != 0 ? options.cache_bytes : base::read_machine().usable_bytes() / 2;
+  std::size_t parallel = std::max<std::size_t>(1, options.parallel);
+  while (parallel > 1 && cache_bytes(model, options, context * parallel) > room) --parallel;
+  return context * parallel;
+}
 
- private:
-  std::string bytes_;
-  std::vector<std::size_t> starts_;
-};
+engine::EngineOptions engine_options(const model::Model& model, const RunOptions& options) {
+  engine::EngineOptions chosen{
+      .precision = options.exact ? math::Precision::exact : math::Precision::fast,
+      .kv_type = kv_type(options),
+      .context = choose_context(model, options)};
+  chosen.positions = choose_positions(model, options, chosen.context);
+  chosen.max_waiting = options.most_waiting;
+  return chosen;
+}
 
 // A template takes UTF-8 alone; here the message can still be named.
 void check_text(const nlohmann::ordered_json& messages) {
@@ -101,17 +98,6 @@ void check_text(const nlohmann::ordered_json& messages) {
       at += length;
     }
   }
-}
-
-// A token's own text, as the OpenAI API spells one that is not whole characters.
-std::string token_text(const text::Tokenizer& tokenizer, text::Token token) {
-  const std::string bytes = tokenizer.bytes(token, true);
-  text::Utf8Stream stream;
-  if (stream.push(bytes) == bytes) return bytes;
-  std::string escaped = "bytes:";
-  for (const char byte : bytes)
-    escaped += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-  return escaped;
 }
 
 engine::Sampling sampling_of(const SamplingOptions& options, std::uint64_t seed) {
@@ -137,24 +123,38 @@ std::uint64_t seed_of(const SamplingOptions& options) {
 
 }  // namespace
 
+struct Prepared::Content {
+  engine::Generation generation;
+  AnswerShape shape;
+};
+
+Prepared::Prepared(std::unique_ptr<Content> content) : content_(std::move(content)) {}
+Prepared::Prepared(Prepared&& other) noexcept = default;
+Prepared& Prepared::operator=(Prepared&& other) noexcept = default;
+Prepared::~Prepared() = default;
+std::size_t Prepared::prompt_tokens() const { return content_->generation.prompt.size(); }
+std::size_t Prepared::most_tokens() const { return content_->generation.max_tokens; }
+
 class LanguageModel::Impl {
  public:
-  Impl(std::shared_ptr<const ModelFile> file, const RunOptions& options,
+  Impl(std::shared_ptr<const ModelFile> file, Processor& processor, const RunOptions& options,
        const std::function<void(double)>& progress)
       : file_(std::move(file)),
-        pool_(options.threads),
-        device_(pool_),
-        model_(model::Model::load(file_->checkpoint, device_, pool_,
+        model_(model::Model::load(file_->checkpoint, processor.device, processor.pool,
                                   {.window = options.window, .progress = progress})),
-        engine_(model_, file_->tokenizer, device_, arbiter_,
-                {.precision = options.exact ? math::Precision::exact : math::Precision::fast,
-                 .kv_type = kv_type(options),
-                 .context = choose_context(*model_, options)}) {}
+        engine_(model_, file_->tokenizer, processor.device, processor.arbiter,
+                engine_options(*model_, options)) {}
 
-  GenerationResult complete(const CompletionRequest& request, const TextSink& sink);
-  GenerationResult chat(const ChatRequest& request, const TextSink& sink);
+  Prepared::Content prepare(const CompletionRequest& request) const;
+  Prepared::Content prepare(const ChatRequest& request) const;
+  std::unique_ptr<Answer> start(Prepared::Content content);
   PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
 
+  std::vector<text::Token> tokens(std::string_view text, bool special) const {
+    return tokenizer().encode(text, {.add_bos = special && tokenizer().adds_bos()});
+  }
+  std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
+  std::string text_of(const std::vector<std::int64_t>& tokens) const;
   std::size_t context() const { return engine_.context(); }
   const text::ChatTemplate* chat_template() const {
     if (replaced_) return &*replaced_;
@@ -166,84 +166,15 @@ class LanguageModel::Impl {
  private:
   const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
   std::string file_name() const { return file_->checkpoint->files()[0].string(); }
-  GenerationResult collect(engine::Stream& stream, std::size_t prompt_tokens,
-                           const CompletionRequest& request, const TextSink& sink) const;
-  void add_score(GenerationResult& result, const engine::TokenEvent& event) const;
+  static Prepared::Content ready(engine::Generation generation, const SamplingOptions& sampling,
+                                 const RequestOrigin& origin, bool echo);
   std::vector<text::Token> prompt_of(const CompletionRequest& request) const;
-  std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
 
   std::shared_ptr<const ModelFile> file_;
-  base::ThreadPool pool_;
-  math::CpuDevice device_;
-  engine::StepArbiter arbiter_;
   std::shared_ptr<const model::Model> model_;
   engine::Engine engine_;
   std::optional<text::ChatTemplate> replaced_;
 };
-
-void LanguageModel::Impl::add_score(GenerationResult& result,
-                                    const engine::TokenEvent& event) const {
-  ScoredToken score{
-      event.token, token_text(tokenizer(), event.token), event.log_probability, {}, 0};
-  bool chosen = !event.log_probability;
-  for (const auto& [token, log_probability] : event.top) {
-    chosen = chosen || token == event.token;
-    score.top.emplace_back(token_text(tokenizer(), token), log_probability);
-  }
-  if (!chosen && !event.top.empty()) score.top.emplace_back(score.text, *event.log_probability);
-  result.scores.push_back(std::move(score));
-}
-
-GenerationResult LanguageModel::Impl::collect(engine::Stream& stream, std::size_t prompt_tokens,
-                                              const CompletionRequest& request,
-                                              const TextSink& sink) const {
-  GenerationResult result;
-  const auto show = [&](std::string_view text) {
-    result.text += text;
-    if (sink && !sink(text)) stream.cancel();
-  };
-  // A character that the prompt leaves unfinished.
-  const auto show_rest = [&](text::Utf8Stream& stream_text) {
-    if (const std::string rest = stream_text.finish(); !rest.empty()) show(rest);
-  };
-  text::Utf8Stream prompt_text;
-  TokenOffsets offsets;
-  for (;;) {
-    while (!stream.wait_for(kPoll)) {
-      if (sink && !sink({})) stream.cancel();
-      if (request.prompt_progress && !stream.cancelled() && stream.prompt_done() < prompt_tokens)
-        request.prompt_progress(
-            {"reading the prompt", stream.prompt_done(), prompt_tokens, 0, "tokens"});
-    }
-    const auto event = stream.next();
-    if (!event) break;
-    if (event->prompt) {
-      if (!request.echo) continue;
-      result.token_ids.push_back(event->token);
-      if (request.log_probabilities) add_score(result, *event);
-      const std::string bytes = tokenizer().bytes(event->token);
-      offsets.add(bytes);
-      show(prompt_text.push(bytes));
-      continue;
-    }
-    show_rest(prompt_text);
-    result.token_ids.push_back(event->token);
-    if (request.log_probabilities) add_score(result, *event);
-    offsets.add(event->end ? "" : tokenizer().bytes(event->token));
-    if (!event->text.empty()) show(event->text);
-  }
-  show_rest(prompt_text);
-  const std::vector<std::size_t> places = offsets.in_characters();
-  for (std::size_t i = 0; i < result.scores.size(); ++i) result.scores[i].text_offset = places[i];
-  const engine::Finished& finished = stream.finished();
-  if (!finished.text.empty()) show(finished.text);
-  result.finish_reason = engine::name(finished.reason);
-  result.prompt_tokens = finished.prompt_tokens;
-  result.completion_tokens = finished.answer_tokens;
-  result.prompt_seconds = static_cast<double>(finished.prompt_time.count()) * 1e-9;
-  result.completion_seconds = static_cast<double>(finished.answer_time.count()) * 1e-9;
-  return result;
-}
 
 std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest& request) const {
   if (request.tokens) return *request.tokens;
@@ -255,23 +186,61 @@ std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest&
                             {.add_bos = tokenizer().adds_bos(), .parse_special = request.special});
 }
 
-GenerationResult LanguageModel::Impl::complete(const CompletionRequest& request,
-                                               const TextSink& sink) {
+Prepared::Content LanguageModel::Impl::ready(engine::Generation generation,
+                                             const SamplingOptions& sampling,
+                                             const RequestOrigin& origin, bool echo) {
+  const std::uint64_t seed = seed_of(sampling);
+  generation.sampling = sampling_of(sampling, seed);
+  generation.owner = origin.owner;
+  generation.cache_scope = origin.cache_scope;
+  generation.deadline = origin.deadline;
+  const AnswerShape shape{.prompt_tokens = generation.prompt.size(),
+                          .seed = seed,
+                          .scores = generation.log_probabilities.has_value(),
+                          .echo = echo};
+  return {std::move(generation), shape};
+}
+
+std::unique_ptr<Answer> LanguageModel::Impl::start(Prepared::Content content) {
+  return make_answer(engine_.submit(std::move(content.generation)), file_->tokenizer,
+                     content.shape);
+}
+
+Prepared::Content LanguageModel::Impl::prepare(const CompletionRequest& request) const {
   engine::Generation generation;
   generation.prompt = prompt_of(request);
   if (generation.prompt.empty())
     throw Error(Fault::invalid_argument, "the prompt is empty: give at least one token");
-  const std::uint64_t seed = seed_of(request.sampling);
   generation.max_tokens = request.max_tokens;
-  generation.sampling = sampling_of(request.sampling, seed);
+  const std::size_t room =
+      engine_.context() - std::min(engine_.context(), generation.prompt.size());
+  if (request.max_tokens_if_room && room > 0)
+    generation.max_tokens = std::min(generation.max_tokens, room);
+  if (generation.max_tokens > room)
+    throw Error(Fault::invalid_argument,
+                fmt::format("the prompt has {} tokens and {} are to be generated, but the context "
+                            "holds {}",
+                            generation.prompt.size(), generation.max_tokens, engine_.context()),
+                {.code = "context_length_exceeded", .parameter = "prompt"});
   generation.stop = request.stop;
   generation.log_probabilities = request.log_probabilities;
   generation.score_prompt = request.echo;
-  const std::size_t prompt_tokens = generation.prompt.size();
-  const auto stream = engine_.submit(std::move(generation));
-  GenerationResult result = collect(*stream, prompt_tokens, request, sink);
-  result.seed = seed;
-  return result;
+  return ready(std::move(generation), request.sampling, request.origin, request.echo);
+}
+
+std::string LanguageModel::Impl::text_of(const std::vector<std::int64_t>& tokens) const {
+  const auto size = static_cast<std::int64_t>(tokenizer().vocabulary_size());
+  std::vector<text::Token> ids;
+  for (const std::int64_t token : tokens) {
+    if (token < 0 || token >= size)
+      throw Error(Fault::invalid_argument,
+                  fmt::format("token {} is outside of the vocabulary of {}", token, size),
+                  {.parameter = "tokens"});
+    ids.push_back(static_cast<text::Token>(token));
+  }
+  text::Utf8Stream whole;
+  const std::string text = whole.push(tokenizer().decode(ids, true));
+  return text + whole.finish();
 }
 
 std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_json& messages) const {
@@ -295,25 +264,19 @@ std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_jso
   return tokenizer().encode(source->render(input), {.add_bos = tokenizer().adds_bos()});
 }
 
-GenerationResult LanguageModel::Impl::chat(const ChatRequest& request, const TextSink& sink) {
+Prepared::Content LanguageModel::Impl::prepare(const ChatRequest& request) const {
   engine::Generation generation;
   generation.prompt = render(request.messages);
   if (generation.prompt.size() >= engine_.context())
     throw Error(Fault::invalid_argument,
                 fmt::format("the conversation has {} tokens and the context holds {}",
-                            generation.prompt.size(), engine_.context()));
-  const std::uint64_t seed = seed_of(request.sampling);
+                            generation.prompt.size(), engine_.context()),
+                {.code = "context_length_exceeded", .parameter = "messages"});
   const std::size_t room = engine_.context() - generation.prompt.size();
   generation.max_tokens = std::min(request.max_tokens.value_or(room), room);
-  generation.sampling = sampling_of(request.sampling, seed);
   generation.stop = request.stop;
-  const std::size_t prompt_tokens = generation.prompt.size();
-  const auto stream = engine_.submit(std::move(generation));
-  CompletionRequest plain;
-  plain.prompt_progress = request.prompt_progress;
-  GenerationResult result = collect(*stream, prompt_tokens, plain, sink);
-  result.seed = seed;
-  return result;
+  generation.log_probabilities = request.log_probabilities;
+  return ready(std::move(generation), request.sampling, request.origin, false);
 }
 
 PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
@@ -365,20 +328,82 @@ PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
   return result;
 }
 
-LanguageModel::LanguageModel(std::shared_ptr<const ModelFile> file, const RunOptions& options,
-                             const std::function<void(double)>& progress)
-    : impl_(std::make_unique<Impl>(std::move(file), options, progress)) {}
+namespace {
+
+// Waits for all of it, for callers that may.
+GenerationResult collect(Answer& answer, const ProgressSink& prompt_progress,
+                         const TextSink& sink) {
+  const std::size_t prompt_tokens = answer.result().prompt_tokens;
+  bool cancelled = false;
+  const auto show = [&](std::string_view text) {
+    if (cancelled || !sink || sink(text)) return;
+    answer.cancel();
+    cancelled = true;
+  };
+  for (;;) {
+    while (!answer.wait_for(kPoll)) {
+      show({});
+      if (prompt_progress && !cancelled && answer.prompt_done() < prompt_tokens)
+        prompt_progress({"reading the prompt", answer.prompt_done(), prompt_tokens, 0, "tokens"});
+    }
+    const auto piece = answer.poll();
+    if (piece && !piece->text.empty()) show(piece->text);
+    if (answer.ended()) return answer.result();
+  }
+}
+
+}  // namespace
+
+MemoryNeed memory_need(const ModelFile& file, const RunOptions& options) {
+  math::PlanningDevice device;
+  const auto model = model::Model::plan(file.checkpoint, device,
+                                       {.window = options.window, .progress = {}});
+  const std::size_t context = options.context != 0 ? options.context : model->sizes().context;
+  const std::size_t least = options.context != 0 ? context : std::min(context, kLeastContext);
+  const model::Transformer transformer(
+      model, device,
+      {.precision = options.exact ? math::Precision::exact : math::Precision::fast,
+       .max_rows = 0,
+       .context = context});
+  return {
+      .weights = model->weight_bytes(),
+      .cache = cache_bytes(*model, options, context * std::max<std::size_t>(1, options.parallel)),
+      .least_cache = cache_bytes(*model, options, least),
+      .activations = transformer.scratch_bytes()};
+}
+
+LanguageModel::LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
+                             const RunOptions& options, const std::function<void(double)>& progress)
+    : impl_(std::make_unique<Impl>(std::move(file), processor, options, progress)) {}
 LanguageModel::~LanguageModel() = default;
 
+Prepared LanguageModel::prepare(const CompletionRequest& request) const {
+  return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+}
+Prepared LanguageModel::prepare(const ChatRequest& request) const {
+  return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+}
+std::unique_ptr<Answer> LanguageModel::start(Prepared prepared) {
+  return impl_->start(std::move(*prepared.content_));
+}
 GenerationResult LanguageModel::complete(const CompletionRequest& request, const TextSink& sink) {
-  return impl_->complete(request, sink);
+  return collect(*start(prepare(request)), request.prompt_progress, sink);
 }
 GenerationResult LanguageModel::chat(const ChatRequest& request, const TextSink& sink) {
-  return impl_->chat(request, sink);
+  return collect(*start(prepare(request)), request.prompt_progress, sink);
 }
 PerplexityResult LanguageModel::perplexity(std::string_view text,
                                            const std::function<void(double)>& progress) {
   return impl_->perplexity(text, progress);
+}
+std::vector<std::int32_t> LanguageModel::tokens(std::string_view text, bool special) const {
+  return impl_->tokens(text, special);
+}
+std::vector<std::int32_t> LanguageModel::chat_tokens(const nlohmann::ordered_json& messages) const {
+  return impl_->render(messages);
+}
+std::string LanguageModel::text_of(const std::vector<std::int64_t>& tokens) const {
+  return impl_->text_of(tokens);
 }
 std::size_t LanguageModel::context() const { return impl_->context(); }
 bool LanguageModel::has_chat_template() const { return impl_->chat_template() != nullptr; }

@@ -4,20 +4,55 @@
 #include <functional>
 #include <memory>
 
+#include "platform/answer.h"
 #include "platform/generation.h"
+#include "platform/processor.h"
 
 namespace malina::platform {
 
 struct ModelFile;
 
+// What a model takes in memory, counted before any of it is read.
+struct MemoryNeed {
+  std::uint64_t weights = 0;
+  std::uint64_t cache = 0;        // keys and values of RunOptions::parallel whole contexts
+  std::uint64_t least_cache = 0;  // of one context, or of kLeastContext where none was asked for
+  std::uint64_t activations = 0;
+};
+MemoryNeed memory_need(const ModelFile& file, const RunOptions& options);
+
+// A request with its prompt in tokens, that has not begun. One owner; for the model that prepared
+// it.
+class Prepared {
+ public:
+  Prepared(Prepared&& other) noexcept;
+  Prepared& operator=(Prepared&& other) noexcept;
+  ~Prepared();
+  std::size_t prompt_tokens() const;
+  std::size_t most_tokens() const;  // that the answer may have
+
+ private:
+  friend class LanguageModel;
+  struct Content;
+  explicit Prepared(std::unique_ptr<Content> content);
+  std::unique_ptr<Content> content_;
+};
+
 // Safe on many threads; requests run together in one engine.
 class LanguageModel {
  public:
-  // Throws base::Error: unsupported, corrupt_file, out_of_memory (says what is needed and
-  // available).
-  LanguageModel(std::shared_ptr<const ModelFile> file, const RunOptions& options,
-                const std::function<void(double)>& progress = {});
+  // The processor must outlive it. Throws base::Error: unsupported, corrupt_file, out_of_memory
+  // (says what is needed and available).
+  LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
+                const RunOptions& options, const std::function<void(double)>& progress = {});
   ~LanguageModel();
+
+  // Reads a request, and throws what complete() and chat() throw before anything is computed.
+  Prepared prepare(const CompletionRequest& request) const;
+  Prepared prepare(const ChatRequest& request) const;
+  // The answer as it comes; it must end before the model does. Throws overloaded where too many
+  // wait.
+  std::unique_ptr<Answer> start(Prepared prepared);
 
   GenerationResult complete(const CompletionRequest& request, const TextSink& sink = {});
   // By the model's own chat template. Throws unsupported where it has none, invalid_argument where
@@ -26,6 +61,13 @@ class LanguageModel {
   // Windows of 512 tokens, each token but a window's first scored; `progress` gets the share done.
   PerplexityResult perplexity(std::string_view text,
                               const std::function<void(double)>& progress = {});
+
+  // With the model's BOS, if it has one that prompts begin with, where `special`.
+  std::vector<std::int32_t> tokens(std::string_view text, bool special) const;
+  std::vector<std::int32_t> chat_tokens(const nlohmann::ordered_json& messages) const;
+  // Throws invalid_argument for an id outside of the vocabulary. Bytes that are no UTF-8 become
+  // U+FFFD.
+  std::string text_of(const std::vector<std::int64_t>& tokens) const;
 
   std::size_t context() const;
   bool has_chat_template() const;

@@ -74,7 +74,11 @@ std::unique_ptr<LanguageModel> Platform::load(std::string_view model, const RunO
                                               const ProgressSink& progress) {
   const auto file = model_file(model);
   const std::uint64_t total = file->checkpoint->total_bytes();
-  return std::make_unique<LanguageModel>(file, options, [&](double share) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!processor_) processor_ = std::make_unique<Processor>(options.threads);
+  }
+  return std::make_unique<LanguageModel>(file, *processor_, options, [&](double share) {
     if (progress)
       progress({"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
   });

@@ -71,7 +71,8 @@ class Platform {
   MachineReport machine() const;
   std::vector<FamilyReport> families() const;
 
-  // Loads a model to answer with; the caller keeps it. Throws as LanguageModel does.
+  // Loads a model to answer with; the caller keeps it, no longer than this. All models share the
+  // threads of the first one. Throws as LanguageModel does.
   std::unique_ptr<LanguageModel> load(std::string_view model, const RunOptions& options,
                                       const ProgressSink& progress = {});
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
@@ -138,6 +139,7 @@ class Platform {
   TrustedRecords records_;
   std::mutex mutex_;
   std::string last_identity_;  // the digest of a stored model, or a path
+  std::unique_ptr<Processor> processor_;
   std::shared_ptr<const ModelFile> last_file_;
 };
 

@@ -1,8 +1,8 @@
-#include "format/quote.h"
+#include "base/quote.h"
 
 #include <fmt/format.h>
 
-namespace malina::format {
+namespace malina::base {
 
 std::string in_quotes(std::string_view bytes) {
   constexpr std::size_t kLongest = 80;
@@ -17,4 +17,4 @@ std::string in_quotes(std::string_view bytes) {
   return text + (bytes.size() > kLongest ? "...'" : "'");
 }
 
-}  // namespace malina::format
+}  // namespace malina::base

@@ -1,0 +1,92 @@
+// The models in memory: loaded on first use, shared, and given up when others need the room.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "platform/language_model.h"
+#include "platform/model_store.h"
+#include "platform/processor.h"
+
+namespace malina::platform {
+
+// loading -> ready -> draining -> gone; loading -> gone where it fails.
+enum class ModelState { loading, ready, draining, gone };
+std::string_view name(ModelState state);
+
+struct PoolOptions {
+  std::uint64_t memory_bytes = 0;        // of all models: weights, keys and values, activations
+  RunOptions run;                        // of each; cache_bytes is chosen by the pool
+  std::chrono::seconds keep_alive{300};  // an unused model stays so long; negative: for ever
+};
+
+struct PooledModel {
+  std::string label;  // as it was first asked for
+  base::Digest digest;
+  ModelState state = ModelState::loading;
+  std::uint64_t memory_bytes = 0;
+  std::size_t context = 0;
+  std::size_t users = 0;
+  std::optional<std::chrono::seconds> expires_in;  // of an unused one that will be given up
+};
+
+// Safe on many threads. A thread of its own loads and gives up.
+class ModelPool {
+ public:
+  // A model in use: it stays in memory until the last of its leases ends.
+  struct Lease {
+    std::string label;  // the name that was asked for
+    base::Digest digest;
+    std::shared_ptr<LanguageModel> model;
+  };
+
+  // The processor must outlive it.
+  ModelPool(Processor& processor, const PoolOptions& options);
+  ~ModelPool();  // every lease has ended
+
+  // Begins to load where that is needed, and does not wait for it: nullopt while it is loading.
+  // Throws what resolving threw, and for two seconds what loading threw: not_found, out_of_memory
+  // (it can never fit), corrupt_file, unsupported.
+  std::optional<Lease> acquire(const ResolvedModel& model);
+  // How long it stays unused, instead of PoolOptions::keep_alive; zero: it goes with its last user.
+  void keep(const Lease& lease, std::chrono::seconds time);
+  // No new leases; it goes when the last has ended. False where it is not in memory.
+  bool unload(const ResolvedModel& model);
+
+  std::vector<PooledModel> models();
+  std::uint64_t memory_bytes() const { return options_.memory_bytes; }
+  std::uint64_t used_bytes();
+
+ private:
+  struct Entry;
+  using Key = std::string;  // the digest, or the path of a file that is not in the store
+
+  void work();
+  void load(const std::shared_ptr<Entry>& entry);
+  bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
+  bool give_up_idle(std::unique_lock<std::mutex>& lock);
+  std::uint64_t used_locked() const;
+  void release(Entry& entry);
+
+  Processor& processor_;
+  const PoolOptions options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<Key, std::shared_ptr<Entry>> entries_;
+  std::list<std::shared_ptr<Entry>> to_load_;
+  bool stopping_ = false;
+  std::thread thread_;  // last
+};
+
+}  // namespace malina::platform

@@ -1,0 +1,177 @@
+#include "platform/service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include "base/error.h"
+#include "base/machine.h"
+#include "platform/platform.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kParallel = 16;  // whole contexts of a model, where memory allows
+
+PoolOptions pool_options(const ServerSettings& settings) {
+  PoolOptions options;
+  options.memory_bytes = memory_budget(settings, base::read_machine());
+  options.keep_alive = std::chrono::duration_cast<std::chrono::seconds>(settings.keep_alive);
+  options.run.context = settings.context;
+  options.run.parallel = settings.parallel != 0 ? settings.parallel : kParallel;
+  options.run.most_waiting = settings.max_queue;
+  options.run.threads = settings.threads;
+  options.run.exact = settings.exact;
+  options.run.kv_type = settings.kv_type;
+  return options;
+}
+
+Error no_key() {
+  return Error(Fault::unauthenticated,
+               "the API key is missing, unknown, expired or revoked; give one as 'Authorization: "
+               "Bearer ID.SECRET' (malina key create)");
+}
+
+Error refused(const QuotaVerdict& verdict) {
+  const auto seconds = std::clamp<std::chrono::seconds>(
+      std::chrono::ceil<std::chrono::seconds>(verdict.retry_after), std::chrono::seconds(1),
+      std::chrono::seconds(60));  // official clients refuse to wait for longer
+  switch (verdict.refusal) {
+    case QuotaRefusal::requests:
+      return Error(Fault::exhausted,
+                   fmt::format("this key may make {} requests a minute", verdict.requests.limit),
+                   {.code = "rate_limit_exceeded", .retry_after = seconds});
+    case QuotaRefusal::tokens:
+      return Error(Fault::exhausted,
+                   fmt::format("this key may use {} tokens a minute", verdict.tokens.limit),
+                   {.code = "rate_limit_exceeded", .retry_after = seconds});
+    case QuotaRefusal::too_large:
+      return Error(Fault::exhausted,
+                   fmt::format("the request may need more tokens than the {} that this key has for a "
+                               "minute; ask for fewer (max_tokens)",
+                               verdict.tokens.limit),
+                   {.code = "insufficient_quota"});
+    default:
+      return Error(Fault::exhausted, "this key has as many answers under way as it may have",
+                   {.code = "rate_limit_exceeded", .retry_after = seconds});
+  }
+}
+
+// Waits for a record to be durable. What cannot be recorded must not be done.
+template <class Start>
+void wait_for_record(Start start) {
+  std::promise<void> done;
+  start([&](std::exception_ptr error) {
+    if (error)
+      done.set_exception(error);
+    else
+      done.set_value();
+  });
+  try {
+    done.get_future().get();
+  } catch (const Error& error) {
+    throw Error(Fault::overloaded,
+                fmt::format("the request cannot be recorded: {}", error.what()),
+                {.code = "read_only", .retry_after = std::chrono::seconds(10)});
+  }
+}
+
+ListedModel listed(const ModelRecord& record) {
+  return {.name = record.name,
+          .created = record.imported_at,
+          .family = record.family,
+          .encoding = record.encoding,
+          .size_bytes = record.size_bytes,
+          .digest = record.digest.text(),
+          .alias_of = {}};
+}
+
+}  // namespace
+
+Service::Service(Platform& platform, const ServerSettings& settings)
+    : platform_(platform),
+      settings_(settings),
+      processor_(settings.threads),
+      pool_(processor_, pool_options(settings)) {
+  platform_.open_records();
+  if (!settings_.trust_loopback.empty() && !loopback_caller())
+    throw Error(Fault::invalid_argument,
+                fmt::format("--trust-loopback: there is no valid key '{}' (malina key list)",
+                            settings_.trust_loopback));
+}
+
+Service::~Service() = default;
+
+Caller Service::authenticate(std::string_view token) {
+  auto caller = platform_.authenticate(token);
+  if (!caller) throw no_key();
+  return *std::move(caller);
+}
+
+std::optional<Caller> Service::loopback_caller() {
+  if (settings_.trust_loopback.empty()) return std::nullopt;
+  return platform_.caller_of_key(settings_.trust_loopback);
+}
+
+void Service::check_still_valid(const Caller& caller) {
+  // A caller that was mapped to a key has shown no secret of it.
+  if (caller.secret_generation == 0 ? !platform_.caller_of_key(caller.key_id)
+                                    : !platform_.live(caller))
+    throw no_key();
+}
+
+std::vector<ListedModel> Service::models(const Caller& caller) {
+  std::vector<ListedModel> result;
+  const std::vector<ModelRecord> records = platform_.list_models();
+  for (const ModelRecord& record : records)
+    if (caller.may_use(record.name)) result.push_back(listed(record));
+  for (const Alias& alias : platform_.list_aliases()) {
+    if (!caller.may_use(alias.name)) continue;
+    const auto stands_for = std::ranges::find(records, alias.digest, &ModelRecord::digest);
+    if (stands_for == records.end()) continue;
+    ListedModel& model = result.emplace_back(listed(*stands_for));
+    model.name = alias.name;
+    model.alias_of = stands_for->name;
+  }
+  std::ranges::sort(result, {}, &ListedModel::name);
+  return result;
+}
+
+ListedModel Service::model(const Caller& caller, std::string_view name) {
+  const ResolvedModel resolved = platform_.resolve_for(caller, name);
+  ListedModel model = listed(*resolved.record);
+  model.name = name;
+  if (resolved.record->name != name) model.alias_of = resolved.record->name;
+  return model;
+}
+
+Inspection Service::inspect(const Caller& caller, std::string_view name) {
+  InspectOptions options;
+  options.digest = false;
+  return inspect_model(platform_.resolve_for(caller, name), options, {});
+}
+
+std::optional<ModelPool::Lease> Service::lease(const Caller& caller, std::string_view model) {
+  return pool_.acquire(platform_.resolve_for(caller, model));
+}
+
+std::unique_ptr<GovernedRequest> Service::begin(const Caller& caller, const RequestFacts& facts) {
+  Admission admission = platform_.admit(caller, facts);
+  if (!admission.request) throw refused(admission.verdict);
+  wait_for_record([&](auto done) { admission.request->begin(std::move(done)); });
+  return std::move(admission.request);
+}
+
+void Service::end(GovernedRequest& request, const RequestOutcome& outcome) {
+  wait_for_record([&](auto done) { request.end(outcome, std::move(done)); });
+}
+
+std::string Service::read_only_because() { return platform_.read_only_because(); }
+
+}  // namespace malina::platform

@@ -1,0 +1,71 @@
+// The platform as a server uses it: models in memory, and verbs that each know who asks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/caller.h"
+#include "platform/governed_request.h"
+#include "platform/inspection.h"
+#include "platform/model_pool.h"
+#include "platform/processor.h"
+#include "platform/server_settings.h"
+
+namespace malina::platform {
+
+class Platform;
+
+struct ListedModel {
+  std::string name;
+  std::int64_t created = 0;  // seconds since 1970-01-01 UTC
+  std::string family, encoding;
+  std::uint64_t size_bytes = 0;
+  std::string digest;    // "sha256:..."
+  std::string alias_of;  // the model that an alias stands for now; "" for a model
+};
+
+// Safe on many threads. Failures are base::Error.
+class Service {
+ public:
+  // The platform must outlive it. Opens what is needed to record: throws where that fails.
+  Service(Platform& platform, const ServerSettings& settings);
+  ~Service();
+
+  // The caller that shows this key. Throws unauthenticated, with the same words for every cause.
+  Caller authenticate(std::string_view token);
+  // Whom keyless calls from this machine count as; nullopt: nobody.
+  std::optional<Caller> loopback_caller();
+  // Throws unauthenticated where the key has been revoked since: for answers that take long.
+  void check_still_valid(const Caller& caller);
+
+  std::vector<ListedModel> models(const Caller& caller);  // and aliases, by name
+  // Throws not_found, also for a model that the caller may not use.
+  ListedModel model(const Caller& caller, std::string_view name);
+
+  Inspection inspect(const Caller& caller, std::string_view name);
+
+  // The model, ready; nullopt while it is loading (ask again). Throws not_found and what loading
+  // threw.
+  std::optional<ModelPool::Lease> lease(const Caller& caller, std::string_view model);
+  // Reserves the quota and records the intent, durably: blocks for a commit. Throws exhausted,
+  // overloaded (nothing can be recorded now).
+  std::unique_ptr<GovernedRequest> begin(const Caller& caller, const RequestFacts& facts);
+  // Records the outcome, durably: blocks for a commit.
+  void end(GovernedRequest& request, const RequestOutcome& outcome);
+
+  ModelPool& pool() { return pool_; }
+  const ServerSettings& settings() const { return settings_; }
+  std::string read_only_because();  // "": work can be recorded, and so be done
+
+ private:
+  Platform& platform_;
+  const ServerSettings settings_;
+  Processor processor_;
+  ModelPool pool_;
+};
+
+}  // namespace malina::platform

@@ -1,0 +1,147 @@
+#include "serve/answering.h"
+
+#include <fmt/format.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+
+#include "platform/language_model.h"
+#include "serve/api_error.h"
+
+namespace malina::serve {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kLook = std::chrono::milliseconds(20);  // while a model loads
+constexpr auto kCheck = std::chrono::milliseconds(500);
+constexpr auto kPing = std::chrono::seconds(15);
+
+}  // namespace
+
+std::int64_t unix_time() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string new_id(std::string_view prefix) {
+  std::array<unsigned char, 12> bytes{};
+  RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
+  std::string id(prefix);
+  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
+  return id;
+}
+
+asio::awaitable<platform::ModelPool::Lease> ready_model(Exchange& exchange,
+                                                        platform::Service& service,
+                                                        std::string model) {
+  const auto until = Clock::now() + service.settings().load_wait;
+  for (;;) {
+    auto lease =
+        co_await exchange.elsewhere([&] { return service.lease(exchange.caller(), model); });
+    if (lease) co_return *std::move(lease);
+    if (Clock::now() >= until)
+      throw ApiError{.status = 503,
+                     .type = "overloaded_error",
+                     .code = "loading",
+                     .param = "model",
+                     .message = "the model '" + model + "' is still loading",
+                     .retry_after = std::chrono::seconds(5)};
+    co_await exchange.pause(kLook);
+  }
+}
+
+platform::RequestOrigin Answering::origin() const {
+  const platform::Caller& caller = exchange_.caller();
+  const auto longest =
+      std::min<Clock::duration>(service_.settings().request_timeout, caller.limits.longest_request);
+  return {.owner = caller.key_id,
+          .cache_scope = "tenant:" + caller.tenant,
+          .deadline = Clock::now() + longest};
+}
+
+template <class Request>
+void Answering::start_here(std::vector<Request>& requests, std::string_view action) {
+  const platform::RequestOrigin from = origin();
+  std::size_t prompt_tokens = 0;
+  std::size_t most_tokens = 0;
+  std::vector<platform::Prepared> prepared;
+  for (Request& request : requests) {
+    request.origin = from;
+    prepared.push_back(lease_.model->prepare(request));
+    prompt_tokens += prepared.back().prompt_tokens();
+    most_tokens += prepared.back().most_tokens();
+  }
+  record_ = service_.begin(exchange_.caller(),
+                           {.action = std::string(action),
+                            .model = lease_.label,
+                            .digest = lease_.digest.hex(),
+                            .request_id = exchange_.request_id(),
+                            .tokens = static_cast<std::int64_t>(prompt_tokens + most_tokens)});
+  for (platform::Prepared& each : prepared)
+    answers_.push_back(lease_.model->start(std::move(each)));
+}
+
+template void Answering::start_here(std::vector<platform::ChatRequest>&, std::string_view);
+template void Answering::start_here(std::vector<platform::CompletionRequest>&, std::string_view);
+
+void Answering::show_quota() {
+  const auto show = [&](const char* kind, const platform::QuotaWindow& window) {
+    if (window.limit == 0) return;
+    exchange_.header(fmt::format("x-ratelimit-limit-{}", kind), fmt::format("{}", window.limit));
+    exchange_.header(fmt::format("x-ratelimit-remaining-{}", kind),
+                     fmt::format("{}", window.remaining));
+    exchange_.header(fmt::format("x-ratelimit-reset-{}", kind),
+                     fmt::format("{}ms", window.reset.count()));
+  };
+  show("requests", record_->quota().requests);
+  show("tokens", record_->quota().tokens);
+}
+
+asio::awaitable<std::optional<Answering::Event>> Answering::next() {
+  for (;;) {
+    bool all_ended = true;
+    for (std::size_t i = 0; i < answers_.size(); ++i) {
+      const std::size_t index = (looked_at_ + i) % answers_.size();
+      platform::Answer& answer = *answers_[index];
+      if (answer.ended()) continue;
+      all_ended = false;
+      auto piece = answer.poll();
+      if (!piece) continue;
+      looked_at_ = index + 1;
+      last_event_ = Clock::now();
+      if (answer.ended() && answer.result().finish_reason == "deadline")
+        throw ApiError{.status = 408,
+                       .type = "timeout_error",
+                       .code = "request_timeout",
+                       .message = "the answer took longer than this key may have",
+                       .retry_helps = false};
+      co_return Event{index, *std::move(piece), answer.ended()};
+    }
+    if (all_ended) co_return std::nullopt;
+    co_await exchange_.changed(answers_, kCheck);
+    const auto now = Clock::now();
+    if (now - last_check_ >= kCheck) {
+      last_check_ = now;
+      service_.check_still_valid(exchange_.caller());
+    }
+    if (!ping_.empty() && exchange_.began() && now - last_event_ >= kPing) {
+      last_event_ = now;
+      co_await exchange_.write(ping_);
+    }
+  }
+}
+
+asio::awaitable<void> Answering::settle() {
+  platform::RequestOutcome outcome;
+  for (const auto& answer : answers_) {
+    outcome.prompt_tokens += static_cast<std::int64_t>(answer->result().prompt_tokens);
+    outcome.completion_tokens += static_cast<std::int64_t>(answer->result().completion_tokens);
+  }
+  co_await exchange_.elsewhere([&] { service_.end(*record_, outcome); });
+}
+
+}  // namespace malina::serve

@@ -1,0 +1,75 @@
+// What all routes that let a model answer have in common: wait for the model, admit, start, follow.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/service.h"
+#include "serve/exchange.h"
+
+namespace malina::serve {
+
+// Waits for a model that is loading, up to load_wait; then ApiError 503 with Retry-After.
+asio::awaitable<platform::ModelPool::Lease> ready_model(Exchange& exchange,
+                                                        platform::Service& service,
+                                                        std::string model);
+
+// The answers to one request, under way. To be made on a worker thread (tokenising and the record
+// of the beginning take time), and followed on the server's.
+class Answering {
+ public:
+  struct Event {
+    std::size_t index;  // which of the answers
+    platform::AnswerPiece piece;
+    bool ended;
+  };
+
+  Answering(Exchange& exchange, platform::Service& service, platform::ModelPool::Lease lease)
+      : exchange_(exchange), service_(service), lease_(std::move(lease)) {}
+
+  // Admits and starts one answer for each request, all of them or none.
+  template <class Request>
+  asio::awaitable<void> start(std::vector<Request> requests, std::string_view action) {
+    co_await exchange_.elsewhere([&] { start_here(requests, action); });
+    show_quota();
+  }
+
+  // The next piece of any of them; nullopt when all have ended. Writes `ping` where a stream had
+  // nothing to say for long. Throws ApiError where the time is up or the key was revoked.
+  asio::awaitable<std::optional<Event>> next();
+
+  // After the end: records it. The response may end only then.
+  asio::awaitable<void> settle();
+
+  void set_ping(std::string ping) { ping_ = std::move(ping); }
+  const std::vector<std::unique_ptr<platform::Answer>>& answers() const { return answers_; }
+  platform::LanguageModel& model() { return *lease_.model; }
+  const platform::ModelPool::Lease& lease() const { return lease_; }
+
+ private:
+  template <class Request>
+  void start_here(std::vector<Request>& requests, std::string_view action);
+  platform::RequestOrigin origin() const;
+  void show_quota();  // in the response's headers
+
+  Exchange& exchange_;
+  platform::Service& service_;
+  platform::ModelPool::Lease lease_;  // outlives the answers
+  std::unique_ptr<platform::GovernedRequest> record_;
+  std::vector<std::unique_ptr<platform::Answer>> answers_;
+  std::string ping_;
+  std::size_t looked_at_ = 0;
+  std::chrono::steady_clock::time_point last_event_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_check_ = std::chrono::steady_clock::now();
+};
+
+std::int64_t unix_time();
+std::string new_id(std::string_view prefix);  // "chatcmpl-" and 24 random digits
+
+}  // namespace malina::serve

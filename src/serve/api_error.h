@@ -1,0 +1,33 @@
+// A failure as a client sees it: {"error": {"message", "type", "param", "code"}}.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace malina::serve {
+
+struct ApiError {
+  unsigned status = 500;
+  std::string type = "server_error";
+  std::string code = {};   // null in the body where empty
+  std::string param = {};  // likewise
+  std::string message = {};
+  std::optional<std::chrono::seconds> retry_after = {};
+  bool retry_helps = true;  // false: x-should-retry: false, for statuses that clients try again
+  bool close = false;       // the connection
+  std::string allow = {};   // the methods there are, of a 405
+
+  nlohmann::ordered_json body() const;
+};
+
+ApiError bad_request(std::string message, std::string param = {}, std::string code = {});
+
+// What became of a request. 5xx of defects carry the request's id alone, and what() goes to the
+// log.
+ApiError api_error(const std::exception_ptr& error, const std::string& request_id);
+
+}  // namespace malina::serve

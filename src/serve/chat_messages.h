@@ -1,0 +1,17 @@
+// The messages of a chat request: their fields, and as a template wants them.
+#pragma once
+
+#include <span>
+
+#include "serve/field.h"
+
+namespace malina::serve {
+
+std::span<const Field> message_fields();
+
+// Content parts joined to one text; "developer" is the system's role; members that are null are
+// gone, as Transformers gives them to a template. Throws ApiError 400 for a part that is not text
+// and a message without content.
+Json template_messages(const Json& messages);
+
+}  // namespace malina::serve

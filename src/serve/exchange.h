@@ -1,0 +1,98 @@
+// One request and its response, as an endpoint sees them.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "platform/caller.h"
+#include "serve/field.h"
+
+namespace malina::platform {
+class Answer;
+}
+
+namespace malina::serve {
+
+namespace asio = boost::asio;
+
+// The client is gone: ends the request, and there is nobody to tell.
+struct Disconnected {};
+
+// On the server's thread only.
+//
+// GCC 12 miscompiles some co_await expressions: both branches of a conditional operator are
+// evaluated, and temporaries of one, or of a braced list, are destroyed twice. What is awaited is
+// therefore a plain call, whose arguments were made in statements before.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+
+  const platform::Caller& caller() const { return caller_; }
+  const std::string& request_id() const { return request_id_; }
+  const std::string& parameter() const { return parameter_; }  // of the path, decoded
+  const Json& body() const { return body_; }                   // checked; no member is null
+  bool has(std::string_view field) const { return body_.contains(field); }
+
+  // Before the response begins.
+  void header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
+
+  // The whole response.
+  virtual asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) = 0;
+  asio::awaitable<void> reply(const Json& body) {
+    return reply(200, "application/json",
+                 body.dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+
+  // A response that comes in pieces. Each call waits until the client takes it.
+  virtual asio::awaitable<void> begin_stream(std::string_view type) = 0;
+  virtual asio::awaitable<void> write(std::string piece) = 0;
+  virtual asio::awaitable<void> end_stream() = 0;
+  virtual bool began() const = 0;
+
+  // Throws Disconnected where the client has gone.
+  virtual void check_connected() const = 0;
+  // Waits for something new in one of the answers, for the time at most, or until the client goes
+  // (Disconnected).
+  virtual asio::awaitable<void> changed(std::span<const std::unique_ptr<platform::Answer>> answers,
+                                        std::chrono::milliseconds time) = 0;
+  virtual asio::awaitable<void> pause(std::chrono::milliseconds time) = 0;
+
+  // Runs what blocks or takes long on a thread for that, and returns what it returns.
+  template <class Function>
+  asio::awaitable<std::invoke_result_t<Function>> elsewhere(Function function) {
+    using Result = std::invoke_result_t<Function>;
+    return asio::co_spawn(workers_, call<Result, Function>(std::move(function)),
+                          asio::use_awaitable);
+  }
+
+ protected:
+  explicit Exchange(asio::any_io_executor workers) : workers_(std::move(workers)) {}
+
+  asio::any_io_executor workers_;
+  platform::Caller caller_;
+  std::string request_id_, parameter_;
+  Json body_;
+  std::vector<std::pair<std::string, std::string>> headers_;
+
+ private:
+  template <class Result, class Function>
+  static asio::awaitable<Result> call(Function function) {
+    co_return function();
+  }
+};
+
+}  // namespace malina::serve

@@ -1,0 +1,21 @@
+// Sockets to listen on: opened here, or passed by the service manager.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace malina::serve {
+
+// Those of LISTEN_FDS (sd_listen_fds(3)) where there are any, otherwise one on `host`, an address
+// in digits. Throws base::Error(io) naming the address and the cause.
+std::vector<boost::asio::ip::tcp::acceptor> listen(boost::asio::io_context& io,
+                                                   const std::string& host, std::uint16_t port);
+
+// sd_notify(3), where NOTIFY_SOCKET is set; a failure is nobody's loss.
+void notify_service_manager(std::string_view state);
+
+}  // namespace malina::serve

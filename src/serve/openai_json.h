@@ -1,0 +1,25 @@
+// Answers in the shapes of OpenAI's API.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "platform/generation.h"
+#include "serve/field.h"
+
+namespace malina::serve {
+
+Json usage_json(const std::vector<const platform::GenerationResult*>& results);
+
+// {"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}
+Json chat_log_probabilities(const std::vector<platform::ScoredToken>& scores, std::size_t top);
+// {"tokens", "token_logprobs", "top_logprobs", "text_offset"}
+Json completion_log_probabilities(const std::vector<platform::ScoredToken>& scores);
+
+// "stop", "length"; what was cancelled ends as "stop".
+std::string_view finish_reason(const platform::GenerationResult& result);
+
+// "data: {...}\n\n"
+std::string event(const Json& json);
+
+}  // namespace malina::serve

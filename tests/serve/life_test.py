@@ -1,0 +1,188 @@
+"""How a server begins, what it survives and how it ends."""
+
+import http.client
+import json
+import random
+import signal
+import socket
+import struct
+import threading
+import time
+
+import server
+
+BODY = {"model": "tiny", "prompt": "hello", "max_tokens": 400, "stream": True,
+        "logit_bias": {"2": -100}}
+
+
+class LifeTest(server.ServerTest):
+    def raw(self, text, wait=True):
+        with self.server.socket() as connection:
+            connection.sendall(text)
+            data = b""
+            while wait:
+                piece = connection.recv(65536)
+                if not piece:
+                    break
+                data += piece
+            return data
+
+    def head(self, length, **more):
+        lines = ["POST /v1/completions HTTP/1.1", "Host: localhost",
+                 f"Authorization: Bearer {self.server.key}", f"Content-Length: {length}"]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def test_hostile_headers_are_refused(self):
+        cases = [
+            (b"\x00\x01\x02\r\n\r\n", b" 400 "),
+            (b"GET /health\r\n\r\n", b" 400 "),
+            (b"GET /health HTTP/1.1\r\n\r\n", b" 400 "),
+            (b"GET /health HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n", b" 400 "),
+            (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40000 + b"\r\n\r\n", b" 431 "),
+            (b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 150 + b"\r\n", b" 431 "),
+            (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b" 400 "),
+            (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+             b"Transfer-Encoding: chunked\r\n\r\n", b" 400 "),
+        ]
+        for text, status in cases:
+            with self.subTest(text=text[:60]):
+                self.assertIn(status, self.raw(text)[:20])
+        self.assertEqual(self.server.get("/health").status, 200)
+
+    def test_a_body_too_large_is_refused_before_it_is_read(self):
+        answer = self.raw(self.head(1 << 40))
+        self.assertIn(b" 413 ", answer[:20])
+        chunked = (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " +
+                   self.server.key.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\n")
+        self.assertIn(b" 413 ", self.raw(chunked)[:20])
+
+    def test_a_body_without_a_key_is_not_waited_for(self):
+        answer = self.raw(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        self.assertIn(b" 401 ", answer[:20])
+
+    def test_deep_and_wide_json_is_refused(self):
+        for body in (b"[" * 100000, b'{"a":' * 100000,
+                     json.dumps({f"k{i}": 1 for i in range(5000)}).encode()):
+            self.assert_error(self.server.post("/v1/completions", body), 400)
+
+    def test_keep_alive_and_pipelined_requests(self):
+        connection = self.server.connect()
+        for _ in range(5):
+            connection.request("GET", "/v1/models", headers=self.server.headers())
+            self.assertEqual(connection.getresponse().read()[:1], b"{")
+        connection.close()
+        one = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        self.assertEqual(self.raw(one * 3 + last).count(b"200 OK"), 4)
+
+    def test_http_1_0_gets_no_chunks(self):
+        body = json.dumps(dict(BODY, max_tokens=3)).encode()
+        text = self.head(len(body)).replace(b"HTTP/1.1", b"HTTP/1.0") + body
+        answer = self.raw(text)
+        self.assertNotIn(b"chunked", answer)
+        self.assertTrue(answer.endswith(b"data: [DONE]\n\n"), answer[-100:])
+
+    def test_an_expectation_is_answered(self):
+        body = json.dumps({"model": "tiny", "prompt": "x", "max_tokens": 1}).encode()
+        with self.server.socket() as connection:
+            connection.sendall(self.head(len(body)).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+            self.assertIn(b"100 Continue", connection.recv(1000))
+            connection.sendall(body)
+            self.assertIn(b"200 OK", connection.recv(1000))
+
+    def drop(self, generator):
+        """Goes away at a random moment, in order or with a reset."""
+        body = json.dumps(dict(BODY, stream=generator.random() < 0.7)).encode()
+        text = self.head(len(body)) + body
+        connection = self.server.socket()
+        connection.sendall(text[:generator.randrange(1, len(text))] if generator.random() < 0.2 else text)
+        time.sleep(generator.random() * 0.05)
+        if generator.random() < 0.5:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    def test_disconnects_leave_nothing_behind(self):
+        self.server.complete(max_tokens=1)
+        before = self.server.descriptors()
+
+        def many(seed):
+            generator = random.Random(seed)
+            for _ in range(50):
+                self.drop(generator)
+
+        threads = [threading.Thread(target=many, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        end = time.monotonic() + server.SECONDS
+        while self.server.descriptors() > before:
+            self.assertLess(time.monotonic(), end, "descriptors stay open")
+            time.sleep(0.05)
+        self.assertEqual(self.server.complete(max_tokens=1).status, 200)
+
+    def test_a_hundred_streams_at_once_are_each_as_alone(self):
+        def ask(i):
+            return self.server.post("/v1/completions", {
+                "model": "tiny", "prompt": f"hello {i % 10}", "seed": i % 10, "max_tokens": 20,
+                "stream": True}).events()
+
+        def text(events):
+            self.assertEqual(events[-1], "[DONE]")
+            return "".join(event["choices"][0]["text"] for event in events[:-1])
+
+        alone = [text(ask(i)) for i in range(10)]
+        results = [None] * 100
+        threads = [threading.Thread(target=lambda i=i: results.__setitem__(i, ask(i)))
+                   for i in range(100)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for i, events in enumerate(results):
+            self.assertEqual(text(events), alone[i % 10])
+
+
+class StopTest(server.ServerTest):
+    options = ("--drain", "30s")
+
+    def start_stream(self, running, **fields):
+        connection = running.connect()
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/completions", json.dumps(dict(BODY, **fields)),
+                           running.headers())
+        answer = connection.getresponse()
+        answer.readline()
+        return answer
+
+    def test_sigterm_lets_answers_end_and_takes_no_more(self):
+        answer = self.start_stream(self.server)
+        self.server.process.send_signal(signal.SIGTERM)
+        self.assertTrue(answer.read().endswith(b"data: [DONE]\n\n"))
+        self.assertEqual(self.server.stop(), 0)
+
+    def test_a_short_drain_cuts_with_an_error_and_no_done(self):
+        running = self.start("--drain", "0s")
+        answers = [self.start_stream(running) for _ in range(8)]
+        running.process.send_signal(signal.SIGTERM)
+        for answer in answers:
+            text = answer.read().decode()
+            self.assertTrue("[DONE]" in text or '"code":"draining"' in text, text[-300:])
+        self.assertEqual(running.stop(), 0)
+
+    def test_kill_9_loses_no_record(self):
+        generator = random.Random(1)
+        for _ in range(5):
+            running = self.start()
+            answer = self.start_stream(running)
+            time.sleep(generator.random() * 0.1)
+            running.stop(signal.SIGKILL)
+            try:
+                answer.read()
+            except (OSError, http.client.HTTPException):
+                pass
+        self.run_program("audit", "verify")
+
+
+if __name__ == "__main__":
+    server.main()
