@@ -54,6 +54,7 @@ struct CompletionRequest {
   std::optional<std::string> suffix;  // what stands between text and this is to be filled in
   bool suffix_first = false;          // the prompt's order, where the model knows both
   std::size_t max_tokens = 256;
+  bool json = false;                // as of ChatRequest
   bool max_tokens_if_room = false;  // less where the context holds less, instead of an error
   SamplingOptions sampling;
   std::vector<std::string> stop;
@@ -66,6 +67,7 @@ struct CompletionRequest {
 struct ChatRequest {
   nlohmann::ordered_json messages;        // [{"role": "user", "content": "..."}, ...]
   std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
+  bool json = false;  // the answer is one JSON object (docs/reference/structured-output.md)
   SamplingOptions sampling;
   std::vector<std::string> stop;
   std::optional<std::size_t> log_probabilities = {};  // as of CompletionRequest

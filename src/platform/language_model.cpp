@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/machine.h"
 #include "engine/engine.h"
+#include "engine/json_constraint.h"
 #include "platform/engine_answer.h"
 #include "platform/model_file.h"
 #include "text/infilling.h"
@@ -173,6 +174,7 @@ class LanguageModel::Impl {
   std::shared_ptr<const ModelFile> file_;
   std::shared_ptr<const model::Model> model_;
   engine::Engine engine_;
+  engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
   std::optional<text::ChatTemplate> replaced_;
 };
 
@@ -223,6 +225,7 @@ Prepared::Content LanguageModel::Impl::prepare(const CompletionRequest& request)
                             generation.prompt.size(), generation.max_tokens, engine_.context()),
                 {.code = "context_length_exceeded", .parameter = "prompt"});
   generation.stop = request.stop;
+  if (request.json) generation.constraint = json_.constraint();
   generation.log_probabilities = request.log_probabilities;
   generation.score_prompt = request.echo;
   return ready(std::move(generation), request.sampling, request.origin, request.echo);
@@ -275,6 +278,7 @@ Prepared::Content LanguageModel::Impl::prepare(const ChatRequest& request) const
   const std::size_t room = engine_.context() - generation.prompt.size();
   generation.max_tokens = std::min(request.max_tokens.value_or(room), room);
   generation.stop = request.stop;
+  if (request.json) generation.constraint = json_.constraint();
   generation.log_probabilities = request.log_probabilities;
   return ready(std::move(generation), request.sampling, request.origin, false);
 }
@@ -356,8 +360,8 @@ GenerationResult collect(Answer& answer, const ProgressSink& prompt_progress,
 
 MemoryNeed memory_need(const ModelFile& file, const RunOptions& options) {
   math::PlanningDevice device;
-  const auto model = model::Model::plan(file.checkpoint, device,
-                                       {.window = options.window, .progress = {}});
+  const auto model =
+      model::Model::plan(file.checkpoint, device, {.window = options.window, .progress = {}});
   const std::size_t context = options.context != 0 ? options.context : model->sizes().context;
   const std::size_t least = options.context != 0 ? context : std::min(context, kLeastContext);
   const model::Transformer transformer(

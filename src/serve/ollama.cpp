@@ -153,6 +153,8 @@ std::optional<std::chrono::seconds> keep_alive(const Json& body) {
   return std::chrono::seconds(static_cast<std::int64_t>(std::min(std::ceil(seconds), 1e9)));
 }
 
+bool ollama_json(const Json& body) { return body.value("format", std::string()) == "json"; }
+
 void add_summary(Json& json, const platform::GenerationResult& result, double load_seconds,
                  double total_seconds) {
   json["done"] = true;

@@ -27,6 +27,9 @@ std::span<const Field> ollama_options();
 platform::SamplingOptions ollama_sampling(const Json& body);
 std::optional<std::size_t> ollama_max_tokens(const Json& body);
 std::vector<std::string> ollama_stops(const Json& body);
+// "format": "" or "json"; a schema is refused.
+inline constexpr std::array<std::string_view, 2> kOllamaFormats{"", "json"};
+bool ollama_json(const Json& body);
 
 // "5m", 300, "0", -1: how long the model stays. nullopt where it is not given. Throws ApiError 400.
 std::optional<std::chrono::seconds> keep_alive(const Json& body);

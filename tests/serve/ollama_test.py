@@ -46,6 +46,17 @@ class OllamaTest(server.ServerTest):
             "options": {"seed": 4, "num_predict": 12}}).json()
         self.assertEqual(answer["response"], self.chat(stream=False).json()["message"]["content"])
 
+    def test_the_format_json_gives_the_beginning_of_an_object(self):
+        raw = {"model": "tiny", "prompt": "hello", "raw": True, "stream": False}
+        for seed in range(4):
+            asked = {"format": "json", "options": {"seed": seed, "num_predict": 12}}
+            chat = self.chat(stream=False, **asked).json()["message"]["content"]
+            self.assertEqual(chat.lstrip()[:1], "{")
+            answer = self.server.post("/api/generate", {**raw, **asked}).json()["response"]
+            self.assertEqual(answer.lstrip()[:1], "{")
+        self.assertEqual(self.chat(format="xml").status, 400)
+        self.assertEqual(self.chat(format={"type": "object"}).status, 400)
+
     def test_a_raw_prompt_needs_no_template(self):
         answer = self.server.post("/api/generate", {
             "model": "tiny", "prompt": "hello", "raw": True, "stream": False,

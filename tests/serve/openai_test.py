@@ -94,6 +94,28 @@ class OpenAiTest(server.ServerTest):
         self.assertEqual(cut["text"], whole[:whole.index(stop)])
         self.assertEqual(cut["finish_reason"], "stop")
 
+    def test_an_answer_held_to_json_is_one_object(self):
+        # A random model writes strings for ever: what ends them is made likelier.
+        ids = [self.server.post("/v1/tokenize", {"model": "tiny", "prompt": text}).json()["tokens"][0]
+               for text in ('"', "}", "]")]
+        asked = {"response_format": {"type": "json_object"}, "max_tokens": 300,
+                 "logit_bias": {str(token): 8 for token in ids}}
+        ended = 0
+        for seed in range(12):
+            choice = self.server.chat(seed=seed, **asked).json()["choices"][0]
+            text = choice["message"]["content"]
+            self.assertEqual(text.lstrip()[:1], "{")
+            if choice["finish_reason"] == "length":
+                continue
+            ended += 1
+            self.assertIsInstance(json.loads(text), dict)
+            events = self.server.chat(seed=seed, stream=True, **asked).events()
+            self.assertEqual(self.text_of(events), text)
+        self.assertGreater(ended, 6)
+        self.assertEqual(self.server.chat(seed=1, max_tokens=9).json()["choices"],
+                         self.server.chat(seed=1, max_tokens=9,
+                                          response_format={"type": "text"}).json()["choices"])
+
     def test_many_at_once_are_each_as_alone(self):
         prompts = [f"hello {i} hell" for i in range(40)]
         fields = {"max_tokens": 16}
@@ -159,6 +181,7 @@ class OpenAiTest(server.ServerTest):
             ({"top_logprobs": 2}, "top_logprobs", "invalid_value"),
             ({"stream_options": {}}, "stream_options", "invalid_value"),
             ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
+            ({"response_format": {"type": "json_schema"}}, "response_format.type", "invalid_value"),
             ({"temprature": 1}, "temprature", "unknown_parameter"),
             ({"messages": []}, "messages", "invalid_value"),
             ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),

@@ -13,7 +13,7 @@ namespace malina::serve {
 
 namespace {
 
-constexpr std::array<std::string_view, 1> kFormats{"text"};
+constexpr std::array<std::string_view, 2> kFormats{"text", "json_object"};
 constexpr std::array kFormatFields{
     Field{.name = "type", .types = Type::text, .required = true, .words = kFormats}};
 constexpr std::array kStreamOptionFields{
@@ -96,6 +96,8 @@ Asked read(const Json& body) {
     asked.include_usage = body["stream_options"].value("include_usage", false);
   }
   if (asked.log_probabilities) asked.request.log_probabilities = asked.top;
+  asked.request.json =
+      body.contains("response_format") && body["response_format"]["type"] == "json_object";
   return asked;
 }
 

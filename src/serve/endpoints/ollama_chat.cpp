@@ -33,7 +33,7 @@ const std::array kBody{
     Field{.name = "options", .types = Type::object, .fields = ollama_options()},
     Field{.name = "keep_alive", .types = Type::text | Type::number},
     Field{.name = "tools", .use = Use::refused, .neutral = "[[]]"},
-    Field{.name = "format", .use = Use::refused, .neutral = "[\"\"]"},
+    Field{.name = "format", .types = Type::text, .words = kOllamaFormats},
     Field{.name = "think", .use = Use::refused, .neutral = "[false]"},
     Field{.name = "logprobs", .use = Use::refused, .neutral = "[false]"},
     Field{.name = "top_logprobs", .use = Use::refused, .neutral = "[0]"},
@@ -49,6 +49,7 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   request.messages = template_messages(messages);
   request.sampling = ollama_sampling(body);
   request.stop = ollama_stops(body);
+  request.json = ollama_json(body);
   request.max_tokens = ollama_max_tokens(body);
   auto lease = co_await ready_model(exchange, service, model);
   if (keep) service.pool().keep(lease, *keep);

@@ -27,7 +27,7 @@ const std::array kBody{
     Field{.name = "template", .use = Use::refused, .neutral = "[\"\"]"},
     Field{.name = "context", .use = Use::refused, .neutral = "[[]]"},
     Field{.name = "images", .use = Use::refused, .neutral = "[[]]"},
-    Field{.name = "format", .use = Use::refused, .neutral = "[\"\"]"},
+    Field{.name = "format", .types = Type::text, .words = kOllamaFormats},
     Field{.name = "think", .use = Use::refused, .neutral = "[false]"},
     Field{.name = "logprobs", .use = Use::refused, .neutral = "[false]"},
     Field{.name = "top_logprobs", .use = Use::refused, .neutral = "[0]"},
@@ -43,6 +43,7 @@ asio::awaitable<void> start(Answering& answering, const Json& body) {
     if (body.contains("suffix")) request.suffix = body["suffix"].get<std::string>();
     request.sampling = ollama_sampling(body);
     request.stop = ollama_stops(body);
+    request.json = ollama_json(body);
     request.max_tokens_if_room = true;
     request.max_tokens = ollama_max_tokens(body).value_or(answering.model().context());
     std::vector<platform::CompletionRequest> requests{std::move(request)};
@@ -56,6 +57,7 @@ asio::awaitable<void> start(Answering& answering, const Json& body) {
   request.messages.push_back({{"role", "user"}, {"content", prompt}});
   request.sampling = ollama_sampling(body);
   request.stop = ollama_stops(body);
+  request.json = ollama_json(body);
   request.max_tokens = ollama_max_tokens(body);
   std::vector<platform::ChatRequest> requests{std::move(request)};
   co_await answering.start(std::move(requests), "chat");
