@@ -9,7 +9,7 @@ set -euo pipefail
 
 libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
            libsodium-dev libedit-dev libsimde-dev libcurl4-openssl-dev libtomlplusplus-dev
-           libboost1.81-dev)
+           libboost1.81-dev prometheus-cpp-dev)
 tools=(g++ cmake ninja-build mold ccache pkg-config)
 packaging=(dpkg-dev file)
 # systemd has systemd-analyze, which holds how closed the service is.

@@ -79,6 +79,7 @@ class Engine::Impl {
   void add_row(Task& task, std::size_t index);
   void step();
   void take(const model::Output& output);
+  void pool(const model::Output& output);
   bool as_guessed(std::size_t row) const;
   void fail_all(const std::exception_ptr& error);
   void report();
@@ -125,6 +126,9 @@ void Engine::Impl::check(const Generation& generation) const {
       throw Error(
           Fault::invalid_argument,
           fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab));
+  if (generation.pooling != Pooling::none &&
+      (generation.max_tokens != 0 || generation.score_prompt || generation.log_probabilities))
+    throw Error(Fault::invalid_argument, "an embedding has no answer and no log-probabilities");
   if (generation.stop.size() > kMostStops)
     throw Error(Fault::invalid_argument,
                 fmt::format("{} stop strings, more than {}", generation.stop.size(), kMostStops));
@@ -216,8 +220,12 @@ void Engine::Impl::add_row(Task& task, std::size_t index) {
   const bool scores =
       task.generation.score_prompt && index + 1 < task.prompt_tokens && index + 1 >= task.scored;
   const bool wanted = last ? task.generation.max_tokens > 0 : scores;
-  rows_.push_back({task.tokens[index], task.sequence.get(),
-                   wanted ? model::Wants::logits : model::Wants::nothing});
+  const Pooling pooling = task.generation.pooling;
+  const bool pooled =
+      pooling == Pooling::mean ? index >= task.pooled_positions : pooling == Pooling::last && last;
+  model::Wants wants = wanted ? model::Wants::logits : model::Wants::nothing;
+  if (pooled) wants = model::Wants::hidden;
+  rows_.push_back({task.tokens[index], task.sequence.get(), wants});
   lines_.push_back({&task, index});
 }
 
@@ -225,7 +233,9 @@ void Engine::Impl::step() {
   try {
     const std::scoped_lock turn(arbiter_);
     const auto start = Clock::now();
-    transformer_.forward(rows_, [&](const model::Output& output) { take(output); });
+    transformer_.forward(
+        rows_, [&](const model::Output& output) { take(output); },
+        [&](const model::Output& output) { pool(output); });
     counts_.last_step = Clock::now() - start;
   } catch (...) {
     fail_all(std::current_exception());
@@ -253,6 +263,25 @@ void Engine::Impl::take(const model::Output& output) {
     const std::size_t before = line.task->result.answer_tokens;
     writer_.take(*line.task, line.index, {logits, output.values.columns}, log_sums[i]);
     counts_.answer_tokens += line.task->result.answer_tokens - before;
+  }
+}
+
+// In the order of positions, whatever the pieces in which the prompt is computed.
+void Engine::Impl::pool(const model::Output& output) {
+  for (std::size_t i = 0; i < output.rows.size(); ++i) {
+    const Line& line = lines_[output.rows[i]];
+    Task& task = *line.task;
+    const std::size_t width = output.values.columns;
+    const float* hidden = math::host_floats(output.values) + i * output.values.stride;
+    task.pooled.resize(width);
+    for (std::size_t column = 0; column < width; ++column)
+      task.pooled[column] += double{hidden[column]};
+    ++task.pooled_positions;
+    if (line.index + 1 < task.prompt_tokens) continue;
+    const auto count = static_cast<double>(task.pooled_positions);
+    task.result.embedding.resize(width);
+    for (std::size_t column = 0; column < width; ++column)
+      task.result.embedding[column] = static_cast<float>(task.pooled[column] / count);
   }
 }
 

@@ -153,7 +153,8 @@ EngineStatus run_mix(Bench& bench, const Mix& mix, const std::vector<Answer>& al
     EXPECT_EQ(answer.finished.prompt_tokens, alone[i].finished.prompt_tokens);
   }
   EngineStatus status = engine->status();
-  for (int i = 0; i < 5000 && status.running > 0; ++i) {  // the last report may be under way
+  for (int i = 0; i < 5000 && status.running + status.waiting > 0;
+       ++i) {  // the last report may be under way
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     status = engine->status();
   }

@@ -290,5 +290,56 @@ TEST_F(EngineTest, AGenerationMayFillTheContextExactly) {
   EXPECT_EQ(all(*one.submit(request(0, 14, 50))).size(), 50u);
 }
 
+// The hidden states of a prompt straight from the forward pass, in one piece.
+TEST_F(EngineTest, AnEmbeddingIsThePooledHiddenStatesWhateverTheCompany) {
+  const std::vector<Token> prompt = request(9, 45).prompt;
+  model::PagePool pages(device_, model_->sizes(), math::KvType::f16, 64);
+  model::Transformer transformer(model_, device_,
+                                 {.precision = math::Precision::fast, .context = 64});
+  model::Sequence sequence(pages);
+  std::vector<model::Row> rows;
+  for (const Token token : prompt) rows.push_back({token, &sequence, model::Wants::hidden});
+  const std::size_t width = model_->sizes().width;
+  std::vector<double> sums(width);
+  std::vector<float> last(width);
+  transformer.forward(rows, {}, [&](const model::Output& output) {
+    for (std::size_t i = 0; i < output.rows.size(); ++i) {
+      const float* hidden = math::host_floats(output.values) + i * output.values.stride;
+      for (std::size_t column = 0; column < width; ++column) sums[column] += double{hidden[column]};
+      last.assign(hidden, hidden + width);
+    }
+  });
+
+  Engine crowded = engine({.context = 64, .positions = 256, .max_rows = 8});
+  const auto embedding = [&](Pooling pooling) {
+    Generation generation;
+    generation.prompt = prompt;
+    generation.pooling = pooling;
+    generation.cache_scope = "tenant";
+    const auto stream = crowded.submit(std::move(generation));
+    while (stream->next()) {
+    }
+    return stream->finished().embedding;
+  };
+  std::vector<std::shared_ptr<Stream>> company;
+  for (std::uint64_t seed = 0; seed < 4; ++seed)
+    company.push_back(crowded.submit(request(seed, 9, 40)));
+  for (int again = 0; again < 2; ++again) {  // the second time with its prefix in the cache
+    const std::vector<float> mean = embedding(Pooling::mean);
+    ASSERT_EQ(mean.size(), width);
+    for (std::size_t column = 0; column < width; ++column)
+      EXPECT_EQ(mean[column],
+                static_cast<float>(sums[column] / static_cast<double>(prompt.size())));
+    EXPECT_EQ(embedding(Pooling::last), last);
+  }
+}
+
+TEST_F(EngineTest, AnEmbeddingHasNoAnswer) {
+  Engine one = engine({.context = 64});
+  Generation generation = request(1);
+  generation.pooling = Pooling::mean;
+  EXPECT_THROW(one.submit(std::move(generation)), base::Error);
+}
+
 }  // namespace
 }  // namespace malina::engine

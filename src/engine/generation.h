@@ -31,6 +31,9 @@ class Constraint {
 inline constexpr std::size_t kMostStops = 4;
 inline constexpr std::size_t kMostTopLogProbabilities = 20;
 
+// How the hidden states of a prompt, after the last norm, become one vector.
+enum class Pooling { none, mean, last };
+
 struct Generation {
   std::vector<Token> prompt;   // at least one token
   std::size_t max_tokens = 0;  // 0: only score the prompt
@@ -39,6 +42,8 @@ struct Generation {
   bool stop_at_end_tokens = true;  // those of the tokenizer
   // Log-probabilities: of the chosen token and this many of the likeliest; nullopt: none.
   std::optional<std::size_t> log_probabilities;
+  // An embedding instead of an answer: with max_tokens 0 and without log-probabilities.
+  Pooling pooling = Pooling::none;
   bool score_prompt = false;  // log-probabilities of the prompt's tokens too
   std::unique_ptr<Constraint> constraint;
   std::shared_ptr<const model::Adapter> adapter;
@@ -73,6 +78,7 @@ struct Finished {
   // From submit() until it first runs; from there to the first token; from there to the end.
   std::chrono::nanoseconds queue_time{}, prompt_time{}, answer_time{};
   std::optional<std::string> matched_stop;
+  std::vector<float> embedding;  // [width], where pooling was asked for; not normalised
 };
 
 // The answer as it comes. The engine's thread puts events in and never waits; any one thread takes

@@ -31,7 +31,9 @@ struct Task {
 
   std::vector<Token> tokens;  // the prompt, then the answer so far
   std::size_t prompt_tokens;
-  std::size_t scored = 0;  // tokens of the prompt whose scores were passed on
+  std::vector<double> pooled;  // sums of hidden states; doubles, so that long prompts stay exact
+  std::size_t pooled_positions = 0;  // that are in it
+  std::size_t scored = 0;            // tokens of the prompt whose scores were passed on
 
   std::uint64_t number = 0;  // in the order of submission; the scheduler's
   // Null while it waits. It has computed the first length() of `tokens`; the last token is never
@@ -55,6 +57,7 @@ struct Task {
   // How many positions may come from elsewhere: the logits of those after it are needed. The token
   // at `scored` is scored by the one before it.
   std::size_t may_skip() const {
+    if (generation.pooling == Pooling::mean) return pooled_positions;
     if (generation.score_prompt && scored < prompt_tokens) return scored == 0 ? 0 : scored - 1;
     return tokens.size() - 1;
   }

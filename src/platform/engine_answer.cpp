@@ -140,6 +140,7 @@ void EngineAnswer::finish(AnswerPiece& piece) {
   const engine::Finished& finished = stream_->finished();
   piece.text += prompt_text_.finish() + finished.text;
   result_.finish_reason = engine::name(finished.reason);
+  result_.embedding = finished.embedding;
   result_.prompt_tokens = finished.prompt_tokens;
   result_.completion_tokens = finished.answer_tokens;
   result_.cached_tokens = finished.cached_tokens;

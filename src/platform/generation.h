@@ -64,6 +64,13 @@ struct CompletionRequest {
   RequestOrigin origin = {};
 };
 
+struct EmbeddingRequest {
+  std::string text;
+  std::optional<std::vector<std::int32_t>> tokens;  // instead of text
+  bool last_token = false;  // the last token's hidden state, instead of the mean over all
+  RequestOrigin origin = {};
+};
+
 struct ChatRequest {
   nlohmann::ordered_json messages;        // [{"role": "user", "content": "..."}, ...]
   std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
@@ -89,6 +96,7 @@ struct GenerationResult {
   std::string finish_reason;            // "stop", "length", "cancelled"
   std::vector<std::int32_t> token_ids;  // with echo, the prompt's first
   std::vector<ScoredToken> scores;      // where log-probabilities were asked for
+  std::vector<float> embedding;         // of an EmbeddingRequest; not normalised
   std::size_t prompt_tokens = 0, completion_tokens = 0;
   std::size_t cached_tokens = 0;  // of the prompt, taken from an earlier one
   std::uint64_t seed = 0;

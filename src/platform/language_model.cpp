@@ -148,6 +148,8 @@ class LanguageModel::Impl {
 
   Prepared::Content prepare(const CompletionRequest& request) const;
   Prepared::Content prepare(const ChatRequest& request) const;
+  Prepared::Content prepare(const EmbeddingRequest& request) const;
+  ModelLoad load() const;
   std::unique_ptr<Answer> start(Prepared::Content content);
   PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
 
@@ -229,6 +231,37 @@ Prepared::Content LanguageModel::Impl::prepare(const CompletionRequest& request)
   generation.log_probabilities = request.log_probabilities;
   generation.score_prompt = request.echo;
   return ready(std::move(generation), request.sampling, request.origin, request.echo);
+}
+
+Prepared::Content LanguageModel::Impl::prepare(const EmbeddingRequest& request) const {
+  engine::Generation generation;
+  generation.prompt = request.tokens ? *request.tokens : tokens(request.text, true);
+  if (generation.prompt.empty())
+    throw Error(Fault::invalid_argument, "the input is empty: give at least one token",
+                {.parameter = "input"});
+  if (generation.prompt.size() > engine_.context())
+    throw Error(Fault::invalid_argument,
+                fmt::format("the input has {} tokens and the context holds {}",
+                            generation.prompt.size(), engine_.context()),
+                {.code = "context_length_exceeded", .parameter = "input"});
+  generation.pooling = request.last_token ? engine::Pooling::last : engine::Pooling::mean;
+  return ready(std::move(generation), {}, request.origin, false);
+}
+
+ModelLoad LanguageModel::Impl::load() const {
+  const engine::EngineStatus status = engine_.status();
+  return {.running = status.running,
+          .waiting = status.waiting,
+          .pages_used = status.pages_used,
+          .pages_cached = status.pages_cached,
+          .pages_capacity = status.pages_capacity,
+          .prompt_tokens_computed = status.prompt_tokens_computed,
+          .prompt_tokens_cached = status.prompt_tokens_cached,
+          .answer_tokens = status.answer_tokens,
+          .drafted_tokens = status.drafted_tokens,
+          .accepted_tokens = status.accepted_tokens,
+          .steps = status.steps,
+          .preemptions = status.preemptions};
 }
 
 std::string LanguageModel::Impl::text_of(const std::vector<std::int64_t>& tokens) const {
@@ -387,6 +420,10 @@ Prepared LanguageModel::prepare(const CompletionRequest& request) const {
 Prepared LanguageModel::prepare(const ChatRequest& request) const {
   return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
 }
+Prepared LanguageModel::prepare(const EmbeddingRequest& request) const {
+  return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+}
+ModelLoad LanguageModel::load() const { return impl_->load(); }
 std::unique_ptr<Answer> LanguageModel::start(Prepared prepared) {
   return impl_->start(std::move(*prepared.content_));
 }

@@ -21,6 +21,14 @@ struct MemoryNeed {
 };
 MemoryNeed memory_need(const ModelFile& file, const RunOptions& options);
 
+// What the engine is doing and has done since the model was loaded.
+struct ModelLoad {
+  std::size_t running = 0, waiting = 0;  // answers
+  std::size_t pages_used = 0, pages_cached = 0, pages_capacity = 0;
+  std::uint64_t prompt_tokens_computed = 0, prompt_tokens_cached = 0, answer_tokens = 0;
+  std::uint64_t drafted_tokens = 0, accepted_tokens = 0, steps = 0, preemptions = 0;
+};
+
 // A request with its prompt in tokens, that has not begun. One owner; for the model that prepared
 // it.
 class Prepared {
@@ -50,6 +58,8 @@ class LanguageModel {
   // Reads a request, and throws what complete() and chat() throw before anything is computed.
   Prepared prepare(const CompletionRequest& request) const;
   Prepared prepare(const ChatRequest& request) const;
+  // With the model's BOS, as a completion.
+  Prepared prepare(const EmbeddingRequest& request) const;
   // The answer as it comes; it must end before the model does. Throws overloaded where too many
   // wait.
   std::unique_ptr<Answer> start(Prepared prepared);
@@ -70,6 +80,7 @@ class LanguageModel {
   std::string text_of(const std::vector<std::int64_t>& tokens) const;
 
   std::size_t context() const;
+  ModelLoad load() const;
   bool has_chat_template() const;
   // Replaces the model's template for this process.
   void set_chat_template(std::string_view source);

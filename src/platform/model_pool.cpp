@@ -139,7 +139,10 @@ std::vector<PooledModel> ModelPool::models() {
     model.state = entry->state;
     model.memory_bytes = entry->reserved_bytes;
     model.users = entry->users;
-    if (entry->model) model.context = entry->model->context();
+    if (entry->model) {
+      model.context = entry->model->context();
+      model.load = entry->model->load();
+    }
     if (entry->state == ModelState::ready && entry->users == 0 && entry->keep_alive.count() >= 0)
       model.expires_in = std::max(
           std::chrono::seconds(0),

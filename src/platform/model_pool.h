@@ -38,6 +38,7 @@ struct PooledModel {
   std::uint64_t memory_bytes = 0;
   std::size_t context = 0;
   std::size_t users = 0;
+  ModelLoad load;
   std::optional<std::chrono::seconds> expires_in;  // of an unused one that will be given up
 };
 

@@ -8,6 +8,7 @@
 
 #include "platform/language_model.h"
 #include "serve/api_error.h"
+#include "serve/metrics.h"
 
 namespace malina::serve {
 
@@ -81,12 +82,15 @@ void Answering::start_here(std::vector<Request>& requests, std::string_view acti
                             .digest = lease_.digest.hex(),
                             .request_id = exchange_.request_id(),
                             .tokens = static_cast<std::int64_t>(prompt_tokens + most_tokens)});
+  admitted_ = Clock::now();
+  last_piece_.resize(prepared.size());
   for (platform::Prepared& each : prepared)
     answers_.push_back(lease_.model->start(std::move(each)));
 }
 
 template void Answering::start_here(std::vector<platform::ChatRequest>&, std::string_view);
 template void Answering::start_here(std::vector<platform::CompletionRequest>&, std::string_view);
+template void Answering::start_here(std::vector<platform::EmbeddingRequest>&, std::string_view);
 
 void Answering::show_quota() {
   const auto show = [&](const char* kind, const platform::QuotaWindow& window) {
@@ -99,6 +103,17 @@ void Answering::show_quota() {
   };
   show("requests", record_->quota().requests);
   show("tokens", record_->quota().tokens);
+}
+
+void Answering::observe(std::size_t index, const platform::AnswerPiece& piece) {
+  if (piece.text.empty()) return;
+  const auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
+  const auto now = Clock::now();
+  if (last_piece_[index] == Moment{})
+    exchange_.metrics().first_token(lease_.label, seconds(now - admitted_));
+  else
+    exchange_.metrics().between_tokens(lease_.label, seconds(now - last_piece_[index]));
+  last_piece_[index] = now;
 }
 
 asio::awaitable<std::optional<Answering::Event>> Answering::next() {
@@ -119,6 +134,7 @@ asio::awaitable<std::optional<Answering::Event>> Answering::next() {
                        .code = "request_timeout",
                        .message = "the answer took longer than this key may have",
                        .retry_helps = false};
+      observe(index, *piece);
       co_return Event{index, *std::move(piece), answer.ended()};
     }
     if (all_ended) co_return std::nullopt;
@@ -138,6 +154,10 @@ asio::awaitable<std::optional<Answering::Event>> Answering::next() {
 asio::awaitable<void> Answering::settle() {
   platform::RequestOutcome outcome;
   for (const auto& answer : answers_) {
+    const platform::GenerationResult& result = answer->result();
+    exchange_.metrics().queued(lease_.label, result.queue_seconds);
+    exchange_.metrics().tokens(exchange_.caller().key_id, lease_.label, result.prompt_tokens,
+                               result.cached_tokens, result.completion_tokens);
     outcome.prompt_tokens += static_cast<std::int64_t>(answer->result().prompt_tokens);
     outcome.completion_tokens += static_cast<std::int64_t>(answer->result().completion_tokens);
   }

@@ -63,7 +63,12 @@ class Answering {
   platform::ModelPool::Lease lease_;  // outlives the answers
   std::unique_ptr<platform::GovernedRequest> record_;
   std::vector<std::unique_ptr<platform::Answer>> answers_;
+  void observe(std::size_t index, const platform::AnswerPiece& piece);  // for the metrics
+
   std::string ping_;
+  using Moment = std::chrono::steady_clock::time_point;
+  Moment admitted_;
+  std::vector<Moment> last_piece_;  // of each answer; the epoch before its first
   std::size_t looked_at_ = 0;
   std::chrono::steady_clock::time_point last_event_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_check_ = std::chrono::steady_clock::now();

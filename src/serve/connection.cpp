@@ -26,6 +26,7 @@
 #include "platform/service.h"
 #include "serve/api_error.h"
 #include "serve/log.h"
+#include "serve/metrics.h"
 #include "serve/wire.h"
 
 namespace malina::serve {
@@ -93,6 +94,7 @@ class Connection final : public Exchange {
   asio::awaitable<void> write(std::string piece) override;
   asio::awaitable<void> end_stream() override;
   bool began() const override { return began_; }
+  Metrics& metrics() override { return state_.metrics; }
   void check_connected() const override {
     if (gone_) throw Disconnected();
     if (state_.cut) throw ending();
@@ -148,6 +150,7 @@ class Connection final : public Exchange {
   bool began_ = false, whole_body_read_ = false, gone_ = false;
   unsigned status_ = 0;
   std::string method_, path_, failure_;
+  std::string_view route_;  // of the table; "" where none matched
 };
 
 bool Connection::from_loopback(const asio::ip::tcp::socket& socket) {
@@ -174,6 +177,10 @@ asio::awaitable<void> Connection::run() {
     if (!another) break;
     co_await one_request(parser);
   } while (keep_alive_ && !gone_ && !state_.draining);
+  if (wire_.has_tls() && !gone_) {  // so that nobody takes the end for a cut
+    wire_.tcp().expires_after(std::chrono::seconds(1));
+    co_await wire_.tls().async_shutdown(kNoThrow);
+  }
   if (!whole_body_read_) co_await linger();
   wire_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, error);
 }
@@ -235,6 +242,7 @@ void Connection::begin_request(const Parser& parser) {
   caller_ = {};
   headers_.clear();
   failure_.clear();
+  route_ = {};
   status_ = 0;
   gone_ = false;
 }
@@ -283,6 +291,7 @@ asio::awaitable<void> Connection::dispatch(Parser& parser) {
     throw bad_request("a header that may come once came twice");
   Match found = match(facts, state_.hosts, state_.service);
   caller_ = std::move(found.caller);
+  route_ = found.endpoint->path;
   parameter_ = std::move(found.parameter);
   if (found.endpoint->works && state_.draining) throw ending();
   co_await read_body(parser, *found.endpoint);
@@ -489,6 +498,7 @@ asio::awaitable<void> Connection::linger() {
 
 void Connection::log_request(Clock::time_point began) {
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  state_.metrics.request(route_.empty() ? "none" : route_, gone_ ? 499 : status_, seconds);
   state_.log.request({.id = request_id_,
                       .method = method_,
                       .path = path_,

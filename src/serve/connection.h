@@ -14,6 +14,7 @@
 namespace malina::serve {
 
 class Log;
+class Metrics;
 
 // Limits of reference/trust.md, R18 and section 5.
 struct ConnectionLimits {
@@ -30,6 +31,7 @@ struct ServerState {
   const HostList hosts;
   const ConnectionLimits limits;
   Log& log;
+  Metrics& metrics;
   asio::any_io_executor workers;
   bool draining = false;  // no new work
   bool cut = false;       // what still runs ends now, with an error

@@ -25,6 +25,8 @@ class Answer;
 
 namespace malina::serve {
 
+class Metrics;
+
 namespace asio = boost::asio;
 
 // The client is gone: ends the request, and there is nobody to tell.
@@ -63,6 +65,7 @@ class Exchange {
   virtual asio::awaitable<void> end_stream() = 0;
   virtual bool began() const = 0;
 
+  virtual Metrics& metrics() = 0;
   // Throws Disconnected where the client has gone.
   virtual void check_connected() const = 0;
   // Waits for something new in one of the answers, for the time at most, or until the client goes

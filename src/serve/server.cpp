@@ -20,6 +20,7 @@
 #include "serve/connection.h"
 #include "serve/listening.h"
 #include "serve/log.h"
+#include "serve/metrics.h"
 #include "serve/tls.h"
 
 namespace malina::serve {
@@ -56,6 +57,7 @@ class Server {
                .hosts = HostList(settings.host, settings.allowed_hosts),
                .limits = {.body_bytes = settings.max_body},
                .log = log_,
+               .metrics = metrics_,
                .workers = workers_.get_executor()} {}
 
   void run(const std::function<void(const std::string&)>& ready) {
@@ -143,6 +145,7 @@ class Server {
 
   const platform::ServerSettings& settings_;
   Log log_;
+  Metrics metrics_;
   asio::io_context io_{1};
   asio::thread_pool workers_;
   asio::signal_set signals_;

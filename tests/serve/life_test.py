@@ -2,10 +2,15 @@
 
 import http.client
 import json
+import os
+import pathlib
 import random
+import re
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 
@@ -90,6 +95,32 @@ class LifeTest(server.ServerTest):
             connection.sendall(body)
             self.assertIn(b"200 OK", connection.recv(1000))
 
+    def test_metrics_count(self):
+        def read():
+            text = self.server.get("/metrics").body.decode()
+            return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+        self.server.complete(max_tokens=3, logit_bias={"2": -100})
+        before = read()
+        self.server.complete(max_tokens=3, logit_bias={"2": -100})
+        after = read()
+        changed = lambda name: float(after[name]) - float(before[name])
+        key = self.server.key.split(".")[0]
+        self.assertEqual(changed(f'malina_tokens_total{{key="{key}",kind="completion",model="tiny"}}'), 3)
+        self.assertEqual(
+            changed('malina_requests_total{route="/v1/completions",status="200"}'), 1)
+        self.assertEqual(changed('malina_time_to_first_token_seconds_count{model="tiny"}'), 1)
+        self.assertEqual(changed('malina_answer_tokens_total{model="tiny"}'), 3)
+        self.assertGreater(float(after['malina_pages_capacity{model="tiny"}']), 0)
+
+    def test_the_dashboard_asks_for_what_there_is(self):
+        self.server.complete(max_tokens=3, logit_bias={"2": -100})
+        there = set(re.findall(r"^(malina_\w+)", self.server.get("/metrics").body.decode(), re.MULTILINE))
+        dashboard = pathlib.Path(__file__).resolve().parents[2] / "packaging/grafana/malina.json"
+        asked = set(re.findall(r"malina_\w+", dashboard.read_text()))
+        self.assertGreater(len(asked), 10)
+        self.assertEqual(asked - there, set())
+
     def drop(self, generator):
         """Goes away at a random moment, in order or with a reset."""
         body = json.dumps(dict(BODY, stream=generator.random() < 0.7)).encode()
@@ -141,6 +172,61 @@ class LifeTest(server.ServerTest):
             thread.join()
         for i, events in enumerate(results):
             self.assertEqual(text(events), alone[i % 10])
+
+
+class TlsTest(server.ServerTest):
+    @classmethod
+    def certificate(cls, name):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext",
+                        "subjectAltName=DNS:localhost", "-keyout", os.path.join(cls.shared, "new.key"),
+                        "-out", os.path.join(cls.shared, "new.pem")], check=True, capture_output=True)
+        os.replace(os.path.join(cls.shared, "new.key"), os.path.join(cls.shared, "tls.key"))
+        os.replace(os.path.join(cls.shared, "new.pem"), os.path.join(cls.shared, "tls.pem"))
+
+    @classmethod
+    def start(cls, *options):
+        cls.certificate("first")
+        return super().start("--tls-certificate", os.path.join(cls.shared, "tls.pem"), "--tls-key",
+                             os.path.join(cls.shared, "tls.key"), *options)
+
+    def subject(self, **options):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        for name, value in options.items():
+            setattr(context, name, value)
+        with context.wrap_socket(self.server.socket()) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = b""
+            while piece := connection.recv(1000):
+                answer += piece
+            self.assertIn(b"200 OK", answer)
+            self.assertTrue(answer.endswith(b'{"status":"ok"}'))
+            der = connection.getpeercert(binary_form=True)
+        return b"first" if b"first" in der else b"second" if b"second" in der else der
+
+    def test_it_serves_and_reads_a_new_certificate(self):
+        self.assertEqual(self.server.scheme, "https")
+        self.assertEqual(self.subject(), b"first")
+        self.assertEqual(self.subject(maximum_version=ssl.TLSVersion.TLSv1_2), b"first")
+        with open(os.path.join(self.shared, "tls.pem"), "w") as file:
+            file.write("no certificate")  # the last good one stays
+        time.sleep(2.5)
+        self.assertEqual(self.subject(), b"first")
+        self.certificate("second")
+        end = time.monotonic() + server.SECONDS
+        while self.subject() != b"second":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+
+    def test_old_protocols_and_plain_text_are_refused(self):
+        with self.assertRaises((ssl.SSLError, OSError)):
+            self.subject(maximum_version=ssl.TLSVersion.TLSv1_1)
+        with self.server.socket() as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertNotIn(b"200 OK", connection.recv(1000))
+        self.assertIn(self.subject(), (b"first", b"second"))
 
 
 class StopTest(server.ServerTest):

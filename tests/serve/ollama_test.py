@@ -87,6 +87,16 @@ class OllamaTest(server.ServerTest):
         self.assertEqual(self.server.post("/api/show", {"name": "none"}).status, 404)
         self.assertRegex(self.server.get("/api/version").json()["version"], r"^\d+\.\d+\.\d+$")
 
+    def test_embeddings(self):
+        openai = self.server.post("/v1/embeddings", {"model": "tiny", "input": ["hello", "hell"]}).json()
+        answer = self.server.post("/api/embed", {"model": "tiny", "input": ["hello", "hell"]}).json()
+        self.assertEqual(answer["embeddings"], [entry["embedding"] for entry in openai["data"]])
+        self.assertEqual(answer["prompt_eval_count"], openai["usage"]["prompt_tokens"])
+        older = self.server.post("/api/embeddings", {"model": "tiny", "prompt": "hello"}).json()
+        length = sum(value * value for value in older["embedding"]) ** 0.5
+        for a, b in zip(older["embedding"], answer["embeddings"][0]):
+            self.assertAlmostEqual(a / length, b, places=5)
+
     def test_errors_are_in_ollamas_shape(self):
         for response, status in (
             (self.chat(model="none"), 404),

@@ -1,6 +1,8 @@
 """OpenAI's routes: what they answer, in one piece and as a stream, and what they refuse."""
 
+import base64
 import json
+import struct
 import threading
 
 import server
@@ -133,6 +135,30 @@ class OpenAiTest(server.ServerTest):
         for thread in threads:
             thread.join()
         self.assertEqual(together, alone)
+
+    def test_embeddings_are_the_pooled_hidden_states(self):
+        ask = lambda **fields: self.server.post("/v1/embeddings", {"model": "tiny", **fields})
+        one = ask(input="hello hell").json()
+        vector = one["data"][0]["embedding"]
+        self.assertEqual(one["pooling"], "mean")
+        self.assertAlmostEqual(sum(value * value for value in vector), 1, places=5)
+        self.assertEqual(len(vector), 64)
+        encoded = ask(input="hello hell", encoding_format="base64").json()["data"][0]["embedding"]
+        read = struct.unpack(f"<{len(vector)}f", base64.b64decode(encoded))
+        for a, b in zip(read, vector):
+            self.assertAlmostEqual(a, b, places=6)
+        tokens = self.server.post("/v1/tokenize", {"model": "tiny", "prompt": "hello hell"}).json()["tokens"]
+        many = ask(input=["x", "hello hell", "y" * 200]).json()["data"]
+        self.assertEqual(many[1]["embedding"], vector)  # whatever its company
+        self.assertEqual(ask(input=tokens).json()["data"][0]["embedding"], vector)
+        self.assertEqual(ask(input=[tokens, [1]]).json()["data"][0]["embedding"], vector)
+        last = ask(input="hello hell", pooling="last").json()["data"][0]["embedding"]
+        self.assertNotEqual(last, vector)
+        # The mean over one token is its own state.
+        self.assertEqual(ask(input=[5]).json()["data"], ask(input=[5], pooling="last").json()["data"])
+        for wrong in ("", [], [""], [[]], [1.5], ["a", 1], "x" * (self.context + 1), ["a"] * 257):
+            self.assert_error(ask(input=wrong), 400)
+        self.assert_error(ask(input="x", dimensions=10), 400, "unsupported_parameter", "dimensions")
 
     def test_tokens_and_back(self):
         tokens = self.server.post("/v1/tokenize", {"model": "tiny", "prompt": "hello wörld"}).json()

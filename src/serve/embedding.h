@@ -1,0 +1,25 @@
+// What the routes of embeddings have in common.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string_view>
+#include <vector>
+
+#include "platform/generation.h"
+#include "serve/answering.h"
+#include "serve/field.h"
+
+namespace malina::serve {
+
+// A text, texts, token ids or lists of them, each as one request. Throws ApiError 400.
+std::vector<platform::EmbeddingRequest> embedding_inputs(const Json& input);
+
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;  // of length 1 where normalised
+  std::size_t prompt_tokens = 0;
+};
+
+// Follows all of them to their end, and records it.
+asio::awaitable<Embeddings> embeddings_of(Answering& answering, bool normalised);
+
+}  // namespace malina::serve

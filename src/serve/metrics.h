@@ -1,0 +1,45 @@
+// What a server counts, for Prometheus.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <string>
+#include <string_view>
+
+#include "platform/service.h"
+
+namespace malina::serve {
+
+// Any thread. Labels are routes of the table, models that were resolved and ids of keys that
+// passed: none is a caller's own text, so their number stays bounded.
+class Metrics {
+ public:
+  Metrics();
+
+  void request(std::string_view route, unsigned status, double seconds);
+  void tokens(const std::string& key, const std::string& model, std::size_t prompt,
+              std::size_t cached, std::size_t completion);
+  void first_token(const std::string& model, double seconds);
+  void between_tokens(const std::string& model, double seconds);
+  void queued(const std::string& model, double seconds);
+
+  // Prometheus' text format, with the models' state as it is now.
+  std::string text(platform::ModelPool& pool);
+
+ private:
+  using Labels = prometheus::Labels;
+
+  prometheus::Registry registry_;
+  prometheus::Family<prometheus::Counter>& requests_;
+  prometheus::Family<prometheus::Histogram>& request_seconds_;
+  prometheus::Family<prometheus::Counter>& tokens_;
+  prometheus::Family<prometheus::Histogram>& first_token_;
+  prometheus::Family<prometheus::Histogram>& between_tokens_;
+  prometheus::Family<prometheus::Histogram>& queue_;
+};
+
+}  // namespace malina::serve

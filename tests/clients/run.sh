@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The clients that applications already have, against a running server: OpenAI's for Python and Node,
+# Ollama's, LangChain, and schemathesis on the OpenAPI document. Each in the version that is pinned here.
+#   tests/clients/run.sh [PROGRAM]
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+program=$(realpath "${1:-$here/../../build/release/malina}")
+place=${MALINA_CLIENTS:-${XDG_CACHE_HOME:-$HOME/.cache}/malina/clients}
+
+mkdir -p "$place"
+if ! cmp -s "$here/requirements.txt" "$place/installed.txt"; then
+  python3 -m venv --clear "$place/venv"
+  "$place/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
+  cp "$here/requirements.txt" "$place/installed.txt"
+fi
+if command -v npm >/dev/null && [[ ! -d $place/node_modules/openai ]]; then
+  (cd "$place" && npm install --silent --no-audit --no-fund "openai@$(cat "$here/openai-node.version")")
+fi
+export MALINA_NODE_MODULES=$place/node_modules
+"$place/venv/bin/python" "$here/clients_test.py" "$program"
