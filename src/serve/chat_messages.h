@@ -9,9 +9,8 @@ namespace malina::serve {
 
 std::span<const Field> message_fields();
 
-// Content parts joined to one text; "developer" is the system's role; members that are null are
-// gone, as Transformers gives them to a template. Throws ApiError 400 for a part that is not text
-// and a message without content.
+// Of checked messages: content parts joined to one text; "developer" is the system's role; members
+// that are null are gone, as Transformers gives them to a template.
 Json template_messages(const Json& messages);
 
 }  // namespace malina::serve

@@ -66,6 +66,8 @@ std::span<const Field> ollama_options() { return kOptions; }
 std::string ollama_model(const Json& body) {
   std::string model =
       body.contains("model") ? body["model"].get<std::string>() : body.value("name", std::string());
+  if (body.contains("model") && body.contains("name") && body["model"] != body["name"])
+    throw bad_request("'model' and 'name' are the same: give one", "name", "invalid_value");
   if (model.empty())
     throw bad_request("'model' is required", "model", "missing_required_parameter");
   if (model.ends_with(":latest")) model.resize(model.size() - std::string_view(":latest").size());

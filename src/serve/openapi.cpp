@@ -56,7 +56,11 @@ Json failures(const Endpoint& endpoint) {
   return responses;
 }
 
-Json operation(const Endpoint& endpoint) {
+void name_models(Json& schema, const std::vector<std::string>& models) {
+  if (!models.empty()) schema["enum"] = models;
+}
+
+Json operation(const Endpoint& endpoint, const std::vector<std::string>& models) {
   Json result{{"summary", endpoint.summary}, {"tags", {endpoint.tag}}};
   if (!endpoint.details.empty()) result["description"] = endpoint.details;
   if (endpoint.open_to_all) result["security"] = Json::array();
@@ -67,11 +71,15 @@ Json operation(const Endpoint& endpoint) {
                                          {"in", "path"},
                                          {"required", true},
                                          {"schema", {{"type", "string"}, {"minLength", 1}}}}});
+    name_models(result["parameters"][0]["schema"], models);
   }
-  if (endpoint.has_body)
-    result["requestBody"] = {
-        {"required", true},
-        {"content", {{"application/json", {{"schema", schema(endpoint.body)}}}}}};
+  if (endpoint.has_body) {
+    Json body = schema(endpoint.body);
+    for (const char* name : {"model", "name"})
+      if (body["properties"].contains(name)) name_models(body["properties"][name], models);
+    result["requestBody"]["required"] = true;
+    result["requestBody"]["content"]["application/json"]["schema"] = std::move(body);
+  }
   Json success{{"description", "Done"}};
   if (endpoint.method != Method::head) {
     success["content"][std::string(endpoint.answer_type)]["schema"] =
@@ -86,12 +94,12 @@ Json operation(const Endpoint& endpoint) {
 
 }  // namespace
 
-Json openapi_document() {
+Json openapi_document(const std::vector<std::string>& models) {
   Json paths = Json::object();
   for (const Endpoint* endpoint : endpoints()) {
     std::string method(name(endpoint->method));
     for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
-    paths[std::string(endpoint->path)][method] = operation(*endpoint);
+    paths[std::string(endpoint->path)][method] = operation(*endpoint, models);
   }
   return {{"openapi", "3.1.0"},
           {"info",

@@ -1,14 +1,19 @@
 // GET /openapi.json: this interface, for programs.
 #include "serve/openapi.h"
 
+#include "platform/service.h"
 #include "serve/endpoint.h"
 
 namespace malina::serve {
 
 namespace {
 
-asio::awaitable<void> answer(Exchange& exchange, platform::Service&) {
-  co_await exchange.reply(openapi_document());
+asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
+  const auto all = co_await exchange.elsewhere([&] { return service.models(exchange.caller()); });
+  std::vector<std::string> names;
+  for (const platform::ListedModel& model : all) names.push_back(model.name);
+  const Json document = openapi_document(names);
+  co_await exchange.reply(document);
 }
 
 }  // namespace
