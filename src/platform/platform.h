@@ -100,6 +100,8 @@ class Platform {
   // The key in HOME/admin.key, with which this machine's own commands ask a server.
   std::optional<std::string> admin_key() const;
 
+  // What a name, an alias or a path stands for (model_store.h).
+  ResolvedModel resolve(std::string_view model) { return store_.resolve(model); }
   // What a caller asks for, by the name or alias `model`: throws not_found, with the same words,
   // where there is none and where the caller may not use it. A path is no name here.
   ResolvedModel resolve_for(const Caller& caller, std::string_view model);

@@ -52,11 +52,12 @@ Error refused(const QuotaVerdict& verdict) {
                    fmt::format("this key may use {} tokens a minute", verdict.tokens.limit),
                    {.code = "rate_limit_exceeded", .retry_after = seconds});
     case QuotaRefusal::too_large:
-      return Error(Fault::exhausted,
-                   fmt::format("the request may need more tokens than the {} that this key has for a "
-                               "minute; ask for fewer (max_tokens)",
-                               verdict.tokens.limit),
-                   {.code = "insufficient_quota"});
+      return Error(
+          Fault::exhausted,
+          fmt::format("the request may need more tokens than the {} that this key has for a "
+                      "minute; ask for fewer (max_tokens)",
+                      verdict.tokens.limit),
+          {.code = "insufficient_quota"});
     default:
       return Error(Fault::exhausted, "this key has as many answers under way as it may have",
                    {.code = "rate_limit_exceeded", .retry_after = seconds});
@@ -76,8 +77,7 @@ void wait_for_record(Start start) {
   try {
     done.get_future().get();
   } catch (const Error& error) {
-    throw Error(Fault::overloaded,
-                fmt::format("the request cannot be recorded: {}", error.what()),
+    throw Error(Fault::overloaded, fmt::format("the request cannot be recorded: {}", error.what()),
                 {.code = "read_only", .retry_after = std::chrono::seconds(10)});
   }
 }
@@ -104,6 +104,7 @@ Service::Service(Platform& platform, const ServerSettings& settings)
     throw Error(Fault::invalid_argument,
                 fmt::format("--trust-loopback: there is no valid key '{}' (malina key list)",
                             settings_.trust_loopback));
+  for (const std::string& name : settings_.models) pool_.acquire(platform_.resolve(name));
 }
 
 Service::~Service() = default;

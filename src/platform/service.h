@@ -31,7 +31,8 @@ struct ListedModel {
 // Safe on many threads. Failures are base::Error.
 class Service {
  public:
-  // The platform must outlive it. Opens what is needed to record: throws where that fails.
+  // The platform must outlive it. Opens what is needed to record, and begins to load
+  // settings.models: throws where that fails, and not_found for a model that there is not.
   Service(Platform& platform, const ServerSettings& settings);
   ~Service();
 

@@ -18,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kLook = std::chrono::milliseconds(20);  // while a model loads
 constexpr auto kCheck = std::chrono::milliseconds(500);
+constexpr auto kFirstLook = std::chrono::milliseconds(4);  // for a turn
+constexpr auto kLastLook = std::chrono::milliseconds(256);
 constexpr auto kPing = std::chrono::seconds(15);
 
 }  // namespace
@@ -103,6 +105,24 @@ void Answering::show_quota() {
   };
   show("requests", record_->quota().requests);
   show("tokens", record_->quota().tokens);
+}
+
+asio::awaitable<void> Answering::wait_for_turn() {
+  auto look = kFirstLook;  // the turn itself is no event of an answer
+  for (;;) {
+    for (const auto& answer : answers_)
+      if (answer->prompt_done() > 0 || answer->ended() ||
+          answer->wait_for(std::chrono::milliseconds(0)))
+        co_return;
+    if (Clock::now() - admitted_ >= service_.settings().queue_wait)
+      throw ApiError{.status = 503,
+                     .type = "overloaded_error",
+                     .code = "overloaded",
+                     .message = "the request did not get its turn in time",
+                     .retry_after = std::chrono::seconds(5)};
+    co_await exchange_.changed(answers_, look);
+    look = std::min(look * 2, kLastLook);
+  }
 }
 
 void Answering::observe(std::size_t index, const platform::AnswerPiece& piece) {

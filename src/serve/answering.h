@@ -40,6 +40,10 @@ class Answering {
     show_quota();
   }
 
+  // Waits until the first of them is computed. A response should begin only then: while it waits
+  // for its turn it can still be refused, which it is after queue_wait (ApiError 503).
+  asio::awaitable<void> wait_for_turn();
+
   // The next piece of any of them; nullopt when all have ended. Writes `ping` where a stream had
   // nothing to say for long. Throws ApiError where the time is up or the key was revoked.
   asio::awaitable<std::optional<Event>> next();

@@ -56,6 +56,7 @@ std::vector<platform::EmbeddingRequest> embedding_inputs(const Json& input) {
 }
 
 asio::awaitable<Embeddings> embeddings_of(Answering& answering, bool normalised) {
+  co_await answering.wait_for_turn();
   while (co_await answering.next()) {
   }
   co_await answering.settle();

@@ -22,6 +22,7 @@ std::string text_of(const Json& json) {
 asio::awaitable<void> ollama_answer(Exchange& exchange, Answering& answering, std::string model,
                                     OllamaShape shape, std::chrono::steady_clock::time_point began,
                                     std::chrono::steady_clock::time_point loaded) {
+  co_await answering.wait_for_turn();
   if (shape.stream) co_await exchange.begin_stream("application/x-ndjson");
   while (const auto next = co_await answering.next())
     if (shape.stream && !next->piece.text.empty())

@@ -15,6 +15,7 @@ import threading
 import time
 
 import server
+import program  # found by server
 
 BODY = {"model": "tiny", "prompt": "hello", "max_tokens": 400, "stream": True,
         "logit_bias": {"2": -100}}
@@ -172,6 +173,42 @@ class LifeTest(server.ServerTest):
             thread.join()
         for i, events in enumerate(results):
             self.assertEqual(text(events), alone[i % 10])
+
+
+class QueueTest(server.ServerTest):
+    options = ("--models", "tiny", "--max-queue", "2", "--queue-wait", "300ms", "--parallel", "1")
+
+    def test_a_model_is_loaded_before_it_is_asked_for(self):
+        end = time.monotonic() + server.SECONDS
+        while not self.server.get("/api/ps").json()["models"]:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+
+    def test_a_model_that_there_is_not_ends_the_start(self):
+        result = subprocess.run([program.PROGRAM, "serve", "--port", "0", "--models", "none"], timeout=60,
+                                capture_output=True, env=self.environment_of_class())
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("there is no model 'none'", result.stderr.decode())
+
+    def test_too_many_are_told_at_once_and_others_in_time(self):
+        statuses = []
+
+        def ask(number):
+            began = time.monotonic()
+            answer = self.server.post("/v1/completions", {
+                "model": "tiny", "prompt": f"hello {number}", "max_tokens": 480, "logit_bias": {"2": -100}})
+            statuses.append((answer.status, answer.headers["retry-after"], time.monotonic() - began))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        refused = [each for each in statuses if each[0] == 503]
+        self.assertEqual(len(refused) + sum(status == 200 for status, _, _ in statuses), 40)
+        self.assertGreater(len(refused), 0)
+        self.assertTrue(all(int(after) >= 1 for _, after, _ in refused))
+        self.assertEqual(self.server.complete(max_tokens=1).status, 200)
 
 
 class TlsTest(server.ServerTest):

@@ -125,6 +125,7 @@ Json usage(const Answering& answering) {
 }
 
 asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
+  co_await answering.wait_for_turn();
   while (co_await answering.next()) {
   }
   Json choices = Json::array();
@@ -161,6 +162,7 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
              {"created", unix_time()},        {"model", asked.model},
              {"system_fingerprint", nullptr}, {"choices", Json::array()}};
   if (asked.include_usage) frame["usage"] = nullptr;
+  co_await answering.wait_for_turn();
   answering.set_ping(": ping\n\n");
   co_await exchange.begin_stream("text/event-stream; charset=utf-8");
   std::string begin;

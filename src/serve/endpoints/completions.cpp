@@ -154,6 +154,7 @@ Json frame_of(const Asked& asked) {
 }
 
 asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
+  co_await answering.wait_for_turn();
   while (co_await answering.next()) {
   }
   Json body = frame_of(asked);
@@ -175,6 +176,7 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
 asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& answering) {
   Json frame = frame_of(asked);
   if (asked.include_usage) frame["usage"] = nullptr;
+  co_await answering.wait_for_turn();
   answering.set_ping(": ping\n\n");
   co_await exchange.begin_stream("text/event-stream; charset=utf-8");
   while (const auto next = co_await answering.next()) {
