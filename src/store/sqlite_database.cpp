@@ -170,11 +170,14 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
   // log with commits in it must be read all the same, and shared memory tells of a writer that may
   // be at work: its pages would change under an immutable reader.
   const bool write = access == Access::read_write;
-  const auto holds_something = [&file](const char* ending) {
+  const auto holds = [&file](const char* ending, std::uintmax_t bytes) {
     std::error_code none;
-    return std::filesystem::file_size(file.string() + ending, none) > 0 && !none;
+    return std::filesystem::file_size(file.string() + ending, none) >= bytes && !none;
   };
-  const bool log = holds_something("-wal") || holds_something("-shm");
+  // Where the disk had no room for a whole first part of it (32 KiB, "WAL-mode File Format" 2.2),
+  // shared memory serves nobody: one who tried to write has left it.
+  constexpr std::uintmax_t kSharedMemoryPart = 32 * 1024;
+  const bool log = holds("-wal", 1) || holds("-shm", kSharedMemoryPart);
   const std::string name = uri(file, write || log ? "" : "?immutable=1");
   const int flags = SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX |
                     (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
