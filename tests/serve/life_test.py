@@ -15,7 +15,8 @@ import threading
 import time
 
 import server
-import program  # found by server
+import gguf_file  # found by server, as is program
+import program
 
 BODY = {"model": "tiny", "prompt": "hello", "max_tokens": 400, "stream": True,
         "logit_bias": {"2": -100}}
@@ -211,6 +212,42 @@ class QueueTest(server.ServerTest):
         self.assertEqual(self.server.complete(max_tokens=1).status, 200)
 
 
+class AliasTest(server.ServerTest):
+    def test_an_alias_moves_while_requests_run(self):
+        other = gguf_file.write_model(os.path.join(self.shared, "other.gguf"), layers=2, context=self.context,
+                                      values=server.normal(8))
+        self.run_program("import", other, "--name", "other")
+        self.run_program("alias", "set", "prod=tiny")
+        ask = lambda model: self.server.post("/v1/completions", {
+            "model": model, "prompt": "hello", "temperature": 0, "max_tokens": 12})
+        text = lambda answer: answer.json()["choices"][0]["text"]
+        alone = {name: text(ask(name)) for name in ("tiny", "other")}
+        self.assertNotEqual(alone["tiny"], alone["other"])
+        answers, stop = [], threading.Event()
+
+        def keep_asking():
+            while not stop.is_set():
+                answers.append(ask("prod"))
+
+        threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for name in ("other", "tiny", "other"):
+            self.run_program("alias", "set", f"prod={name}")
+            self.assertEqual(text(ask("prod")), alone[name])  # at once
+        self.run_program("alias", "rollback", "prod")
+        self.assertEqual(text(ask("prod")), alone["tiny"])
+        stop.set()
+        for thread in threads:
+            thread.join()
+        for answer in answers:
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(answer.json()["model"], "prod")
+            self.assertIn(text(answer), alone.values())
+        listed = {model["id"]: model.get("alias_of") for model in self.server.get("/v1/models").json()["data"]}
+        self.assertEqual(listed, {"other": None, "prod": "tiny", "tiny": None})
+
+
 class TlsTest(server.ServerTest):
     @classmethod
     def certificate(cls, name):
@@ -283,6 +320,34 @@ class StopTest(server.ServerTest):
         self.server.process.send_signal(signal.SIGTERM)
         self.assertTrue(answer.read().endswith(b"data: [DONE]\n\n"))
         self.assertEqual(self.server.stop(), 0)
+
+    def test_a_service_manager_passes_the_socket_and_is_told(self):
+        with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            notified.bind(os.path.join(self.shared, "notify"))
+            notified.settimeout(server.SECONDS)
+            environment = dict(self.environment_of_class(), LISTEN_FDS="1",
+                               NOTIFY_SOCKET=os.path.join(self.shared, "notify"))
+
+            def third():
+                os.dup2(listener.fileno(), 3)
+
+            process = subprocess.Popen(  # LISTEN_PID names the process that the socket is for
+                ["sh", "-c", 'LISTEN_PID=$$ exec "$0" serve --port 1', program.PROGRAM], env=environment,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                pass_fds=(3,), preexec_fn=third)
+            try:
+                self.assertEqual(notified.recv(100), b"READY=1")
+                with socket.create_connection(listener.getsockname()) as connection:
+                    connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    self.assertIn(b"200 OK", connection.recv(1000))
+                process.terminate()
+                self.assertEqual(notified.recv(100), b"STOPPING=1")
+                self.assertEqual(process.wait(server.SECONDS), 0)
+            finally:
+                process.kill()
+                process.wait()
 
     def test_a_short_drain_cuts_with_an_error_and_no_done(self):
         running = self.start("--drain", "0s")

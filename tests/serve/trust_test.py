@@ -132,6 +132,21 @@ class TrustTest(server.ServerTest):
         self.assert_error(response, 429, "insufficient_quota")
         self.assertEqual(response.headers["x-should-retry"], "false")
 
+    def test_calls_without_a_key_count_as_one_where_that_was_said(self):
+        self.assertEqual(self.server.get("/v1/models", key=False).status, 401)
+        identity = self.make_key().split(".")[0]
+        running = self.start("--trust-loopback", identity)
+        self.assertEqual(running.get("/v1/models", key=False).status, 200)
+        self.assertEqual(running.get("/metrics", key=False).status, 403)  # and no more than that key
+        for headers in ({"Origin": "http://localhost"}, {"Origin": "null"}):
+            self.assertEqual(running.get("/v1/models", key=False, headers=headers).status, 401)
+        self.assertEqual(running.get("/v1/models", key="wrong").status, 401)
+        self.run_program("key", "revoke", identity)
+        end = time.monotonic() + 5
+        while running.get("/v1/models", key=False).status != 401:
+            self.assertLess(time.monotonic(), end)
+        running.stop()
+
     def test_the_admins_key_file_is_private(self):
         mode = os.stat(os.path.join(self.shared_home, "admin.key")).st_mode & 0o777
         self.assertEqual(mode, 0o600)
