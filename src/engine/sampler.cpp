@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 
@@ -31,6 +33,38 @@ bool allowed(TokenMask mask, std::size_t token) {
 constexpr auto kDescending = [](const auto& a, const auto& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
+
+// A logit below which no candidate can be among the k likeliest, also after a division by a
+// temperature has rounded; lower than all where k is no help.
+float least_of_top(std::span<const float> logits, TokenMask mask, std::size_t k) {
+  constexpr float kAll = -std::numeric_limits<float>::infinity();
+  constexpr std::size_t kWorthAHeap = 1024;
+  if (k == 0 || k > kWorthAHeap || k >= logits.size()) return kAll;
+  std::vector<float> heap;  // the k greatest so far, the least of them in front
+  heap.reserve(k);
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const bool full = heap.size() == k;
+    if ((full && !(logits[i] > heap.front())) || !allowed(mask, i)) continue;
+    if (full) {
+      std::pop_heap(heap.begin(), heap.end(), std::greater<>());
+      heap.back() = logits[i];
+    } else {
+      heap.push_back(logits[i]);
+    }
+    std::push_heap(heap.begin(), heap.end(), std::greater<>());
+  }
+  if (heap.size() < k || !std::isfinite(heap.front())) return kAll;
+  return heap.front() - std::abs(heap.front()) * 1e-5F - 1e-30F;
+}
+
+// The lowest of equal ones.
+Token argmax(std::span<const float> logits, TokenMask mask) {
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    if ((!best || logits[i] > logits[*best]) && allowed(mask, i)) best = i;
+  if (!best) throw Error(Fault::invalid_argument, "the constraint forbids every token");
+  return static_cast<Token>(*best);
+}
 
 Token argmax(std::span<const float> logits) {
   std::size_t best = 0;
@@ -83,14 +117,22 @@ bool Sampler::changes_logits(TokenMask mask) const {
          sampling_.frequency_penalty != 0 || sampling_.presence_penalty != 0;
 }
 
-void Sampler::collect(std::span<const float> logits, TokenMask mask) {
+void Sampler::adjust(std::span<const float> logits) {
   adjusted_.assign(logits.begin(), logits.end());
   for (const auto& [token, bias] : sampling_.logit_bias)
     adjusted_[static_cast<std::size_t>(token)] += bias;
   penalise();
+}
+
+// All that may come, without those that the first filter would throw out at once: of a vocabulary
+// of a hundred thousand they would cost as much as some layers of the model.
+void Sampler::collect(TokenMask mask) {
+  const float least = least_of_top(adjusted_, mask, sampling_.top_k);
   candidates_.clear();
+  by_token_ = true;
   for (std::size_t i = 0; i < adjusted_.size(); ++i)
-    if (allowed(mask, i)) candidates_.push_back({adjusted_[i], static_cast<Token>(i)});
+    if (adjusted_[i] >= least && allowed(mask, i))
+      candidates_.push_back({adjusted_[i], static_cast<Token>(i)});
   if (candidates_.empty())
     throw Error(Fault::invalid_argument, "the constraint forbids every token");
 }
@@ -121,6 +163,7 @@ void Sampler::keep_top_k() {
   const std::size_t k = sampling_.top_k;
   if (k == 0 || k >= candidates_.size()) return;
   const auto kth = candidates_.begin() + static_cast<std::ptrdiff_t>(k - 1);
+  by_token_ = false;
   std::nth_element(candidates_.begin(), kth, candidates_.end(), kDescending);
   if (sampling_.order == SamplingOrder::llama_cpp) {
     candidates_.resize(k);
@@ -132,7 +175,8 @@ void Sampler::keep_top_k() {
 
 void Sampler::keep_top_p() {
   if (sampling_.top_p >= 1) return;
-  const auto top = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->logit;
+  by_token_ = false;
+  const float top = greatest();
   double total = 0;
   for (const Candidate& candidate : candidates_) total += std::exp(double{candidate.logit - top});
   const double enough = total * static_cast<double>(sampling_.top_p);
@@ -154,53 +198,62 @@ void Sampler::keep_top_p() {
 
 void Sampler::keep_min_p() {
   if (sampling_.min_p <= 0) return;
-  const auto top = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->logit;
+  const float top = greatest();
   const float least = top + std::log(sampling_.min_p);
   std::erase_if(candidates_, [&](const Candidate& candidate) { return candidate.logit < least; });
 }
 
 void Sampler::apply_temperature() {
   // Near zero the quotients would be infinite, all alike: there the likeliest is at 0.
-  const auto top = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->logit;
+  const float top = greatest();
   const bool overflows = !std::isfinite(top / sampling_.temperature);
   for (Candidate& candidate : candidates_)
     candidate.logit = (overflows ? candidate.logit - top : candidate.logit) / sampling_.temperature;
 }
 
+float Sampler::greatest() const {
+  float top = candidates_[0].logit;
+  for (const Candidate& candidate : candidates_) top = std::max(top, candidate.logit);
+  return top;
+}
+
 Token Sampler::draw() {
   // In order of ids, so that the drawn token does not depend on how the filters left them.
-  std::sort(candidates_.begin(), candidates_.end(),
-            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
-  const auto top = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->logit;
+  if (!by_token_)
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  const float top = greatest();
   double total = 0;
-  for (const Candidate& candidate : candidates_) total += std::exp(double{candidate.logit - top});
-  double target = random_.uniform() * total;
+  weights_.clear();
   for (const Candidate& candidate : candidates_) {
-    target -= std::exp(double{candidate.logit - top});
-    if (target < 0) return candidate.token;
+    weights_.push_back(std::exp(double{candidate.logit - top}));
+    total += weights_.back();
+  }
+  double target = random_.uniform() * total;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    target -= weights_[i];
+    if (target < 0) return candidates_[i].token;
   }
   return std::min_element(candidates_.begin(), candidates_.end(), kDescending)->token;
+}
+
+Token Sampler::choose(std::span<const float> logits, TokenMask mask) {
+  if (sampling_.temperature == 0 && !changes_logits(mask)) return argmax(logits);
+  adjust(logits);
+  if (sampling_.temperature == 0) return argmax(adjusted_, mask);
+  collect(mask);
+  if (sampling_.order == SamplingOrder::hugging_face) apply_temperature();
+  keep_top_k();
+  keep_top_p();
+  keep_min_p();
+  if (sampling_.order == SamplingOrder::llama_cpp) apply_temperature();
+  return draw();
 }
 
 Token Sampler::sample(std::span<const float> logits, TokenMask mask) {
   logits = logits.first(std::min(logits.size(), vocabulary_));
   check_numbers(logits);
-  Token token = 0;
-  if (sampling_.temperature == 0 && !changes_logits(mask)) {
-    token = argmax(logits);
-  } else {
-    collect(logits, mask);
-    if (sampling_.temperature == 0) {
-      token = std::min_element(candidates_.begin(), candidates_.end(), kDescending)->token;
-    } else {
-      if (sampling_.order == SamplingOrder::hugging_face) apply_temperature();
-      keep_top_k();
-      keep_top_p();
-      keep_min_p();
-      if (sampling_.order == SamplingOrder::llama_cpp) apply_temperature();
-      token = draw();
-    }
-  }
+  const Token token = choose(logits, mask);
   history_.push_back(token);
   ++answer_counts_[token];
   return token;

@@ -58,12 +58,15 @@ class Sampler {
     Token token;
   };
   bool changes_logits(TokenMask mask) const;
-  void collect(std::span<const float> logits, TokenMask mask);
+  Token choose(std::span<const float> logits, TokenMask mask);
+  void adjust(std::span<const float> logits);
+  void collect(TokenMask mask);
   void penalise();
   void keep_top_k();
   void keep_top_p();
   void keep_min_p();
   void apply_temperature();
+  float greatest() const;  // logit of a candidate
   Token draw();
 
   Sampling sampling_;
@@ -73,7 +76,9 @@ class Sampler {
   std::size_t prompt_tokens_;
   std::unordered_map<Token, std::uint32_t> answer_counts_;
   std::vector<Candidate> candidates_;  // kept between calls for its memory
+  bool by_token_ = true;               // the candidates stand in the order of their ids
   std::vector<float> adjusted_;
+  std::vector<double> weights_;
 };
 
 // Throws base::Error(corrupt_file) where one is NaN: a model of finite weights computes none.

@@ -142,5 +142,33 @@ TEST(MostLikely, IsDescendingWithTheLowerIdFirst) {
   EXPECT_TRUE(most_likely(kLogits, 0).empty());
 }
 
+// The k likeliest by a full sort, as a mask, and no filter: the same tokens must be drawn.
+TEST(Sampler, TopKOfALargeVocabularyDrawsFromTheKLikeliest) {
+  constexpr std::size_t kVocabulary = 3000;
+  base::Random random(3);
+  for (const std::uint32_t k : {1U, 2U, 40U, 1000U, 2000U}) {
+    for (const SamplingOrder order : {SamplingOrder::hugging_face, SamplingOrder::llama_cpp}) {
+      std::vector<float> logits(kVocabulary);
+      for (float& logit : logits) logit = static_cast<float>(random.uniform() * 24 - 12);
+      std::vector<Token> ids(kVocabulary);
+      for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<Token>(i);
+      std::sort(ids.begin(), ids.end(), [&](Token a, Token b) {
+        return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+      });
+      std::vector<std::uint64_t> mask((kVocabulary + 63) / 64);
+      for (std::uint32_t i = 0; i < k; ++i) {
+        const auto id = static_cast<std::size_t>(ids[i]);
+        mask[id / 64] |= std::uint64_t{1} << (id % 64);
+      }
+      const std::vector<Token> prompt{0};
+      Sampling sampling{.temperature = 1.7F, .seed = k, .order = order};
+      Sampler masked(sampling, kVocabulary, prompt);
+      sampling.top_k = k;
+      Sampler filtered(sampling, kVocabulary, prompt);
+      for (int i = 0; i < 50; ++i) EXPECT_EQ(filtered.sample(logits), masked.sample(logits, mask));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace malina::engine
