@@ -124,6 +124,20 @@ std::uint64_t seed_of(const SamplingOptions& options) {
 
 }  // namespace
 
+namespace {
+
+// By threads of its own: those of the processor have one caller at a time, and that may be an
+// engine that answers meanwhile.
+std::shared_ptr<const model::Model> load_weights(const ModelFile& file, Processor& processor,
+                                                 const RunOptions& options,
+                                                 const std::function<void(double)>& progress) {
+  base::ThreadPool loaders(processor.pool.threads());
+  return model::Model::load(file.checkpoint, processor.device, loaders,
+                            {.window = options.window, .progress = progress});
+}
+
+}  // namespace
+
 struct Prepared::Content {
   engine::Generation generation;
   AnswerShape shape;
@@ -141,8 +155,7 @@ class LanguageModel::Impl {
   Impl(std::shared_ptr<const ModelFile> file, Processor& processor, const RunOptions& options,
        const std::function<void(double)>& progress)
       : file_(std::move(file)),
-        model_(model::Model::load(file_->checkpoint, processor.device, processor.pool,
-                                  {.window = options.window, .progress = progress})),
+        model_(load_weights(*file_, processor, options, progress)),
         engine_(model_, file_->tokenizer, processor.device, processor.arbiter,
                 engine_options(*model_, options)) {}
 
@@ -168,7 +181,6 @@ class LanguageModel::Impl {
 
  private:
   const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
-  std::string file_name() const { return file_->checkpoint->files()[0].string(); }
   static Prepared::Content ready(engine::Generation generation, const SamplingOptions& sampling,
                                  const RequestOrigin& origin, bool echo);
   std::vector<text::Token> prompt_of(const CompletionRequest& request) const;
@@ -285,10 +297,10 @@ std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_jso
       source == nullptr && refused != file_->refused_templates.end())
     throw refused->second;
   if (source == nullptr)
-    throw Error(Fault::unsupported,
-                fmt::format("{}: has no chat template; use 'malina complete', or give one with "
-                            "--template",
-                            file_name()));
+    throw Error(
+        Fault::unsupported,
+        "the model has no chat template; use 'malina complete' (over HTTP: /v1/completions), "
+        "or give one with --template");
   const auto special = [&](std::optional<text::Token> token) {
     return token ? std::string(tokenizer().piece(*token)) : std::string();
   };

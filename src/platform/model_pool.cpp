@@ -19,6 +19,9 @@ namespace {
 // All who waited for a model hear why it could not be loaded; who asks later makes it be tried
 // again.
 constexpr auto kFailureStands = std::chrono::seconds(2);
+// Who waits for a model asks many times a second.
+constexpr auto kPatience = std::chrono::seconds(2);
+constexpr auto kLook = std::chrono::milliseconds(20);
 
 std::string key_of(const ResolvedModel& model) {
   return model.record ? model.record->digest.hex() : model.file.string();
@@ -34,8 +37,10 @@ struct ModelPool::Entry {
   std::exception_ptr error;              // gone, where it could not be loaded
   std::uint64_t reserved_bytes = 0;
   std::size_t users = 0;
+  bool leased = false;  // ever
   std::chrono::seconds keep_alive{};
   Clock::time_point last_used{};
+  Clock::time_point asked_at = Clock::now();  // by someone who waits for it
 
   void move_to(ModelState next) {
     const bool allowed = (state == ModelState::loading && next != ModelState::draining) ||
@@ -96,8 +101,10 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
     return std::nullopt;
   }
   const std::shared_ptr<Entry>& entry = found->second;
+  entry->asked_at = Clock::now();
   if (entry->state != ModelState::ready) return std::nullopt;  // one that drains is loaded anew
   ++entry->users;
+  entry->leased = true;
   entry->last_used = Clock::now();
   // The lease holds the entry; its end tells the pool.
   std::shared_ptr<LanguageModel> held(entry->model.get(),
@@ -172,8 +179,9 @@ void ModelPool::work() {
     }
     const std::shared_ptr<Entry> entry = to_load_.front();
     lock.unlock();
+    bool loaded = true;
     try {
-      load(entry);
+      loaded = load(entry);
       lock.lock();
     } catch (...) {
       lock.lock();
@@ -183,6 +191,14 @@ void ModelPool::work() {
       entry->move_to(ModelState::gone);
     }
     std::erase(to_load_, entry);
+    if (loaded) continue;
+    // Those in use leave it no room: others may fit, and it may be wanted no more.
+    if (Clock::now() - entry->asked_at > kPatience) {
+      std::erase_if(entries_, [&](const auto& each) { return each.second == entry; });
+    } else {
+      to_load_.push_back(entry);
+      changed_.wait_for(lock, kLook);
+    }
   }
 }
 
@@ -211,9 +227,11 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
 bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
   while (used_locked() + bytes > options_.memory_bytes) {
     if (give_up_idle(lock)) continue;
+    const auto now = Clock::now();
     std::shared_ptr<Entry> oldest;
     for (const auto& [key, entry] : entries_)
       if (entry->state == ModelState::ready && entry->users == 0 &&
+          (entry->leased || now - entry->last_used > kPatience) &&  // else who waited comes now
           (!oldest || entry->last_used < oldest->last_used))
         oldest = entry;
     if (!oldest) return false;
@@ -222,7 +240,7 @@ bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& loc
   return true;
 }
 
-void ModelPool::load(const std::shared_ptr<Entry>& entry) {
+bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
   const auto file = open_model_file(entry->resolved.file);
   RunOptions run = options_.run;
   const MemoryNeed need = memory_need(*file, run);
@@ -236,10 +254,7 @@ void ModelPool::load(const std::shared_ptr<Entry>& entry) {
                     entry->label, least >> 20, need.weights >> 20, options_.memory_bytes >> 20));
   {
     std::unique_lock lock(mutex_);
-    while (!make_room(least, lock)) {
-      changed_.wait_for(lock, std::chrono::seconds(1));
-      if (stopping_) throw Error(Fault::cancelled, "the server stops");
-    }
+    if (!make_room(least, lock)) return false;
     // Half of what is left is for models to come.
     const std::uint64_t left = options_.memory_bytes - used_locked() - fixed;
     run.cache_bytes =
@@ -251,6 +266,7 @@ void ModelPool::load(const std::shared_ptr<Entry>& entry) {
   entry->model = std::move(model);
   entry->last_used = Clock::now();
   entry->move_to(ModelState::ready);
+  return true;
 }
 
 }  // namespace malina::platform

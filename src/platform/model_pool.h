@@ -74,7 +74,7 @@ class ModelPool {
   using Key = std::string;  // the digest, or the path of a file that is not in the store
 
   void work();
-  void load(const std::shared_ptr<Entry>& entry);
+  bool load(const std::shared_ptr<Entry>& entry);  // false: there is no room now
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;

@@ -76,8 +76,8 @@ void wait_for_record(Start start) {
   });
   try {
     done.get_future().get();
-  } catch (const Error& error) {
-    throw Error(Fault::overloaded, fmt::format("the request cannot be recorded: {}", error.what()),
+  } catch (const Error&) {  // the cause names files of this machine: no client's business
+    throw Error(Fault::overloaded, "the request cannot be recorded now, so it is not done",
                 {.code = "read_only", .retry_after = std::chrono::seconds(10)});
   }
 }

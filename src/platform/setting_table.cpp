@@ -170,6 +170,7 @@ constexpr Setting kTable[] = {
      .type = SettingType::number,
      .help = "Requests that may wait at once; what is more is refused at once",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.max_queue; },
+     .least = 1,
      .most = 1'000'000},
     {.table = "serve",
      .name = "request_timeout",

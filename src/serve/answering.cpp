@@ -66,6 +66,14 @@ platform::RequestOrigin Answering::origin() const {
           .deadline = Clock::now() + longest};
 }
 
+namespace {
+
+bool request_echo(const platform::CompletionRequest& request) { return request.echo; }
+bool request_echo(const platform::ChatRequest&) { return false; }
+bool request_echo(const platform::EmbeddingRequest&) { return false; }
+
+}  // namespace
+
 template <class Request>
 void Answering::start_here(std::vector<Request>& requests, std::string_view action) {
   const platform::RequestOrigin from = origin();
@@ -76,6 +84,7 @@ void Answering::start_here(std::vector<Request>& requests, std::string_view acti
     request.origin = from;
     prepared.push_back(lease_.model->prepare(request));
     prompt_tokens += prepared.back().prompt_tokens();
+    echoed_ = request_echo(request) ? prepared.back().prompt_tokens() : 0;
     most_tokens += prepared.back().most_tokens();
   }
   record_ = service_.begin(exchange_.caller(),
@@ -171,17 +180,41 @@ asio::awaitable<std::optional<Answering::Event>> Answering::next() {
   }
 }
 
-asio::awaitable<void> Answering::settle() {
+platform::RequestOutcome Answering::outcome(std::string word) const {
   platform::RequestOutcome outcome;
+  outcome.outcome = std::move(word);
+  for (const auto& answer : answers_) {
+    const platform::GenerationResult& result = answer->result();
+    const std::size_t prompt = answer->ended() ? result.prompt_tokens : answer->prompt_done();
+    // Of one that has not ended: what was taken from it; what the engine has made since is little.
+    const std::size_t taken = result.token_ids.size() - std::min(result.token_ids.size(), echoed_);
+    outcome.prompt_tokens += static_cast<std::int64_t>(prompt);
+    outcome.completion_tokens +=
+        static_cast<std::int64_t>(answer->ended() ? result.completion_tokens : taken);
+  }
+  return outcome;
+}
+
+Answering::~Answering() {
+  if (!record_) return;
+  for (const auto& answer : answers_) answer->cancel();
+  try {
+    record_->end(outcome("cancelled"), [](std::exception_ptr) {});
+  } catch (...) {
+    // No memory for a record: the intent without an outcome says as much.
+  }
+}
+
+asio::awaitable<void> Answering::settle() {
   for (const auto& answer : answers_) {
     const platform::GenerationResult& result = answer->result();
     exchange_.metrics().queued(lease_.label, result.queue_seconds);
     exchange_.metrics().tokens(exchange_.caller().key_id, lease_.label, result.prompt_tokens,
                                result.cached_tokens, result.completion_tokens);
-    outcome.prompt_tokens += static_cast<std::int64_t>(answer->result().prompt_tokens);
-    outcome.completion_tokens += static_cast<std::int64_t>(answer->result().completion_tokens);
   }
-  co_await exchange_.elsewhere([&] { service_.end(*record_, outcome); });
+  const platform::RequestOutcome done = outcome("done");
+  const auto record = std::move(record_);
+  co_await exchange_.elsewhere([&] { service_.end(*record, done); });
 }
 
 }  // namespace malina::serve

@@ -32,6 +32,10 @@ class Answering {
 
   Answering(Exchange& exchange, platform::Service& service, platform::ModelPool::Lease lease)
       : exchange_(exchange), service_(service), lease_(std::move(lease)) {}
+  // Without settle(), as where the client went: records and charges what was computed until then.
+  ~Answering();
+  Answering(const Answering&) = delete;
+  Answering& operator=(const Answering&) = delete;
 
   // Admits and starts one answer for each request, all of them or none.
   template <class Request>
@@ -49,7 +53,7 @@ class Answering {
   asio::awaitable<std::optional<Event>> next();
 
   // After the end: records it. The response may end only then.
-  asio::awaitable<void> settle();
+  asio::awaitable<void> settle();  // once
 
   void set_ping(std::string ping) { ping_ = std::move(ping); }
   const std::vector<std::unique_ptr<platform::Answer>>& answers() const { return answers_; }
@@ -60,6 +64,7 @@ class Answering {
   template <class Request>
   void start_here(std::vector<Request>& requests, std::string_view action);
   platform::RequestOrigin origin() const;
+  platform::RequestOutcome outcome(std::string word) const;
   void show_quota();  // in the response's headers
 
   Exchange& exchange_;
@@ -69,6 +74,7 @@ class Answering {
   std::vector<std::unique_ptr<platform::Answer>> answers_;
   void observe(std::size_t index, const platform::AnswerPiece& piece);  // for the metrics
 
+  std::size_t echoed_ = 0;  // tokens of the last prompt that are part of its answer
   std::string ping_;
   using Moment = std::chrono::steady_clock::time_point;
   Moment admitted_;

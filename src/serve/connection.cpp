@@ -287,6 +287,16 @@ asio::awaitable<void> Connection::dispatch(Parser& parser) {
                     .from_loopback = loopback_};
   if (request.find("authorization") != request.end())
     facts.authorization = view(request["authorization"]);
+  // RFC 9112, 6.1: what two readers could take for bodies of different lengths ends the connection.
+  if (const auto coding = request.find("transfer-encoding");
+      coding != request.end() &&
+      (request.count("transfer-encoding") > 1 || !beast::iequals(coding->value(), "chunked") ||
+       request.find("content-length") != request.end() || old_protocol_)) {
+    ApiError answer =
+        bad_request("Transfer-Encoding may be 'chunked' alone, without Content-Length");
+    answer.close = true;
+    throw answer;
+  }
   if (request.count("host") > 1 || request.count("authorization") > 1)
     throw bad_request("a header that may come once came twice");
   Match found = match(facts, state_.hosts, state_.service);

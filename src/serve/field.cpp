@@ -122,7 +122,8 @@ class Checker {
       refuse(path, fmt::format("must be between {} and {}, not {}", field.least, field.most,
                                value.dump().substr(0, 40)));
     }
-    if (value.is_number_float() && !has(field.types, Type::number))
+    const Type types = has(field.types, Type::array) ? field.item_types : field.types;
+    if (value.is_number_float() && types != Type::none && !has(types, Type::number))
       value = static_cast<std::int64_t>(number);  // 5.0 is a whole number, as JSON Schema has it
   }
 
@@ -158,6 +159,7 @@ class Checker {
       if (!fits(value[i], field.item_types))
         refuse(place,
                fmt::format("must be {}, not {}", list(field.item_types), type_word(value[i])));
+      if (value[i].is_number()) number(value[i], field, place);
       if (value[i].is_object() && !field.fields.empty())
         object(value[i], field.fields, place, field.open);
     }
@@ -203,6 +205,11 @@ Json field_schema(const Field& field) {
     Json items = field.fields.empty() ? Json::object() : schema(field.fields);
     if (field.open) items.erase("additionalProperties");
     if (field.item_types != Type::none) items["type"] = types_schema(field.item_types);
+    for (const char* bound : {"minimum", "maximum"})
+      if (result.contains(bound) && !has(field.types, Type::number | Type::integer)) {
+        items[bound] = result[bound];
+        result.erase(bound);
+      }
     result["items"] = std::move(items);
   }
   if (has(field.types, Type::object) && (!field.fields.empty() || !field.open)) {

@@ -28,7 +28,7 @@ int number_from(const char* variable) {
   return number;
 }
 
-std::vector<tcp::acceptor> passed_sockets(asio::io_context& io) {
+std::vector<tcp::acceptor> passed_sockets(asio::io_context& io, bool may_leave_loopback) {
   std::vector<tcp::acceptor> acceptors;
   if (number_from("LISTEN_PID") != ::getpid()) return acceptors;
   for (int i = 0; i < number_from("LISTEN_FDS"); ++i) {
@@ -40,16 +40,22 @@ std::vector<tcp::acceptor> passed_sockets(asio::io_context& io) {
       throw base::Error(
           base::Fault::io,
           fmt::format("the socket {} that the service manager passed is not a TCP one", socket));
-    acceptors.emplace_back(io, address.ss_family == AF_INET ? tcp::v4() : tcp::v6(), socket);
+    tcp::acceptor& acceptor =
+        acceptors.emplace_back(io, address.ss_family == AF_INET ? tcp::v4() : tcp::v6(), socket);
+    if (!may_leave_loopback && !acceptor.local_endpoint().address().is_loopback())
+      throw base::Error(
+          base::Fault::invalid_argument,
+          "the socket that the service manager passed can be reached from elsewhere, and "
+          "there is no TLS: give --tls-certificate and --tls-key, or --allow-plaintext");
   }
   return acceptors;
 }
 
 }  // namespace
 
-std::vector<tcp::acceptor> listen(asio::io_context& io, const std::string& host,
-                                  std::uint16_t port) {
-  std::vector<tcp::acceptor> acceptors = passed_sockets(io);
+std::vector<tcp::acceptor> listen(asio::io_context& io, const std::string& host, std::uint16_t port,
+                                  bool may_leave_loopback) {
+  std::vector<tcp::acceptor> acceptors = passed_sockets(io, may_leave_loopback);
   if (!acceptors.empty()) return acceptors;
   const auto fail = [&](const error_code& error) {
     return base::Error(base::Fault::io,

@@ -139,7 +139,7 @@ std::optional<std::chrono::seconds> keep_alive(const Json& body) {
   while (!rest.empty()) {
     double number = 0;
     const auto read = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (read.ec != std::errc() || number < 0 || number > 1e9) throw wrong;
+    if (read.ec != std::errc() || !(number >= 0 && number <= 1e9)) throw wrong;
     rest.remove_prefix(static_cast<std::size_t>(read.ptr - rest.data()));
     const auto unit = [&](std::string_view name, double factor) {
       if (!rest.starts_with(name)) return false;

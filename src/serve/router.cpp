@@ -23,12 +23,17 @@ std::string host_alone(std::string_view header) {
     const std::size_t close = header.find(']');
     const std::string_view rest =
         close == std::string_view::npos ? std::string_view("?") : header.substr(close + 1);
-    if (!rest.empty() && !rest.starts_with(':')) return {};
+    if (!rest.empty() && (!rest.starts_with(':') ||
+                          rest.find_first_not_of("0123456789", 1) != std::string_view::npos))
+      return {};
     return lower(header.substr(1, close - 1));
   }
   const std::size_t colon = header.find(':');
   if (colon != std::string_view::npos && header.find(':', colon + 1) != std::string_view::npos)
     return {};  // an IPv6 address needs its brackets
+  if (colon != std::string_view::npos &&
+      header.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
+    return {};
   std::string host = lower(header.substr(0, colon));
   if (host.ends_with('.')) host.pop_back();
   return host;

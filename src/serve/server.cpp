@@ -51,7 +51,8 @@ class Server {
         workers_(kWorkers),
         signals_(io_, SIGTERM, SIGINT),
         certificates_(settings.tls_certificate, settings.tls_key),
-        acceptors_(listen(io_, settings.host, settings.port)),
+        acceptors_(listen(io_, settings.host, settings.port,
+                          certificates_.enabled() || settings.allow_plaintext)),
         state_{.service = service,
                .settings = settings,
                .hosts = HostList(settings.host, settings.allowed_hosts),
@@ -102,10 +103,12 @@ class Server {
   // Says so where that takes no waiting, and closes.
   asio::awaitable<void> refuse(tcp::socket socket) {
     if (certificates_.enabled()) co_return;
-    static constexpr std::string_view kAnswer =
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
-        "content-type: application/json\r\ncontent-length: 113\r\n\r\n"
+    static constexpr std::string_view kBody =
         R"({"error":{"message":"the server has too many connections","type":"overloaded_error","param":null,"code":"busy"}})";
+    static const std::string kAnswer = fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
+        "content-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+        kBody.size(), kBody);
     error_code error;
     socket.non_blocking(true, error);
     socket.write_some(asio::buffer(kAnswer), error);

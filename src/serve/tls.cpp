@@ -48,6 +48,9 @@ std::shared_ptr<asio::ssl::context> Certificates::read() const {
   auto made = std::make_shared<context>(context::tls_server);
   made->set_options(context::default_workarounds | context::no_sslv2 | context::no_sslv3 |
                     context::no_tlsv1 | context::no_tlsv1_1 | context::no_compression);
+  // Without this OpenSSL would ask at the terminal, and the server would wait for it.
+  made->set_password_callback(
+      [](std::size_t, asio::ssl::context::password_purpose) { return std::string(); });
   boost::system::error_code error;
   made->use_certificate_chain_file(certificate_.string(), error);
   if (error) throw unusable(certificate_, error);

@@ -48,6 +48,10 @@ class LifeTest(server.ServerTest):
             (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40000 + b"\r\n\r\n", b" 431 "),
             (b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 150 + b"\r\n", b" 431 "),
             (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b" 400 "),
+            (b"GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n", b" 400 "),
+            (b"GET /health HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: identity\r\n"
+             b"Content-Length: 3\r\n\r\nabc", b" 400 "),
+            (b"GET /health HTTP/1.1\r\nHost: localhost:evil.example\r\n\r\n", b" 403 "),
             (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
              b"Transfer-Encoding: chunked\r\n\r\n", b" 400 "),
         ]
@@ -210,6 +214,54 @@ class QueueTest(server.ServerTest):
         self.assertGreater(len(refused), 0)
         self.assertTrue(all(int(after) >= 1 for _, after, _ in refused))
         self.assertEqual(self.server.complete(max_tokens=1).status, 200)
+
+
+class LoadingTest(server.ServerTest):
+    def test_models_come_and_go_while_others_answer(self):
+        """Loading has threads of its own: those that compute have one caller at a time."""
+        big = gguf_file.write_model(os.path.join(self.shared, "big.gguf"), layers=2, hidden=20000)
+        self.run_program("import", big, "--name", "big")
+        stop = threading.Event()
+        statuses = []
+
+        def answer():
+            while not stop.is_set():
+                statuses.append(self.server.complete(max_tokens=60, logit_bias={"2": -100}).status)
+
+        threads = [threading.Thread(target=answer) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(15):
+            body = {"model": "big", "prompt": "x", "keep_alive": 0, "stream": False,
+                    "options": {"num_predict": 1}}
+            self.assertEqual(self.server.post("/api/generate", body).status, 200)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(set(statuses), {200})
+
+    def test_what_was_computed_is_charged_to_those_who_leave(self):
+        key = self.run_program("key", "create", "leaver", "--tokens-per-minute", "2000")
+        key = re.search(r"mk_\S+\.\S+", key)[0]
+        time.sleep(0.03)
+        body = json.dumps(dict(BODY, max_tokens=480)).encode()
+        with self.server.socket() as connection:
+            connection.sendall((f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                                f"{key}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body)
+            self.assertIn(b"200 OK", connection.recv(100))
+            while b"choices" not in connection.recv(4000):
+                pass
+        end = time.monotonic() + server.SECONDS
+        while True:
+            records = [json.loads(line)["record"] for line in
+                       self.run_program("audit", "tail", "-n", "3", "--json").splitlines()]
+            ended = [each for each in records if each["outcome"] in ("cancelled", "done") and
+                     each["principal"] == key.split(".")[0]]
+            if ended:
+                break
+            self.assertLess(time.monotonic(), end)
+        self.assertGreater(ended[0]["prompt_tokens"], 0)
+        self.assertGreater(ended[0]["completion_tokens"], 0)
 
 
 class AliasTest(server.ServerTest):

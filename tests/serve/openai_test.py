@@ -88,6 +88,11 @@ class OpenAiTest(server.ServerTest):
         tokens = [token for event in events[:-1] if event["choices"][0]["logprobs"]
                   for token in event["choices"][0]["logprobs"]["tokens"]]
         self.assertEqual(tokens, whole["logprobs"]["tokens"])
+        offsets = [offset for event in events[:-1] if event["choices"][0]["logprobs"]
+                   for offset in event["choices"][0]["logprobs"]["text_offset"]]
+        self.assertEqual(offsets, sorted(offsets))
+        self.assertEqual(offsets[0], 0)
+        self.assertGreater(offsets[-1], 0)
 
     def test_stops_end_an_answer(self):
         whole = self.server.complete(seed=1, max_tokens=40).json()["choices"][0]["text"]

@@ -173,13 +173,30 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
   co_await exchange.reply(body);
 }
 
+// Where the tokens of a piece begin. Of one that holds a part of a character only, where that
+// begins.
+void place_scores(platform::AnswerPiece& piece, std::size_t& characters) {
+  const auto count = [](std::string_view text) {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
+  };
+  std::size_t at = characters;
+  for (platform::ScoredToken& score : piece.scores) {
+    score.text_offset = at;
+    if (!score.text.starts_with("bytes:\\x")) at += count(score.text);
+  }
+  characters += count(piece.text);
+}
+
 asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& answering) {
   Json frame = frame_of(asked);
   if (asked.include_usage) frame["usage"] = nullptr;
   co_await answering.wait_for_turn();
   answering.set_ping(": ping\n\n");
   co_await exchange.begin_stream("text/event-stream; charset=utf-8");
-  while (const auto next = co_await answering.next()) {
+  std::vector<std::size_t> characters(asked.requests.size());  // of each answer so far
+  while (auto next = co_await answering.next()) {
+    place_scores(next->piece, characters[next->index]);
     Json choice{{"index", next->index},
                 {"text", next->piece.text},
                 {"logprobs", nullptr},

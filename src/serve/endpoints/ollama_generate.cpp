@@ -37,6 +37,9 @@ asio::awaitable<void> start(Answering& answering, const Json& body) {
   const auto prompt = body["prompt"].get<std::string>();
   if (body.value("raw", false) || body.contains("suffix") ||
       !answering.model().has_chat_template()) {
+    if (body.contains("system"))
+      throw bad_request("'system' needs a template: it goes with neither 'raw' nor 'suffix'",
+                        "system", "invalid_value");
     platform::CompletionRequest request;
     request.text = prompt;
     request.special = body.value("raw", false);  // a raw prompt writes its own special tokens
