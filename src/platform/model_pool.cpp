@@ -33,6 +33,9 @@ struct ModelPool::Entry {
   std::string label;
   ResolvedModel resolved;
   ModelState state = ModelState::loading;
+  std::shared_ptr<const ModelFile>
+      file;  // while it is loaded; a wait for room does not read it anew
+  MemoryNeed need;
   std::unique_ptr<LanguageModel> model;  // ready and draining
   std::exception_ptr error;              // gone, where it could not be loaded
   std::uint64_t reserved_bytes = 0;
@@ -125,15 +128,6 @@ void ModelPool::keep(const Lease& lease, std::chrono::seconds time) {
     if (entry->model.get() == lease.model.get()) entry->keep_alive = time;
 }
 
-bool ModelPool::unload(const ResolvedModel& model) {
-  const std::scoped_lock lock(mutex_);
-  const auto found = entries_.find(key_of(model));
-  if (found == entries_.end() || found->second->state != ModelState::ready) return false;
-  found->second->move_to(ModelState::draining);
-  changed_.notify_all();
-  return true;
-}
-
 std::vector<PooledModel> ModelPool::models() {
   const std::scoped_lock lock(mutex_);
   const auto now = Clock::now();
@@ -162,11 +156,6 @@ std::uint64_t ModelPool::used_locked() const {
   std::uint64_t bytes = 0;
   for (const auto& [key, entry] : entries_) bytes += entry->reserved_bytes;
   return bytes;
-}
-
-std::uint64_t ModelPool::used_bytes() {
-  const std::scoped_lock lock(mutex_);
-  return used_locked();
 }
 
 void ModelPool::work() {
@@ -241,9 +230,13 @@ bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& loc
 }
 
 bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
-  const auto file = open_model_file(entry->resolved.file);
   RunOptions run = options_.run;
-  const MemoryNeed need = memory_need(*file, run);
+  if (!entry->file) {  // the loader's thread alone looks at these
+    const auto file = open_model_file(entry->resolved.file);
+    entry->need = memory_need(*file, run);
+    entry->file = file;
+  }
+  const MemoryNeed& need = entry->need;
   const std::uint64_t fixed = need.weights + need.activations;
   const std::uint64_t least = fixed + need.least_cache;
   if (least > options_.memory_bytes)
@@ -261,7 +254,8 @@ bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
         std::clamp(need.cache, need.least_cache, std::max(left / 2, need.least_cache));
     entry->reserved_bytes = fixed + run.cache_bytes;
   }
-  auto model = std::make_unique<LanguageModel>(file, processor_, run);
+  auto model =
+      std::make_unique<LanguageModel>(std::exchange(entry->file, nullptr), processor_, run);
   const std::scoped_lock lock(mutex_);
   entry->model = std::move(model);
   entry->last_used = Clock::now();

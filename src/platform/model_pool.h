@@ -62,12 +62,9 @@ class ModelPool {
   std::optional<Lease> acquire(const ResolvedModel& model);
   // How long it stays unused, instead of PoolOptions::keep_alive; zero: it goes with its last user.
   void keep(const Lease& lease, std::chrono::seconds time);
-  // No new leases; it goes when the last has ended. False where it is not in memory.
-  bool unload(const ResolvedModel& model);
 
   std::vector<PooledModel> models();
   std::uint64_t memory_bytes() const { return options_.memory_bytes; }
-  std::uint64_t used_bytes();
 
  private:
   struct Entry;

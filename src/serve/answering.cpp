@@ -84,7 +84,7 @@ void Answering::start_here(std::vector<Request>& requests, std::string_view acti
     request.origin = from;
     prepared.push_back(lease_.model->prepare(request));
     prompt_tokens += prepared.back().prompt_tokens();
-    echoed_ = request_echo(request) ? prepared.back().prompt_tokens() : 0;
+    echo_ = request_echo(request);
     most_tokens += prepared.back().most_tokens();
   }
   record_ = service_.begin(exchange_.caller(),
@@ -180,17 +180,22 @@ asio::awaitable<std::optional<Answering::Event>> Answering::next() {
   }
 }
 
+Answering::Tokens Answering::computed(const platform::Answer& answer) const {
+  const platform::GenerationResult& result = answer.result();
+  if (answer.ended()) return {result.prompt_tokens, result.completion_tokens};
+  // What was taken from it; what the engine has made since is little.
+  const std::size_t echoed = echo_ ? result.prompt_tokens : 0;
+  const std::size_t taken = result.token_ids.size() - std::min(result.token_ids.size(), echoed);
+  return {answer.prompt_done(), taken};
+}
+
 platform::RequestOutcome Answering::outcome(std::string word) const {
   platform::RequestOutcome outcome;
   outcome.outcome = std::move(word);
   for (const auto& answer : answers_) {
-    const platform::GenerationResult& result = answer->result();
-    const std::size_t prompt = answer->ended() ? result.prompt_tokens : answer->prompt_done();
-    // Of one that has not ended: what was taken from it; what the engine has made since is little.
-    const std::size_t taken = result.token_ids.size() - std::min(result.token_ids.size(), echoed_);
+    const auto [prompt, completion] = computed(*answer);
     outcome.prompt_tokens += static_cast<std::int64_t>(prompt);
-    outcome.completion_tokens +=
-        static_cast<std::int64_t>(answer->ended() ? result.completion_tokens : taken);
+    outcome.completion_tokens += static_cast<std::int64_t>(completion);
   }
   return outcome;
 }
@@ -199,19 +204,25 @@ Answering::~Answering() {
   if (!record_) return;
   for (const auto& answer : answers_) answer->cancel();
   try {
+    count();
     record_->end(outcome("cancelled"), [](std::exception_ptr) {});
   } catch (...) {
     // No memory for a record: the intent without an outcome says as much.
   }
 }
 
-asio::awaitable<void> Answering::settle() {
+void Answering::count() {
   for (const auto& answer : answers_) {
     const platform::GenerationResult& result = answer->result();
-    exchange_.metrics().queued(lease_.label, result.queue_seconds);
-    exchange_.metrics().tokens(exchange_.caller().key_id, lease_.label, result.prompt_tokens,
-                               result.cached_tokens, result.completion_tokens);
+    if (answer->ended()) exchange_.metrics().queued(lease_.label, result.queue_seconds);
+    const auto [prompt, completion] = computed(*answer);
+    exchange_.metrics().tokens(exchange_.caller().key_id, lease_.label, prompt,
+                               result.cached_tokens, completion);
   }
+}
+
+asio::awaitable<void> Answering::settle() {
+  count();
   const platform::RequestOutcome done = outcome("done");
   const auto record = std::move(record_);
   co_await exchange_.elsewhere([&] { service_.end(*record, done); });

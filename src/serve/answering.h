@@ -64,7 +64,12 @@ class Answering {
   template <class Request>
   void start_here(std::vector<Request>& requests, std::string_view action);
   platform::RequestOrigin origin() const;
+  struct Tokens {
+    std::size_t prompt, completion;
+  };
+  Tokens computed(const platform::Answer& answer) const;  // so far
   platform::RequestOutcome outcome(std::string word) const;
+  void count();       // for the metrics
   void show_quota();  // in the response's headers
 
   Exchange& exchange_;
@@ -74,7 +79,7 @@ class Answering {
   std::vector<std::unique_ptr<platform::Answer>> answers_;
   void observe(std::size_t index, const platform::AnswerPiece& piece);  // for the metrics
 
-  std::size_t echoed_ = 0;  // tokens of the last prompt that are part of its answer
+  bool echo_ = false;  // the prompts are part of the answers
   std::string ping_;
   using Moment = std::chrono::steady_clock::time_point;
   Moment admitted_;

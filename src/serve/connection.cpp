@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
-#include <openssl/rand.h>
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -24,6 +22,7 @@
 #include "base/json_text.h"
 #include "platform/answer.h"
 #include "platform/service.h"
+#include "serve/answering.h"
 #include "serve/api_error.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
@@ -51,14 +50,6 @@ constexpr auto kNoThrow = asio::as_tuple(use_awaitable);
 std::string_view reason(unsigned status) {
   const auto text = http::obsolete_reason(static_cast<http::status>(status));
   return {text.data(), text.size()};
-}
-
-std::string new_request_id() {
-  std::array<unsigned char, 12> bytes{};
-  RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
-  std::string id = "req_";
-  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
 }
 
 // A client's own id, where it can stand in a header and a log as it is.
@@ -209,7 +200,7 @@ asio::awaitable<bool> Connection::read_header(Parser& parser) {
       error == asio::error::connection_reset)
     co_return false;
   // What cannot be read as HTTP is answered once, without believing any of it.
-  request_id_ = new_request_id();
+  request_id_ = new_id("req_");
   method_ = path_ = "?";
   headers_.clear();
   ApiError answer = bad_request("the request is not valid HTTP: " + error.message());
@@ -234,7 +225,7 @@ void Connection::begin_request(const Parser& parser) {
   method_ = std::string(view(request.method_string()));
   path_ = std::string(target.substr(0, target.find('?')));
   const std::string_view given = view(request["x-request-id"]);
-  request_id_ = usable_id(given) ? std::string(given) : new_request_id();
+  request_id_ = usable_id(given) ? std::string(given) : new_id("req_");
   old_protocol_ = request.version() < 11;
   keep_alive_ = request.keep_alive();
   head_only_ = method_ == "HEAD";

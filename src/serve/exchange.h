@@ -45,7 +45,6 @@ class Exchange {
   const std::string& request_id() const { return request_id_; }
   const std::string& parameter() const { return parameter_; }  // of the path, decoded
   const Json& body() const { return body_; }                   // checked; no member is null
-  bool has(std::string_view field) const { return body_.contains(field); }
 
   // Before the response begins.
   void header(std::string name, std::string value) {

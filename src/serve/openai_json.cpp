@@ -37,14 +37,16 @@ Json token_json(const std::string& text, double log_probability) {
 
 }  // namespace
 
-Json usage_json(const std::vector<const platform::GenerationResult*>& results) {
+Json usage_json(const std::vector<std::unique_ptr<platform::Answer>>& answers, std::size_t each) {
   std::size_t prompt = 0;
   std::size_t cached = 0;
   std::size_t completion = 0;
-  for (const auto* result : results) {
-    prompt += result->prompt_tokens;
-    cached += result->cached_tokens;
-    completion += result->completion_tokens;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const platform::GenerationResult& result = answers[i]->result();
+    completion += result.completion_tokens;
+    if (i % each != 0) continue;
+    prompt += result.prompt_tokens;
+    cached += result.cached_tokens;
   }
   return {{"prompt_tokens", prompt},
           {"completion_tokens", completion},

@@ -108,22 +108,6 @@ std::vector<platform::ChatRequest> copies(const Asked& asked) {
   return requests;
 }
 
-std::vector<const platform::GenerationResult*> results(const Answering& answering) {
-  std::vector<const platform::GenerationResult*> all;
-  for (const auto& answer : answering.answers()) all.push_back(&answer->result());
-  return all;
-}
-
-// The prompt is computed for each of n answers and counted once, as OpenAI does.
-Json usage(const Answering& answering) {
-  Json json = usage_json(results(answering));
-  const platform::GenerationResult& first = answering.answers()[0]->result();
-  json["prompt_tokens"] = first.prompt_tokens;
-  json["total_tokens"] = first.prompt_tokens + json["completion_tokens"].get<std::size_t>();
-  json["prompt_tokens_details"]["cached_tokens"] = first.cached_tokens;
-  return json;
-}
-
 asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
   co_await answering.wait_for_turn();
   while (co_await answering.next()) {
@@ -141,10 +125,11 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
     choices.push_back(std::move(choice));
   }
   co_await answering.settle();
-  const Json reply{{"id", new_id("chatcmpl-")},     {"object", "chat.completion"},
-                   {"created", unix_time()},        {"model", asked.model},
-                   {"choices", std::move(choices)}, {"usage", usage(answering)},
-                   {"system_fingerprint", nullptr}};
+  const Json reply{
+      {"id", new_id("chatcmpl-")},     {"object", "chat.completion"},
+      {"created", unix_time()},        {"model", asked.model},
+      {"choices", std::move(choices)}, {"usage", usage_json(answering.answers(), asked.count)},
+      {"system_fingerprint", nullptr}};
   co_await exchange.reply(reply);
 }
 
@@ -189,7 +174,7 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
   std::string end;
   if (asked.include_usage) {
     Json json = frame;
-    json["usage"] = usage(answering);
+    json["usage"] = usage_json(answering.answers(), asked.count);
     end += event(json);
   }
   co_await exchange.write(std::move(end) + "data: [DONE]\n\n");

@@ -128,23 +128,6 @@ Asked read(const Json& body) {
   return asked;
 }
 
-// Each prompt counts once, whatever n.
-Json usage(const Asked& asked, const Answering& answering) {
-  std::vector<const platform::GenerationResult*> all;
-  for (const auto& answer : answering.answers()) all.push_back(&answer->result());
-  Json json = usage_json(all);
-  std::size_t prompt = 0;
-  std::size_t cached = 0;
-  for (std::size_t i = 0; i < all.size(); i += asked.count) {
-    prompt += all[i]->prompt_tokens;
-    cached += all[i]->cached_tokens;
-  }
-  json["prompt_tokens"] = prompt;
-  json["total_tokens"] = prompt + json["completion_tokens"].get<std::size_t>();
-  json["prompt_tokens_details"]["cached_tokens"] = cached;
-  return json;
-}
-
 Json frame_of(const Asked& asked) {
   return {{"id", new_id("cmpl-")},
           {"object", "text_completion"},
@@ -167,7 +150,7 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
     if (asked.log_probabilities) choice["logprobs"] = completion_log_probabilities(result.scores);
     body["choices"].push_back(std::move(choice));
   }
-  body["usage"] = usage(asked, answering);
+  body["usage"] = usage_json(answering.answers(), asked.count);
   body["system_fingerprint"] = nullptr;
   co_await answering.settle();
   co_await exchange.reply(body);
@@ -215,7 +198,7 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
   std::string end;
   if (asked.include_usage) {
     Json json = frame;
-    json["usage"] = usage(asked, answering);
+    json["usage"] = usage_json(answering.answers(), asked.count);
     end += event(json);
   }
   co_await exchange.write(std::move(end) + "data: [DONE]\n\n");
