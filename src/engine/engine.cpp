@@ -65,18 +65,24 @@ class Engine::Impl {
  private:
   struct Line {  // what a row of the batch is for
     Task* task;
-    std::size_t index;  // of the token that it computes, among the task's
+    std::size_t index;                      // of the token that it computes, among the task's
+    Branches::Node node = Branches::kRoot;  // of the continuations, after all those
   };
 
   void check(const Generation& generation) const;
+  void check_continuations(const Generation& generation) const;
+  void check_tokens(std::span<const Token> tokens) const;
   model::PageCounts pages_for(std::size_t positions) const {
     return model::PagePool::pages_for(model_->sizes(), positions, transformer_.max_rows());
   }
+  void check_branches(const Task& task) const;
   void work();
   bool collect();
   void end_what_is_not_wanted();
   void fill_batch();
   void add_row(Task& task, std::size_t index);
+  void add_branch_rows(Task& task);
+  void advance_branches();
   void step();
   void take(const model::Output& output);
   void pool(const model::Output& output);
@@ -110,6 +116,7 @@ class Engine::Impl {
 
 void Engine::Impl::check(const Generation& generation) const {
   if (generation.prompt.empty()) throw Error(Fault::invalid_argument, "the prompt is empty");
+  if (!generation.continuations.empty()) check_continuations(generation);
   const std::size_t total = generation.prompt.size() + generation.max_tokens;
   if (generation.max_tokens > transformer_.context() || total > transformer_.context())
     throw Error(
@@ -121,11 +128,7 @@ void Engine::Impl::check(const Generation& generation) const {
     throw Error(
         Fault::invalid_argument,
         fmt::format("{} tokens do not fit in a key-value cache of {}", total, pool_.positions()));
-  for (const Token token : generation.prompt)
-    if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
-      throw Error(
-          Fault::invalid_argument,
-          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab));
+  check_tokens(generation.prompt);
   if (generation.pooling != Pooling::none &&
       (generation.max_tokens != 0 || generation.score_prompt || generation.log_probabilities))
     throw Error(Fault::invalid_argument, "an embedding has no answer and no log-probabilities");
@@ -140,10 +143,51 @@ void Engine::Impl::check(const Generation& generation) const {
                             *generation.log_probabilities, kMostTopLogProbabilities));
 }
 
+void Engine::Impl::check_tokens(std::span<const Token> tokens) const {
+  for (const Token token : tokens)
+    if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
+      throw Error(
+          Fault::invalid_argument,
+          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab));
+}
+
+void Engine::Impl::check_continuations(const Generation& generation) const {
+  if (generation.max_tokens != 0 || generation.score_prompt || generation.log_probabilities ||
+      generation.pooling != Pooling::none)
+    throw Error(Fault::invalid_argument, "continuations are scored instead of an answer");
+  std::size_t longest = 0;
+  for (const Continuation& continuation : generation.continuations) {
+    if (continuation.scored_from >= continuation.tokens.size())
+      throw Error(Fault::invalid_argument, "a continuation has no token to be scored");
+    check_tokens(continuation.tokens);
+    longest = std::max(longest, continuation.tokens.size());
+  }
+  const std::size_t prompt = generation.prompt.size();
+  if (prompt + longest > transformer_.context())
+    throw Error(Fault::invalid_argument,
+                fmt::format("the prompt has {} tokens and its longest continuation {}, but the "
+                            "context holds {}",
+                            prompt, longest, transformer_.context()));
+}
+
+// The pages of the narrowest way must be there (Scheduler::add).
+void Engine::Impl::check_branches(const Task& task) const {
+  model::PageCounts needed;
+  const std::size_t pages = (task.longest() + math::kPagePositions - 1) / math::kPagePositions;
+  for (std::size_t kind = 0; kind < pool_.kinds(); ++kind)
+    needed.kinds[kind] = pages + task.branches->least_pages();
+  if (!needed.fits_in(pool_.capacity()))
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} tokens and {} forks of their continuations do not fit in a "
+                            "key-value cache of {}",
+                            task.longest(), task.branches->least_pages() - 1, pool_.positions()));
+}
+
 std::shared_ptr<Stream> Engine::Impl::submit(Generation generation) {
   check(generation);
   auto stream = std::make_shared<Stream>();
   auto task = std::make_unique<Task>(std::move(generation), stream, writer_.vocabulary());
+  if (task->branches) check_branches(*task);
   task->submitted = Clock::now();
   {
     const std::scoped_lock lock(mutex_);
@@ -208,6 +252,7 @@ void Engine::Impl::fill_batch() {
     const std::size_t first = task.computed();
     for (std::size_t index = first; index < first + portion.rows; ++index) add_row(task, index);
     task.sequence->revocable = static_cast<std::uint32_t>(portion.drafts.size());
+    if (portion.rows == 0) add_branch_rows(task);
     for (std::size_t i = 0; i < portion.drafts.size(); ++i) {
       rows_.push_back({portion.drafts[i], task.sequence.get(), model::Wants::logits});
       lines_.push_back({&task, first + portion.rows + i});
@@ -215,11 +260,22 @@ void Engine::Impl::fill_batch() {
   }
 }
 
+void Engine::Impl::add_branch_rows(Task& task) {
+  for (const Branches::Piece& piece : task.branches->planned())
+    for (const Branches::Node node : piece.nodes) {
+      rows_.push_back({task.branches->token(node), piece.sequence.get(),
+                       task.branches->scores(node) ? model::Wants::logits : model::Wants::nothing});
+      lines_.push_back({&task, task.prompt_tokens, node});
+      ++prompt_rows_;
+      ++counts_.continuation_tokens;
+    }
+}
+
 void Engine::Impl::add_row(Task& task, std::size_t index) {
   const bool last = index + 1 == task.tokens.size();
   const bool scores =
       task.generation.score_prompt && index + 1 < task.prompt_tokens && index + 1 >= task.scored;
-  const bool wanted = last ? task.generation.max_tokens > 0 : scores;
+  const bool wanted = last ? task.generation.max_tokens > 0 || task.branches : scores;
   const Pooling pooling = task.generation.pooling;
   const bool pooled =
       pooling == Pooling::mean ? index >= task.pooled_positions : pooling == Pooling::last && last;
@@ -248,18 +304,44 @@ void Engine::Impl::step() {
         return line.index < line.task->prompt_tokens;
       }));
   for (const Line& line : lines_) writer_.prompt_computed(*line.task, line.index + 1);
+  advance_branches();
   scheduler_.computed();
 }
 
+// What follows the nodes that were computed may begin; where nothing does, all is scored.
+void Engine::Impl::advance_branches() {
+  Task* before = nullptr;
+  for (const Line& line : lines_) {
+    Task& task = *line.task;
+    if (&task == before || !task.branches || task.over || task.remaining() > 0) continue;
+    before = &task;
+    Branches& branches = *task.branches;
+    if (branches.begun())
+      branches.planned_computed();
+    else
+      branches.begin();
+    if (!branches.done()) continue;
+    task.result.continuations = branches.log_probabilities();
+    task.result.continuation_tokens = branches.computed();
+    writer_.end(task, FinishReason::length);
+  }
+}
+
 void Engine::Impl::take(const model::Output& output) {
-  const auto wants_scores = [&](std::size_t row) { return lines_[row].task->wants_scores(); };
+  const auto wants_scores = [&](std::size_t row) {
+    return lines_[row].task->wants_scores() || lines_[row].task->branches;
+  };
   std::vector<double> log_sums(output.rows.size(), 0);
   if (std::any_of(output.rows.begin(), output.rows.end(), wants_scores))
     transformer_.device().run(math::LogSumExp{output.values, log_sums});
   for (std::size_t i = 0; i < output.rows.size(); ++i) {
     const Line& line = lines_[output.rows[i]];
-    if (!as_guessed(output.rows[i])) continue;
     const float* logits = math::host_floats(output.values) + i * output.values.stride;
+    if (line.task->branches) {
+      writer_.take_branch(*line.task, line.node, {logits, output.values.columns}, log_sums[i]);
+      continue;
+    }
+    if (!as_guessed(output.rows[i])) continue;
     const std::size_t before = line.task->result.answer_tokens;
     writer_.take(*line.task, line.index, {logits, output.values.columns}, log_sums[i]);
     counts_.answer_tokens += line.task->result.answer_tokens - before;

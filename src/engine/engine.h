@@ -38,6 +38,8 @@ struct EngineStatus {
   std::uint64_t prompt_tokens_computed = 0;  // again after a preemption, too
   std::uint64_t prompt_tokens_cached = 0;    // taken from prefixes computed before
   std::uint64_t answer_tokens = 0;
+  std::uint64_t continuation_tokens =
+      0;                              // computed for continuations, again after a preemption too
   std::uint64_t drafted_tokens = 0;   // guessed
   std::uint64_t accepted_tokens = 0;  // guessed right: part of answer_tokens
   std::uint64_t steps = 0;

@@ -34,6 +34,13 @@ inline constexpr std::size_t kMostTopLogProbabilities = 20;
 // How the hidden states of a prompt, after the last norm, become one vector.
 enum class Pooling { none, mean, last };
 
+// What may follow a prompt, to be scored: the log-probabilities of its tokens from scored_from on,
+// each after the prompt and the tokens before it. Those before scored_from are only read.
+struct Continuation {
+  std::vector<Token> tokens;    // at least one
+  std::size_t scored_from = 0;  // less than the number of tokens
+};
+
 struct Generation {
   std::vector<Token> prompt;   // at least one token
   std::size_t max_tokens = 0;  // 0: only score the prompt
@@ -45,6 +52,11 @@ struct Generation {
   // An embedding instead of an answer: with max_tokens 0 and without log-probabilities.
   Pooling pooling = Pooling::none;
   bool score_prompt = false;  // log-probabilities of the prompt's tokens too
+  // Instead of an answer: with max_tokens 0, without log_probabilities, score_prompt and pooling.
+  // The same numbers as of a generation whose prompt holds the continuation too and is scored
+  // (where both are on the same side of a model's short context); what continuations share at their
+  // beginning is computed once.
+  std::vector<Continuation> continuations = {};
   std::unique_ptr<Constraint> constraint;
   std::shared_ptr<const model::Adapter> adapter;
   std::optional<std::chrono::steady_clock::time_point> deadline;
@@ -79,6 +91,9 @@ struct Finished {
   std::chrono::nanoseconds queue_time{}, prompt_time{}, answer_time{};
   std::optional<std::string> matched_stop;
   std::vector<float> embedding;  // [width], where pooling was asked for; not normalised
+  // Of each continuation, of its tokens from scored_from on; empty where it was cancelled.
+  std::vector<std::vector<double>> continuations = {};
+  std::size_t continuation_tokens = 0;  // that were computed for them
 };
 
 // The answer as it comes. The engine's thread puts events in and never waits; any one thread takes

@@ -34,7 +34,7 @@ Scheduler::~Scheduler() = default;
 
 void Scheduler::add(std::unique_ptr<Task> task) {
   task->number = next_number_++;
-  task->long_context = task->prompt_tokens + task->generation.max_tokens > short_context_;
+  task->long_context = task->longest() > short_context_;
   const std::string& owner = task->generation.owner;
   shares_.enter(owner);
   waiting_[owner].emplace(task->number, std::move(task));
@@ -125,8 +125,11 @@ bool Scheduler::waits_for_a_prefix(const Task& task) {
 
 // What a sequence still takes until all known tokens are computed.
 PageCounts Scheduler::rest_of(const Task& task, const model::Sequence& sequence) const {
-  return at_most(sequence.pages_needed(task.tokens.size() - sequence.length()),
-                 pages_for_(task.tokens.size()));
+  PageCounts rest = at_most(sequence.pages_needed(task.tokens.size() - sequence.length()),
+                            pages_for_(task.tokens.size()));
+  for (std::size_t kind = 0; kind < pool_.kinds() && task.branches; ++kind)
+    rest.kinds[kind] += task.branches->least_pages();
+  return rest;
 }
 
 // Begins with what is computed already. False when the pages of its prompt, those that other
@@ -157,8 +160,10 @@ bool Scheduler::start(Task& task) {
   task.result.queue_time = task.started - task.submitted;
   task.result.cached_tokens = skipped;
   task.stream->prompt_done_.store(skipped);
-  shares_.charge(task.generation.owner,
-                 FairShares::kPromptToken * static_cast<double>(task.tokens.size() - skipped));
+  shares_.charge(
+      task.generation.owner,
+      FairShares::kPromptToken * static_cast<double>(task.tokens.size() - skipped +
+                                                     (task.branches ? task.branches->nodes() : 0)));
   return true;
 }
 
@@ -176,7 +181,9 @@ void Scheduler::add_prompts(std::size_t rows) {
   const auto left = [&](Task& task) {
     if (task.remaining() == 1) return std::size_t{0};
     const auto found = taken.find(&task);
-    return task.remaining() - (found == taken.end() ? 0 : found->second);
+    const std::size_t all =
+        task.remaining() == 0 && task.branches ? task.branches->ready() : task.remaining();
+    return all - (found == taken.end() ? 0 : found->second);
   };
   const auto give = [&](Task& task) {
     const std::size_t piece = std::min({rows, kPagePositions, left(task)});
@@ -198,9 +205,32 @@ void Scheduler::add_prompts(std::size_t rows) {
     if (next == nullptr) break;
     give(*next);
   }
-  for (const auto& task : running_)  // in their order, not in that of addresses
-    if (const auto found = taken.find(task.get()); found != taken.end() && found->second > 0)
+  for (const auto& task : running_) {  // in their order, not in that of addresses
+    const auto found = taken.find(task.get());
+    if (found == taken.end() || found->second == 0) continue;
+    if (task->remaining() > 0)
       portions_.push_back({task.get(), found->second});
+    else
+      add_branches(*task, found->second);
+  }
+}
+
+// The first segment in any case, as rows of prompts; of the others those whose pages are there.
+void Scheduler::add_branches(Task& task, std::size_t rows) {
+  Branches& branches = *task.branches;
+  PageCounts room = pool_.free_pages();
+  room += pool_.idle_pages();
+  PageCounts needed = pages_of_portions();
+  while (rows > 0 && branches.plan(rows, *task.sequence)) {
+    const Branches::Piece& piece = branches.planned().back();
+    needed += piece.sequence->pages_needed(piece.nodes.size());
+    if (branches.planned().size() > 1 && !needed.fits_in(room)) {
+      branches.give_back();
+      break;
+    }
+    rows -= piece.nodes.size();
+  }
+  portions_.push_back({&task, 0});
 }
 
 Task* Scheduler::oldest() const {
@@ -214,7 +244,7 @@ Task* Scheduler::oldest() const {
 void Scheduler::add_drafts(const StepPace& pace) {
   if (speculation_ == Speculation::off) return;
   for (const Portion& portion : portions_)
-    if (portion.task->remaining() > 1) return;
+    if (portion.task->remaining() > 1 || portion.rows == 0) return;
   std::size_t rows = portions_.size();
   auto tokens = static_cast<double>(rows);
   for (Portion& portion : portions_) {
@@ -242,7 +272,9 @@ void Scheduler::add_drafts(const StepPace& pace) {
 PageCounts Scheduler::pages_of_portions() const {
   PageCounts needed;
   for (const Portion& portion : portions_)
-    needed += portion.task->sequence->pages_needed(portion.rows + portion.drafts.size());
+    needed += portion.rows == 0
+                  ? portion.task->branches->planned_pages()
+                  : portion.task->sequence->pages_needed(portion.rows + portion.drafts.size());
   return needed;
 }
 
@@ -250,16 +282,36 @@ void Scheduler::secure_pages() {
   for (;;) {
     if (prefixes_.make_room(pages_of_portions())) return;
     Task* task = victim();
-    math::require(task != nullptr, "secure_pages", "a task alone does not fit");
+    if (task == nullptr) {
+      math::require(narrow_branches(), "secure_pages", "a task alone does not fit");
+      continue;
+    }
     std::erase_if(portions_, [&](const Portion& portion) { return portion.task == task; });
     preempt(*task);
   }
 }
 
+// The one task that is left holds the pages itself, for branches that wait: it begins them anew,
+// one at a time, which fits.
+bool Scheduler::narrow_branches() {
+  const auto wide = std::find_if(portions_.begin(), portions_.end(), [](const Portion& portion) {
+    return portion.rows == 0 && !portion.task->branches->narrow();
+  });
+  if (wide == portions_.end()) return false;
+  Task& task = *wide->task;
+  task.branches->restart(true);
+  task.branches->begin();
+  portions_.erase(wide);
+  add_branches(task, 1);
+  return true;
+}
+
 // Of the owner who holds most pages, the youngest; never the oldest of all.
 Task* Scheduler::victim() const {
   std::map<std::string, std::size_t> held;
-  for (const auto& task : running_) held[task->generation.owner] += task->sequence->total_pages();
+  for (const auto& task : running_)
+    held[task->generation.owner] +=
+        task->sequence->total_pages() + (task->branches ? task->branches->sequences() : 0);
   const auto order = [&](const Task& task) {
     return std::pair(held.at(task.generation.owner), task.number);
   };
@@ -272,6 +324,7 @@ Task* Scheduler::victim() const {
 }
 
 void Scheduler::preempt(Task& task) {
+  if (task.branches) task.branches->restart(false);
   task.sequence.reset();
   prompt_shares_.leave(task.generation.owner);
   const auto place = std::find_if(running_.begin(), running_.end(),

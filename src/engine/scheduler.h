@@ -35,6 +35,10 @@ namespace malina::engine {
 // Drafts: a step without prompts verifies guesses of what comes next where that pays. They never
 // cost anybody's pages.
 //
+// Continuations are computed like prompts, from when their own prompt is there: as many segments of
+// the trie at once as rows and pages allow. Where that took all pages and they do not suffice, the
+// task that is left begins its segments anew, one at a time.
+//
 // Why it cannot lock up. (1) The oldest task that runs is never preempted and has a row in each
 // step. Where it alone is left, all pages are free, cached or its own, and no task is taken that
 // could not have all pages that it will ever need: so its rows fit. (2) It stops being the oldest
@@ -45,7 +49,8 @@ namespace malina::engine {
 class Scheduler {
  public:
   // A task's rows in the next step: the positions [sequence length, + rows), and after the last
-  // known token guesses of what follows it, with a row each.
+  // known token guesses of what follows it, with a row each. Where `rows` is 0: those that the
+  // task's branches have planned.
   struct Portion {
     Task* task;
     std::size_t rows;
@@ -59,7 +64,8 @@ class Scheduler {
             std::function<model::PageCounts(std::size_t positions)> pages_for);
   ~Scheduler();
 
-  // A task that can run alone: pages_for(prompt + max_tokens) fit in the pool.
+  // A task that can run alone: pages_for(prompt + max_tokens) fit in the pool, or those of the
+  // prompt with its longest continuation and Branches::least_pages() of each kind.
   void add(std::unique_ptr<Task> task);
   // Removes tasks that are over, and their pages with them.
   void sweep();
@@ -92,6 +98,8 @@ class Scheduler {
   model::PageCounts rest_of(const Task& task, const model::Sequence& sequence) const;
   std::size_t add_answers();
   void add_prompts(std::size_t rows);
+  void add_branches(Task& task, std::size_t rows);
+  bool narrow_branches();
   void add_drafts(const StepPace& pace);
   void verify(const Portion& portion);
   model::PageCounts pages_of_portions() const;

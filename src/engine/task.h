@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/branches.h"
 #include "engine/draft.h"
 #include "engine/generation.h"
 #include "engine/prefix_index.h"
@@ -21,9 +22,13 @@ struct Task {
         sampler(generation.sampling, vocabulary, generation.prompt),
         stops(generation.stop),
         tokens(std::move(generation.prompt)),
-        prompt_tokens(tokens.size()) {}
+        prompt_tokens(tokens.size()) {
+    if (generation.continuations.empty()) return;
+    branches = std::make_unique<Branches>(generation.continuations);
+    generation.continuations = {};
+  }
 
-  Generation generation;  // without its prompt, which is in `tokens`
+  Generation generation;  // without its prompt, which is in `tokens`, and its continuations
   std::shared_ptr<Stream> stream;
   Sampler sampler;
   StopMatcher stops;
@@ -45,6 +50,8 @@ struct Task {
   std::size_t charged_tokens = 0;  // of the answer, that its owner was charged for
   std::size_t kept_pages = 0;      // of the sequence, that the prefix index was told of
 
+  std::unique_ptr<Branches> branches;  // where continuations are scored
+
   DraftLength drafts;
 
   Finished result;
@@ -54,6 +61,10 @@ struct Task {
   bool wants_scores() const { return generation.log_probabilities.has_value(); }
   std::size_t computed() const { return sequence ? sequence->length() : 0; }
   std::size_t remaining() const { return tokens.size() - computed(); }
+  // Positions that it has when all is computed.
+  std::size_t longest() const {
+    return prompt_tokens + (branches ? branches->longest() : generation.max_tokens);
+  }
   // How many positions may come from elsewhere: the logits of those after it are needed. The token
   // at `scored` is scored by the one before it.
   std::size_t may_skip() const {

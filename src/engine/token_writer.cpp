@@ -19,6 +19,17 @@ void TokenWriter::take(Task& task, std::size_t index, std::span<const float> log
   }
 }
 
+void TokenWriter::take_branch(Task& task, Branches::Node node, std::span<const float> logits,
+                              double log_sum) {
+  if (task.over) return;
+  try {
+    check_numbers(logits.first(vocabulary_));
+    task.branches->take(node, logits, log_sum);
+  } catch (...) {  // this task's own fault: the others go on
+    fail(task, std::current_exception());
+  }
+}
+
 void TokenWriter::add_scores(const Task& task, TokenEvent& event, std::span<const float> logits,
                              double log_sum) const {
   if (!task.wants_scores()) return;
@@ -72,7 +83,7 @@ void TokenWriter::prompt_computed(Task& task, std::size_t tokens) {
   task.stream->prompt_done_.store(std::min(tokens, task.prompt_tokens));
   if (task.over || tokens < task.prompt_tokens) return;
   if (task.answering == Clock::time_point{}) task.answering = Clock::now();
-  if (task.generation.max_tokens != 0) return;
+  if (task.generation.max_tokens != 0 || task.branches) return;
   begin_scores(task);
   end(task, FinishReason::length);
 }

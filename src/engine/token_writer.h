@@ -21,6 +21,8 @@ class TokenWriter {
   // where the task wants scores. Chooses the next token after the last one, scores the next before.
   // What goes wrong ends this task alone.
   void take(Task& task, std::size_t index, std::span<const float> logits, double log_sum);
+  // The logits after a node of the task's continuations.
+  void take_branch(Task& task, Branches::Node node, std::span<const float> logits, double log_sum);
   void end(Task& task, FinishReason reason);
   void fail(Task& task, std::exception_ptr error);
   // So many tokens of the prompt are computed: all of them begin the answer, or end what has none.
