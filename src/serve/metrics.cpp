@@ -29,8 +29,10 @@ class Lines {
     name_ = name;
     text_ += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
-  void value(std::string_view label, std::string_view of, std::uint64_t number) {
-    text_ += fmt::format("{}{{{}=\"{}\"}} {}\n", name_, label, of, number);
+  // `labels`: name="value",... as they are to stand.
+  template <class Number>
+  void value(std::string_view labels, Number number) {
+    text_ += fmt::format("{}{{{}}} {}\n", name_, labels, number);
   }
   void value(std::uint64_t number) { text_ += fmt::format("{} {}\n", name_, number); }
   std::string take() { return std::move(text_); }
@@ -38,6 +40,12 @@ class Lines {
  private:
   std::string text_, name_;
 };
+
+// An alias may have named one model that is still there and now name another: the digest tells them
+// apart, since Prometheus takes no series twice.
+std::string labels(const platform::PooledModel& model) {
+  return fmt::format("model=\"{}\",digest=\"{}\"", model.label, model.digest.hex().substr(0, 12));
+}
 
 }  // namespace
 
@@ -89,14 +97,30 @@ std::string Metrics::text(platform::ModelPool& pool) {
   Lines lines;
   lines.begin("malina_memory_budget_bytes", "gauge", "What all models together may take");
   lines.value(pool.memory_bytes());
+  lines.begin("malina_build_info", "gauge", "The version, as a label");
+  lines.value("version=\"" MALINA_VERSION "\"", 1);
+  lines.begin("process_start_time_seconds", "gauge", "Since 1970-01-01 UTC");
+  lines.value(
+      std::chrono::duration_cast<std::chrono::seconds>(started_.time_since_epoch()).count());
   const auto models = pool.models();
   const auto all = [&](std::string_view name, std::string_view type, std::string_view help,
                        auto value) {
     lines.begin(name, type, help);
     for (const platform::PooledModel& model : models)
-      lines.value("model", model.label, static_cast<std::uint64_t>(value(model)));
+      lines.value(labels(model), static_cast<std::uint64_t>(value(model)));
   };
   using Model = const platform::PooledModel&;
+  lines.begin("malina_model_state", "gauge", "1, with the state as a label");
+  for (Model model : models)
+    lines.value(fmt::format("{},state=\"{}\"", labels(model), name(model.state)), 1);
+  lines.begin("malina_model_unload_seconds", "gauge",
+              "Until an unused model is given up; none for one in use and one that stays");
+  for (Model model : models)
+    if (model.expires_in) lines.value(labels(model), model.expires_in->count());
+  all("malina_model_context_tokens", "gauge", "Positions of a sequence",
+      [](Model model) { return model.context; });
+  all("malina_model_users", "gauge", "Requests that hold the model",
+      [](Model model) { return model.users; });
   all("malina_model_memory_bytes", "gauge", "Weights, keys and values, activations",
       [](Model model) { return model.memory_bytes; });
   all("malina_running", "gauge", "Answers that are computed",

@@ -7,6 +7,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,7 @@ class Metrics {
  private:
   using Labels = prometheus::Labels;
 
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& request_seconds_;

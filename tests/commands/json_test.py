@@ -37,7 +37,9 @@ def key_paths(value, path=""):
     return {path}
 
 
-class JsonTest(program.ProgramTest):
+class DocumentedKeys:
+    """check() for a TestCase."""
+
     maxDiff = None
 
     def check(self, command, *values):
@@ -50,6 +52,8 @@ class JsonTest(program.ProgramTest):
             key.endswith("[]") and any(other.startswith(key + ".") for other in seen))}
         self.assertEqual(seen, documented()[command], f"malina {command} --json and {PAGE}")
 
+
+class JsonTest(DocumentedKeys, program.ProgramTest):
     def test_store(self):
         file = gguf_file.write_model(self.path("tiny.gguf"))
         self.check("import", self.json("import", file))
