@@ -18,4 +18,16 @@ struct LayerNorm {
   void compute(CpuContext& context) const;
 };
 
+// input_gradient += what output_gradient, the gradient of LayerNorm's output, means for its input.
+// All but weight: [tokens, width]; input_gradient is memory of its own. The bias has no part in it.
+struct LayerNormBackward {
+  static constexpr std::string_view kName = "layer_norm_backward";
+  Slice input, weight, output_gradient, input_gradient;
+  float epsilon;
+
+  void check() const;
+  Cost cost() const;
+  void compute(CpuContext& context) const;
+};
+
 }  // namespace malina::math

@@ -1,5 +1,6 @@
 #include "math/ops/rms_norm.h"
 
+#include "math/ops/gradient_kernels.h"
 #include "math/ops/row_kernels.h"
 
 namespace malina::math {
@@ -25,6 +26,28 @@ void RmsNorm::compute(CpuContext& context) const {
     for (std::size_t i = 0; i < input.rows; ++i) one(i);
   else
     context.pool.run(input.rows, one);
+}
+
+void RmsNormBackward::check() const {
+  require(input.rows == output_gradient.rows && input.columns == output_gradient.columns &&
+              input.rows == input_gradient.rows && input.columns == input_gradient.columns &&
+              weight.columns == input.columns,
+          kName, "shapes differ");
+}
+
+Cost RmsNormBackward::cost() const {
+  return {input.bytes() + weight.bytes() + output_gradient.bytes() + input_gradient.bytes(),
+          input_gradient.bytes(),
+          6.0 * static_cast<double>(input.rows) * static_cast<double>(input.columns)};
+}
+
+void RmsNormBackward::compute(CpuContext& context) const {
+  const auto kernel = gradient_kernels(context.isa).rms_norm;
+  context.pool.run(input.rows, [&](std::size_t i) {
+    kernel(host_floats(input) + i * input.stride, host_floats(weight), epsilon,
+           host_floats(output_gradient) + i * output_gradient.stride, input.columns,
+           host_floats(input_gradient) + i * input_gradient.stride);
+  });
 }
 
 }  // namespace malina::math

@@ -18,4 +18,16 @@ struct RmsNorm {
   void compute(CpuContext& context) const;
 };
 
+// input_gradient += what output_gradient, the gradient of RmsNorm's output, means for its input.
+// All but weight: [tokens, width]; input_gradient is memory of its own.
+struct RmsNormBackward {
+  static constexpr std::string_view kName = "rms_norm_backward";
+  Slice input, weight, output_gradient, input_gradient;
+  float epsilon;
+
+  void check() const;
+  Cost cost() const;
+  void compute(CpuContext& context) const;
+};
+
 }  // namespace malina::math

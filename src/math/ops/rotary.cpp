@@ -7,8 +7,8 @@ namespace malina::math {
 void RotaryAngles::check() const {
   require(output.rows == positions.size() && output.columns == 2 * frequencies.size(), kName,
           "shapes differ");
-  require(long_frequencies.empty() || (long_frequencies.size() == frequencies.size() &&
-                                       is_long.size() == positions.size()),
+  require(long_frequencies.empty() ||
+              (long_frequencies.size() == frequencies.size() && is_long.size() == positions.size()),
           kName, "shapes differ");
 }
 
@@ -45,21 +45,26 @@ Cost Rotate::cost() const { return {heads.bytes() + angles.bytes(), heads.bytes(
 
 namespace {
 
-void rotate_interleaved(float* head, const float* cosines, const float* sines, std::size_t count) {
+// `side`: 1 to turn forward, -1 to turn back.
+void rotate_interleaved(float* head, const float* cosines, const float* sines, std::size_t count,
+                        float side) {
   for (std::size_t j = 0; j < count; ++j) {
     const float x = head[2 * j];
     const float y = head[2 * j + 1];
-    head[2 * j] = x * cosines[j] - y * sines[j];
-    head[2 * j + 1] = y * cosines[j] + x * sines[j];
+    const float sine = sines[j] * side;
+    head[2 * j] = x * cosines[j] - y * sine;
+    head[2 * j + 1] = y * cosines[j] + x * sine;
   }
 }
 
-void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t count) {
+void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t count,
+                   float side) {
   for (std::size_t j = 0; j < count; ++j) {
     const float x = head[j];
     const float y = head[j + count];
-    head[j] = x * cosines[j] - y * sines[j];
-    head[j + count] = y * cosines[j] + x * sines[j];
+    const float sine = sines[j] * side;
+    head[j] = x * cosines[j] - y * sine;
+    head[j + count] = y * cosines[j] + x * sine;
   }
 }
 
@@ -73,7 +78,7 @@ void Rotate::compute(CpuContext& context) const {
   const auto one = [&](std::size_t i) {
     const float* cosines = angle_rows + i * angles.stride;
     for (std::size_t first = 0; first < heads.columns; first += head_width)
-      turn(rows + i * heads.stride + first, cosines, cosines + count, count);
+      turn(rows + i * heads.stride + first, cosines, cosines + count, count, back ? -1.0F : 1.0F);
   };
   if (heads.rows < 4)
     for (std::size_t i = 0; i < heads.rows; ++i) one(i);

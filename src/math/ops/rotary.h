@@ -28,12 +28,14 @@ struct RotaryAngles {
 };
 
 // Turns the first 2 * frequencies elements of every head, in place.
-// heads: [tokens, head_count * head_width]; angles: as RotaryAngles makes them.
+// heads: [tokens, head_count * head_width]; angles: as RotaryAngles makes them. `back`: the other
+// way, times the same magnitude, which is the transposed matrix: gradients go back by it.
 struct Rotate {
   static constexpr std::string_view kName = "rotate";
   Slice heads, angles;
   std::size_t head_width;
   RotaryPairs pairs;
+  bool back = false;
 
   void check() const;
   Cost cost() const;
