@@ -238,7 +238,7 @@ Cost LinearBackward::cost() const {
 void LinearBackward::compute(CpuContext& context) const {
   const FloatRows gradient{host_floats(output_gradient), output_gradient.rows,
                            output_gradient.columns};
-  const ProductOutput target{host_floats(input_gradient), input_gradient.stride, true};
+  const ProductOutput target{host_floats(input_gradient), input_gradient.stride, add};
   const std::size_t blocks = (weight.columns + kBlock - 1) / kBlock;
   const std::size_t tasks = std::min<std::size_t>(blocks, context.pool.threads() * kTasksPerThread);
   context.pool.run(tasks, [&](std::size_t task) {

@@ -55,11 +55,12 @@ struct Linear {
   void compute(CpuContext& context) const;
 };
 
-// input_gradient += output_gradient * weight: what a frozen weight passes back.
+// input_gradient (+)= output_gradient * weight: what a frozen weight passes back.
 // output_gradient: float [tokens, outputs]; input_gradient: float [tokens, width], contiguous.
 struct LinearBackward {
   static constexpr std::string_view kName = "linear_backward";
   Slice output_gradient, weight, input_gradient;
+  bool add = true;
 
   void check() const;
   Cost cost() const;

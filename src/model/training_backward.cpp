@@ -1,0 +1,207 @@
+// The way back through a layer: from the gradient of its output to that of its input, and what it
+// means for the adapter's matrices.
+#include "math/ops/add_rows.h"
+#include "math/ops/fill_rows.h"
+#include "math/ops/gated_unit.h"
+#include "math/ops/layer_norm.h"
+#include "math/ops/matrix_product.h"
+#include "math/ops/rms_norm.h"
+#include "model/training_batch.h"
+
+namespace malina::model {
+
+using math::Slice;
+
+void TrainingPass::backward(const Slice& gradient, TrainableAdapter& adapter) {
+  math::require(batch_->adapter == &adapter && gradient.rows == batch_->wanted.size(),
+                "training pass", "a gradient of another forward pass");
+  const std::size_t wanted = batch_->wanted.size();
+  const Slice gathered = gathered_gradient_.row_range(0, wanted);
+  device_.run(math::FillRows{gathered});
+  norm_backward(gathered_.row_range(0, wanted), model_->final_norm(), gradient, gathered);
+  device_.run(math::FillRows{of(gradient_)});
+  const std::vector<float> ones(wanted, 1.0F);
+  device_.run(math::AddWeightedRows{gathered, of(gradient_), batch_->wanted, ones});
+  for (std::size_t layer = model_->sizes().layers; layer-- > 0;) {
+    if (options_.recompute) run_layer(layer);
+    layer_backward(layer, adapter);
+  }
+  batch_->adapter = nullptr;  // gate and up are overwritten: there is no second time
+}
+
+void TrainingPass::norm_backward(const Slice& input, const Slice& weight,
+                                 const Slice& output_gradient, const Slice& input_gradient) {
+  const float epsilon = model_->sizes().epsilon;
+  if (model_->architecture().norm == Architecture::Norm::rms)
+    device_.run(math::RmsNormBackward{input, weight, output_gradient, input_gradient, epsilon});
+  else
+    device_.run(math::LayerNormBackward{input, weight, output_gradient, input_gradient, epsilon});
+}
+
+// gradient_ holds the gradient of the layer's output, and then of its input.
+void TrainingPass::layer_backward(std::size_t index, TrainableAdapter& adapter) {
+  const LayerWeights& layer = model_->layers()[index];
+  const Kept& kept = activations(index);
+  const Slice normed = of(normed_), normed_gradient = of(normed_gradient_);
+  if (model_->architecture().parallel) {
+    // Both halves read the same norm of the layer's input; what each adds came after it.
+    norm(input_of(index), layer.attention_norm, layer.attention_norm_bias, normed);
+    device_.run(math::FillRows{normed_gradient});
+    feed_forward_backward(index, adapter);
+    attention_backward(index, adapter);
+    norm_backward(input_of(index), layer.attention_norm, normed_gradient, of(gradient_));
+    return;
+  }
+  norm(of(kept.middle), layer.feed_forward_norm, layer.feed_forward_norm_bias, normed);
+  device_.run(math::FillRows{normed_gradient});
+  if (layer.router)
+    experts_backward(index);
+  else
+    feed_forward_backward(index, adapter);
+  norm_backward(of(kept.middle), layer.feed_forward_norm, normed_gradient, of(gradient_));
+
+  norm(input_of(index), layer.attention_norm, layer.attention_norm_bias, normed);
+  device_.run(math::FillRows{normed_gradient});
+  attention_backward(index, adapter);
+  norm_backward(input_of(index), layer.attention_norm, normed_gradient, of(gradient_));
+}
+
+// The gradient of what one half of a layer added: that of the sum, or through its post-norm.
+Slice TrainingPass::part_gradient(const Slice& part, const Slice& post_norm) {
+  if (!post_norm) return of(gradient_);
+  const Slice result = of(part_gradient_);
+  device_.run(math::FillRows{result});
+  norm_backward(of(part), post_norm, of(gradient_), result);
+  return result;
+}
+
+void TrainingPass::feed_forward_backward(std::size_t index, TrainableAdapter& adapter) {
+  const LayerWeights& layer = model_->layers()[index];
+  const Kept& kept = activations(index);
+  const auto activation = model_->architecture().feed_forward.gate;
+  const Slice up = of(kept.up), product = of(product_), product_gradient = of(wide_gradient_);
+  const Slice normed = of(normed_), normed_gradient = of(normed_gradient_);
+  const Slice part = part_gradient(kept.hidden_part, layer.feed_forward_post_norm);
+  device_.run(math::FillRows{product_gradient});
+  if (layer.gate) {
+    const Slice gate = of(kept.gate);
+    device_.run(math::GatedUnit{gate, up, product, activation});
+    linear_backward(product, layer.down, part, product_gradient, index, Projection::down, adapter);
+    device_.run(math::GatedUnitBackward{gate, up, product_gradient, gate, up, activation});
+    linear_backward(normed, layer.gate, gate, normed_gradient, index, Projection::gate, adapter);
+  } else {
+    device_.run(math::GatedUnit{up, {}, product, activation});
+    linear_backward(product, layer.down, part, product_gradient, index, Projection::down, adapter);
+    device_.run(math::GatedUnitBackward{up, {}, product_gradient, up, {}, activation});
+  }
+  linear_backward(normed, layer.up, up, normed_gradient, index, Projection::up, adapter);
+}
+
+void TrainingPass::attention_backward(std::size_t index, TrainableAdapter& adapter) {
+  const Sizes& sizes = model_->sizes();
+  const LayerWeights& layer = model_->layers()[index];
+  const Kept& kept = activations(index);
+  const Slice normed = of(normed_), normed_gradient = of(normed_gradient_);
+  const Slice attended_gradient = of(head_gradient_);
+  const Slice query = of(query_gradient_), key = of(key_gradient_), value = of(value_gradient_);
+  const Slice part = part_gradient(kept.attention_part, layer.attention_post_norm);
+  device_.run(math::FillRows{attended_gradient});
+  linear_backward(of(kept.attended), layer.output, part, attended_gradient, index,
+                  Projection::output, adapter);
+  device_.run(math::PackedAttentionBackward{.query = of(kept.query),
+                                            .key = of(kept.key),
+                                            .value = of(kept.value),
+                                            .output_gradient = attended_gradient,
+                                            .query_gradient = query,
+                                            .key_gradient = key,
+                                            .value_gradient = value,
+                                            .spans = batch_->spans,
+                                            .heads = sizes.heads,
+                                            .head_width = sizes.head_width,
+                                            .scale = sizes.attention_scale,
+                                            .window = sizes.kind_of(index).window});
+  turn(index, query, true);
+  turn(index, key, true);
+  linear_backward(normed, layer.query,
+                  head_norm_backward(kept.raw_query, layer.query_norm, query, of(kept.query)),
+                  normed_gradient, index, Projection::query, adapter);
+  linear_backward(normed, layer.key,
+                  head_norm_backward(kept.raw_key, layer.key_norm, key, of(kept.key)),
+                  normed_gradient, index, Projection::key, adapter);
+  linear_backward(normed, layer.value, value, normed_gradient, index, Projection::value, adapter);
+}
+
+// Through the norm of every head where there is one; `result` is memory that is free by now.
+Slice TrainingPass::head_norm_backward(const Slice& raw, const Slice& weight, const Slice& gradient,
+                                       const Slice& result) {
+  if (!weight) return gradient;
+  const std::size_t width = model_->sizes().head_width;
+  device_.run(math::FillRows{result});
+  device_.run(math::RmsNormBackward{of(raw).split_columns(width), weight,
+                                    gradient.split_columns(width), result.split_columns(width),
+                                    model_->sizes().epsilon});
+  return result;
+}
+
+void TrainingPass::linear_backward(const Slice& input, const Slice& weight,
+                                   const Slice& output_gradient, const Slice& input_gradient,
+                                   std::size_t layer, Projection projection,
+                                   TrainableAdapter& adapter) {
+  device_.run(math::LinearBackward{output_gradient, weight, input_gradient});
+  const TrainableAdapter::Pair& pair = adapter.pair(layer, projection);
+  if (!pair.a) return;
+  const Slice low = of(activations(layer).low[static_cast<std::size_t>(projection)]);
+  const Slice low_gradient = of(low_gradient_);
+  const float scale = adapter.scale();
+  // y += s (x A^T) B^T, so d(x A^T) = s dy B, dB = s dy^T (x A^T), dA = d(x A^T)^T x.
+  device_.run(math::MatrixProduct{
+      .left = output_gradient, .right = pair.b, .output = low_gradient, .scale = scale});
+  device_.run(math::MatrixProduct{.left = output_gradient,
+                                  .right = low,
+                                  .output = pair.b_gradient,
+                                  .left_transposed = true,
+                                  .add = true,
+                                  .scale = scale});
+  device_.run(math::MatrixProduct{.left = low_gradient,
+                                  .right = input,
+                                  .output = pair.a_gradient,
+                                  .left_transposed = true,
+                                  .add = true});
+  device_.run(math::MatrixProduct{
+      .left = low_gradient, .right = pair.a, .output = input_gradient, .add = true});
+}
+
+// Each expert is run again for its rows: to keep what all of them computed would take the memory of
+// many layers.
+void TrainingPass::experts_backward(std::size_t index) {
+  const Sizes& sizes = model_->sizes();
+  const LayerWeights& layer = model_->layers()[index];
+  const Kept& kept = activations(index);
+  const auto activation = model_->architecture().feed_forward.gate;
+  std::vector<float> weight_gradients(kept.choices.size());
+  for (std::uint32_t expert = 0; expert < sizes.experts; ++expert) {
+    const ExpertRows chosen = rows_of_expert(kept.choices, sizes.experts_used, expert);
+    if (chosen.rows.empty()) continue;
+    run_expert(layer.experts[expert], chosen.rows);
+    const auto first = [&](const Slice& part) { return part.row_range(0, chosen.rows.size()); };
+    std::vector<float> given_weights(chosen.rows.size());
+    device_.run(math::AddWeightedRowsBackward{first(given_), of(gradient_), first(given_gradient_),
+                                              chosen.rows, chosen.weights, given_weights});
+    for (std::size_t i = 0; i < chosen.rows.size(); ++i)
+      weight_gradients[chosen.choices[i]] = given_weights[i];
+    const LayerWeights::Expert& weights = layer.experts[expert];
+    const Slice product = first(wide_gradient_), gate = first(expert_gate_), up = first(expert_up_);
+    device_.run(math::LinearBackward{first(given_gradient_), weights.down, product, false});
+    device_.run(math::GatedUnitBackward{gate, up, product, gate, up, activation});
+    device_.run(math::LinearBackward{gate, weights.gate, first(picked_gradient_), false});
+    device_.run(math::LinearBackward{up, weights.up, first(picked_gradient_)});
+    const std::vector<float> ones(chosen.rows.size(), 1.0F);
+    device_.run(
+        math::AddWeightedRows{first(picked_gradient_), of(normed_gradient_), chosen.rows, ones});
+  }
+  device_.run(math::ChooseExpertsBackward{sizes.experts_used, kept.choices, weight_gradients,
+                                          of(router_scores_)});
+  device_.run(math::LinearBackward{of(router_scores_), layer.router, of(normed_gradient_)});
+}
+
+}  // namespace malina::model
