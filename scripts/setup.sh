@@ -9,7 +9,7 @@ set -euo pipefail
 
 libraries=(libfmt-dev nlohmann-json3-dev libssl-dev libutf8proc-dev libsqlite3-dev libcli11-dev
            libsodium-dev libedit-dev libsimde-dev libcurl4-openssl-dev libtomlplusplus-dev
-           libboost1.81-dev prometheus-cpp-dev)
+           libboost1.81-dev prometheus-cpp-dev liblinear-dev)
 tools=(g++ cmake ninja-build mold ccache pkg-config)
 packaging=(dpkg-dev file)
 # systemd has systemd-analyze, which holds how closed the service is.
@@ -25,7 +25,7 @@ case $purpose in
   emulated)
     # The libraries of the other architecture stand beside the machine's own; JSON is headers alone.
     packages+=(libgtest-dev qemu-user g++-aarch64-linux-gnu libgtest-dev:arm64 libfmt-dev:arm64
-               libssl-dev:arm64 libutf8proc-dev:arm64)
+               libssl-dev:arm64 libutf8proc-dev:arm64 liblinear-dev:arm64)
     ;;
   *) echo "setup: '$purpose' is not one of demo, test, bench, package, emulated" >&2; exit 2 ;;
 esac

@@ -1,0 +1,29 @@
+// What a classifier says of many examples.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace malina::eval {
+
+// Row i holds the probability of every class for example i. Rows sum to 1, within rounding.
+struct ProbabilityTable {
+  std::size_t classes = 0;
+  std::vector<double> values;  // [rows, classes]
+
+  std::size_t rows() const { return classes == 0 ? 0 : values.size() / classes; }
+  std::span<const double> row(std::size_t i) const {
+    return std::span(values).subspan(i * classes, classes);
+  }
+  std::span<double> row(std::size_t i) { return std::span(values).subspan(i * classes, classes); }
+};
+
+// The likeliest class; the first of equals.
+inline std::size_t likeliest(std::span<const double> probabilities) {
+  return static_cast<std::size_t>(std::max_element(probabilities.begin(), probabilities.end()) -
+                                  probabilities.begin());
+}
+
+}  // namespace malina::eval
