@@ -177,7 +177,9 @@ TEST_P(Gradients, AreThoseOfPyTorchInDoublePrecision) {
 
   trained.forget();
   TrainingPass frugal = trained.pass({.recompute = true});
-  if (trained.model().sizes().layers > 1) EXPECT_LT(frugal.scratch_bytes(), pass.scratch_bytes());
+  if (trained.model().sizes().layers > 1) {
+    EXPECT_LT(frugal.scratch_bytes(), pass.scratch_bytes());
+  }
   trained.golden_loss(frugal, true);
   EXPECT_EQ(trained.gradients(), packed);
 
