@@ -1,0 +1,45 @@
+// What turns hidden states into scores while training: a head of its own for classes, or the
+// model's output matrix.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "math/device.h"
+#include "model/model.h"
+
+namespace malina::tune {
+
+// One thread. Classes: a matrix [classes, width] without bias, as Transformers' `score`, drawn
+// normally with a deviation of 0.02 from the seed. Vocabulary: frozen, nothing to train.
+class OutputHead {
+ public:
+  OutputHead(std::shared_ptr<const model::Model> model, math::Device& device, std::size_t classes,
+             std::size_t max_rows, std::uint64_t seed);
+
+  // [rows, outputs()], valid until the next call. At most block_rows() rows.
+  math::Slice scores(const math::Slice& hidden);
+  // The loss of each row (nats), and hidden_gradient = the gradient of the sum of weights * losses;
+  // adds to the head's own gradient. Any number of rows.
+  std::vector<double> learn(const math::Slice& hidden, std::span<const std::int32_t> targets,
+                            std::span<const float> weights, const math::Slice& hidden_gradient);
+
+  std::size_t outputs() const { return outputs_; }
+  std::size_t block_rows() const { return block_rows_; }
+  bool trained() const { return weight_ != nullptr; }
+  std::span<float> parameters();  // [classes, width]; empty where the vocabulary is the head
+  std::span<float> gradients();
+
+ private:
+  void score(const math::Slice& hidden, const math::Slice& output);
+
+  std::shared_ptr<const model::Model> model_;
+  math::Device& device_;
+  std::size_t outputs_, block_rows_;
+  std::unique_ptr<math::Buffer> weight_, gradient_, scratch_;
+  math::Slice matrix_, matrix_gradient_, turned_, scores_;
+};
+
+}  // namespace malina::tune

@@ -1,0 +1,28 @@
+// How an adapter is trained: everything that, with base and data, decides every bit of the result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "math/ops/linear.h"
+#include "model/trainable_adapter.h"
+#include "tune/optimizer.h"
+
+namespace malina::tune {
+
+struct Recipe {
+  model::LowRankOptions adapter;
+  float learning_rate = 1e-3F;  // of A and of the head
+  float b_ratio = 1;            // of B's learning rate to A's (LoRA+: Hayou et al., 2024)
+  AdamWOptions optimizer;
+  double clip = 1;  // of the gradient's norm; 0: none
+  std::size_t epochs = 4;
+  std::size_t batch = 32;  // examples a step
+  double warm_up = 0.06;   // share of all steps
+  std::uint64_t seed = 1;
+  std::size_t rows = 512;  // tokens computed at once; a step is as many of these as it takes
+  bool recompute = false;  // a third slower, for a fraction of the memory
+  math::Precision precision = math::Precision::exact;
+};
+
+}  // namespace malina::tune

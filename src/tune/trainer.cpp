@@ -1,0 +1,209 @@
+#include "tune/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+using math::Slice;
+
+// Examples that are computed together.
+struct Trainer::MicroBatch {
+  std::vector<std::size_t> examples;
+  std::vector<model::TrainingText> texts;
+  std::vector<std::size_t> wanted;  // rows with a target
+  std::vector<std::int32_t> targets;
+  std::vector<float> weights;
+  std::size_t rows = 0;
+};
+
+std::size_t TrainingExample::trained() const {
+  return tokens.size() - static_cast<std::size_t>(std::count(targets.begin(), targets.end(), -1));
+}
+
+namespace {
+
+void check(std::span<const TrainingExample> examples, std::size_t rows, std::size_t outputs) {
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    const TrainingExample& example = examples[i];
+    math::require(example.targets.size() == example.tokens.size() &&
+                      (example.weights.empty() || example.weights.size() == example.tokens.size()),
+                  "trainer", "an example's parts differ in length");
+    if (example.tokens.size() > rows)
+      throw Error(
+          Fault::invalid_argument,
+          fmt::format("example {} has {} tokens, more than the {} that are computed at once", i + 1,
+                      example.tokens.size(), rows));
+    if (example.trained() == 0)
+      throw Error(Fault::invalid_argument, fmt::format("example {} has nothing to learn", i + 1));
+    for (const std::int32_t target : example.targets)
+      if (target < -1 || (target >= 0 && static_cast<std::size_t>(target) >= outputs))
+        throw Error(
+            Fault::invalid_argument,
+            fmt::format("example {} has the target {}, and there are {}", i + 1, target, outputs));
+  }
+}
+
+}  // namespace
+
+Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
+                 const Recipe& recipe, std::size_t classes,
+                 std::span<const TrainingExample> examples)
+    : model_(std::move(model)), device_(device), recipe_(recipe), examples_(examples) {
+  if (examples.empty()) throw Error(Fault::invalid_argument, "there is no example to learn from");
+  check(examples, recipe.rows, classes > 0 ? classes : model_->sizes().vocab);
+  adapter_ =
+      std::make_unique<model::TrainableAdapter>(*model_, recipe.adapter, recipe.seed, device);
+  head_ = std::make_unique<OutputHead>(model_, device, classes, recipe.rows, recipe.seed + 1);
+  pass_ = std::make_unique<model::TrainingPass>(
+      model_, device,
+      model::TrainingPassOptions{.max_rows = recipe.rows,
+                                 .rank = recipe.adapter.rank,
+                                 .recompute = recipe.recompute,
+                                 .precision = recipe.precision});
+  optimizer_ =
+      std::make_unique<AdamW>(adapter_->size() + head_->parameters().size(), recipe.optimizer);
+  steps_per_epoch_ = (examples.size() + recipe.batch - 1) / recipe.batch;
+  steps_ = steps_per_epoch_ * recipe.epochs;
+}
+
+Trainer::~Trainer() = default;
+
+// The examples of one step: every epoch has all of them once, in an order of its own.
+std::vector<std::size_t> Trainer::batch_of(std::uint64_t step) const {
+  const std::uint64_t epoch = step / steps_per_epoch_;
+  if (epoch != epoch_) {
+    order_.resize(examples_.size());
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    base::Random random(recipe_.seed * 0x9E3779B97F4A7C15ULL + epoch + 1);
+    for (std::size_t i = order_.size(); i > 1; --i)
+      std::swap(order_[i - 1], order_[random.below(i)]);
+    epoch_ = epoch;
+  }
+  const std::size_t first = step % steps_per_epoch_ * recipe_.batch;
+  const std::size_t last = std::min(order_.size(), first + recipe_.batch);
+  return {order_.begin() + static_cast<std::ptrdiff_t>(first),
+          order_.begin() + static_cast<std::ptrdiff_t>(last)};
+}
+
+std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batch,
+                                               std::span<const TrainingExample> examples) const {
+  std::vector<MicroBatch> packed;
+  for (const std::size_t index : batch) {
+    const TrainingExample& example = examples[index];
+    if (packed.empty() || packed.back().rows + example.tokens.size() > recipe_.rows)
+      packed.emplace_back();
+    MicroBatch& target = packed.back();
+    target.examples.push_back(index);
+    target.texts.push_back({.tokens = example.tokens});
+    for (std::size_t i = 0; i < example.tokens.size(); ++i) {
+      if (example.targets[i] < 0) continue;
+      target.wanted.push_back(target.rows + i);
+      target.targets.push_back(example.targets[i]);
+      target.weights.push_back(example.weights.empty() ? 1.0F : example.weights[i]);
+    }
+    target.rows += example.tokens.size();
+  }
+  return packed;
+}
+
+double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
+  const Slice hidden = pass_->forward(micro_batch.texts, adapter_.get(), micro_batch.wanted);
+  const auto gradient_buffer = device_.allocate(hidden.rows * hidden.columns * sizeof(float));
+  const Slice gradient = math::float_slice(*gradient_buffer, 0, hidden.rows, hidden.columns);
+  std::vector<float> weights;
+  for (const float weight : micro_batch.weights)
+    weights.push_back(static_cast<float>(double{weight} / total_weight));
+  const auto losses = head_->learn(hidden, micro_batch.targets, weights, gradient);
+  pass_->backward(gradient, *adapter_);
+  double loss = 0;
+  for (std::size_t i = 0; i < losses.size(); ++i) loss += losses[i] * double{weights[i]};
+  return loss;
+}
+
+StepReport Trainer::run_step() {
+  math::require(step_ < steps_, "trainer", "a step after the last");
+  const auto micro_batches = pack(batch_of(step_), examples_);
+  double total_weight = 0;
+  for (const MicroBatch& part : micro_batches)
+    for (const float weight : part.weights) total_weight += double{weight};
+  std::fill(adapter_->gradients().begin(), adapter_->gradients().end(), 0.0F);
+  std::fill(head_->gradients().begin(), head_->gradients().end(), 0.0F);
+  StepReport report;
+  for (const MicroBatch& part : micro_batches) {
+    report.loss += run(part, total_weight);
+    report.positions += part.rows;
+  }
+  const auto warm_up =
+      static_cast<std::uint64_t>(recipe_.warm_up * static_cast<double>(steps_) + 0.5);
+  report.learning_rate = recipe_.learning_rate * cosine_schedule(step_, warm_up, steps_);
+  ++step_;
+  report.step = step_;
+  report.gradient_norm = update();
+  return report;
+}
+
+double Trainer::update() {
+  base::ThreadPool& pool = device_.context().pool;
+  const double of_adapter = norm(adapter_->gradients(), pool);
+  const double of_head = norm(head_->gradients(), pool);
+  const double size = std::sqrt(of_adapter * of_adapter + of_head * of_head);
+  if (!std::isfinite(size))
+    throw Error(Fault::invalid_argument,
+                fmt::format("the gradient of step {} is no longer a number: a lower learning rate "
+                            "may help",
+                            step_));
+  // As torch.nn.utils.clip_grad_norm_ has it.
+  const float factor = recipe_.clip > 0 && size > recipe_.clip
+                           ? static_cast<float>(recipe_.clip / (size + 1e-6))
+                           : 1;
+  const auto warm_up =
+      static_cast<std::uint64_t>(recipe_.warm_up * static_cast<double>(steps_) + 0.5);
+  const float rate = recipe_.learning_rate * cosine_schedule(step_ - 1, warm_up, steps_);
+  // In one go where all have the same rate: what pads the matrices stays zero.
+  if (recipe_.b_ratio == 1)
+    optimizer_->update(0, adapter_->parameters(), adapter_->gradients(), factor, rate, step_, pool);
+  else
+    for (const auto& matrix : adapter_->matrices()) {
+      const std::size_t count = matrix.rows * matrix.columns;
+      optimizer_->update(matrix.offset, adapter_->parameters().subspan(matrix.offset, count),
+                         adapter_->gradients().subspan(matrix.offset, count), factor,
+                         matrix.is_b ? rate * recipe_.b_ratio : rate, step_, pool);
+    }
+  if (head_->trained())
+    optimizer_->update(adapter_->size(), head_->parameters(), head_->gradients(), factor, rate,
+                       step_, pool);
+  return size;
+}
+
+void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
+  check(examples, recipe_.rows, head_->outputs());
+  std::vector<std::size_t> all(examples.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  for (const MicroBatch& part : pack(all, examples)) {
+    const Slice hidden = pass_->forward(part.texts, adapter_.get(), part.wanted);
+    std::size_t first = 0;
+    for (const std::size_t index : part.examples) {
+      const std::size_t count = examples[index].trained();
+      sink(index, head_->scores(hidden.row_range(first, count)));
+      first += count;
+    }
+  }
+}
+
+Trainer::State Trainer::state() {
+  State result{step_,
+               {adapter_->parameters(), optimizer_->first_moments(), optimizer_->second_moments()}};
+  if (head_->trained()) result.arrays.push_back(head_->parameters());
+  return result;
+}
+
+}  // namespace malina::tune

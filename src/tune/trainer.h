@@ -1,0 +1,91 @@
+// Training of an adapter and a head: steps, gradients, updates, and a state that can be stored and
+// taken up again at any step with the same bits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/training_pass.h"
+#include "tune/output_head.h"
+#include "tune/recipe.h"
+
+namespace malina::tune {
+
+// A text as tokens, and what is learned at each of them.
+struct TrainingExample {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> targets = {};  // by token: a class, or the next token; -1: not trained
+  std::vector<float> weights = {};         // by token; empty: 1 wherever there is a target
+
+  std::size_t trained() const;  // tokens with a target
+};
+
+struct StepReport {
+  std::uint64_t step = 0;    // steps done, this one included
+  double loss = 0;           // weighted mean over the step's trained tokens, nats
+  double gradient_norm = 0;  // before clipping
+  float learning_rate = 0;
+  std::size_t positions = 0;  // tokens that were computed
+};
+
+// What is scored of one example: rows of the head's outputs, one for each trained token.
+using ScoreSink = std::function<void(std::size_t example, const math::Slice& outputs)>;
+
+// One thread; the pool of its device does the work. Examples must outlive the trainer.
+class Trainer {
+ public:
+  // `classes`: of the head; 0: the model's own vocabulary. Throws base::Error(invalid_argument):
+  // no example, an example without a trained token or longer than `recipe.rows`, a target out of
+  // range.
+  Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& device, const Recipe& recipe,
+          std::size_t classes, std::span<const TrainingExample> examples);
+  ~Trainer();
+
+  std::uint64_t steps() const { return steps_; }  // of all epochs
+  std::uint64_t step() const { return step_; }    // done so far
+  std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
+
+  StepReport run_step();
+  // Which examples a step learns from: indices, in order.
+  std::vector<std::size_t> batch_of(std::uint64_t step) const;
+
+  // The head's outputs (logits) of other examples with the adapter as it is now.
+  void score(std::span<const TrainingExample> examples, const ScoreSink& sink);
+
+  model::TrainableAdapter& adapter() { return *adapter_; }
+  OutputHead& head() { return *head_; }
+  const Recipe& recipe() const { return recipe_; }
+  // All that a later run needs to go on: parameters and moments of adapter and head, step.
+  struct State {
+    std::uint64_t step;
+    std::vector<std::span<float>> arrays;  // of this trainer: to be read, or filled
+  };
+  State state();
+  void set_step(std::uint64_t step) { step_ = step; }
+
+ private:
+  struct MicroBatch;
+
+  std::vector<MicroBatch> pack(std::span<const std::size_t> batch,
+                               std::span<const TrainingExample> examples) const;
+  double run(const MicroBatch& micro_batch, double total_weight);
+  double update();
+
+  std::shared_ptr<const model::Model> model_;
+  math::CpuDevice& device_;
+  Recipe recipe_;
+  std::span<const TrainingExample> examples_;
+  std::unique_ptr<model::TrainableAdapter> adapter_;
+  std::unique_ptr<OutputHead> head_;
+  std::unique_ptr<model::TrainingPass> pass_;
+  std::unique_ptr<AdamW> optimizer_;
+  std::uint64_t step_ = 0, steps_ = 0, steps_per_epoch_ = 0;
+  // The order of one epoch, made when it is needed.
+  mutable std::uint64_t epoch_ = ~std::uint64_t{0};
+  mutable std::vector<std::size_t> order_;
+};
+
+}  // namespace malina::tune
