@@ -48,6 +48,8 @@ class SafetensorsModel {
   // Throws base::Error: not_found where the directory has neither file or a shard is missing;
   // corrupt_file also where the index and the shards disagree about any tensor; unsupported; io.
   static SafetensorsModel open(const std::filesystem::path& directory);
+  // One file of any name.
+  static SafetensorsModel open_file(const std::filesystem::path& file);
 
   std::span<const SafetensorsTensor> tensors() const { return tensors_; }  // by name
   const SafetensorsTensor* find(std::string_view name) const;              // null if absent

@@ -84,6 +84,13 @@ SafetensorsModel SafetensorsModel::open(const path& directory) {
   return model;
 }
 
+SafetensorsModel SafetensorsModel::open_file(const path& file) {
+  SafetensorsModel model;
+  model.add(file);
+  model.sort_and_check(nullptr);
+  return model;
+}
+
 void SafetensorsModel::add(const path& path) {
   base::File file = base::File::open(path);
   const std::uint64_t size = file.size();

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "model/adapter_tensors.h"
 
 namespace malina::model {
 
@@ -14,33 +15,13 @@ using math::Slice;
 
 namespace {
 
-const Slice& weight_of(const LayerWeights& layer, Projection projection) {
-  switch (projection) {
-    case Projection::query:
-      return layer.query;
-    case Projection::key:
-      return layer.key;
-    case Projection::value:
-      return layer.value;
-    case Projection::output:
-      return layer.output;
-    case Projection::gate:
-      return layer.gate;
-    case Projection::up:
-      return layer.up;
-    case Projection::down:
-      return layer.down;
-  }
-  return layer.query;
-}
-
 std::size_t aligned(std::size_t floats) { return (floats + 15) / 16 * 16; }
 
 }  // namespace
 
 float LowRankOptions::scale() const {
-  const auto size = static_cast<float>(rank);
-  return alpha / (rank_stabilised ? std::sqrt(size) : size);
+  const auto size = static_cast<double>(rank);  // as PEFT computes it
+  return static_cast<float>(alpha / (rank_stabilised ? std::sqrt(size) : size));
 }
 
 TrainableAdapter::TrainableAdapter(const Model& model, const LowRankOptions& options,
@@ -102,20 +83,7 @@ const TrainableAdapter::Pair& TrainableAdapter::pair(std::size_t layer,
 
 std::shared_ptr<const Adapter> TrainableAdapter::snapshot(const std::string& base_digest,
                                                           math::Device& device) const {
-  auto adapter = std::make_shared<Adapter>(base_digest);
-  const auto values = [](const Slice& slice) {
-    const float* first = math::host_floats(slice);
-    return std::vector<float>(first, first + slice.rows * slice.columns);
-  };
-  for (std::size_t layer = 0; layer < layers_.size(); ++layer) {
-    for (std::size_t i = 0; i < kProjections; ++i) {
-      const Pair& pair = layers_[layer][i];
-      if (!pair.a) continue;
-      adapter->set(layer, static_cast<Projection>(i), pair.a.rows, pair.a.columns, pair.b.rows,
-                   scale(), values(pair.a), values(pair.b), device);
-    }
-  }
-  return adapter;
+  return to_adapter(tensors_of(*this), base_digest, device);
 }
 
 }  // namespace malina::model

@@ -52,6 +52,7 @@ class TrainableAdapter {
   };
   const std::vector<Matrix>& matrices() const { return matrices_; }
   std::size_t size() const { return size_; }
+  std::size_t layers() const { return layers_.size(); }  // of the model
   // Of the host; null data on a planning device.
   std::span<float> parameters() { return of(*parameters_); }
   std::span<const float> parameters() const { return of(*parameters_); }

@@ -1,13 +1,12 @@
 #include "platform/conversion.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.h"
+#include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "format/gguf_writer.h"
@@ -35,54 +34,6 @@ std::uint64_t bytes_of(const format::Checkpoint& checkpoint) {
   return bytes;
 }
 
-// "model", as in ".../model/": without what a trailing slash leaves behind.
-path without_slash(const path& output) {
-  const path normal = output.lexically_normal();
-  return normal.has_filename() ? normal : normal.parent_path();
-}
-
-// A folder beside the place where it is to stand; removed again unless it got there.
-class FolderInProgress {
- public:
-  explicit FolderInProgress(const path& target) : target_(without_slash(target)) {
-    work_ = target_.parent_path() /
-            fmt::format(".{}.{}.part", target_.filename().string().substr(0, 200), ::getpid());
-    std::error_code failure;
-    std::filesystem::remove_all(work_, failure);  // of a process that had this number
-    if (!std::filesystem::create_directory(work_, failure))
-      throw Error(failure == std::errc::no_such_file_or_directory ? Fault::not_found : Fault::io,
-                  fmt::format("cannot create {}: {}", target_.string(), failure.message()));
-  }
-  ~FolderInProgress() {
-    std::error_code ignored;
-    if (!work_.empty()) std::filesystem::remove_all(work_, ignored);
-  }
-  FolderInProgress(const FolderInProgress&) = delete;
-  FolderInProgress& operator=(const FolderInProgress&) = delete;
-
-  const path& place() const { return work_; }
-
-  void commit() {
-    base::sync_directory(work_);
-    std::error_code failure;
-    std::filesystem::rename(work_, target_, failure);
-    if (failure)
-      throw Error(Fault::io,
-                  fmt::format("cannot create {}: {}", target_.string(), failure.message()));
-    work_.clear();
-    base::sync_directory(target_.parent_path());
-  }
-
- private:
-  path target_, work_;
-};
-
-void write_text(const path& file, std::string_view text) {
-  base::AtomicFile writer(file);
-  writer.write(text);
-  writer.commit();
-}
-
 class Export {
  public:
   Export(const ModelFile& source, const model::Model& model, const ConvertRequest& request)
@@ -101,14 +52,14 @@ class Export {
 
   void run(const ProgressSink& progress, ConvertReport& report) {
     check_space(request_.output, bytes_);
-    FolderInProgress folder(request_.output);
+    base::AtomicFolder folder(request_.output);
     ByteCounter counter("converting", bytes_of(*view_), progress);
     model::ConversionError total;
     for (std::size_t i = 0; i < shards_.size(); ++i)
       total += write_shard(folder.place(), i, counter, report);
     report.error = total.relative();
     own_->check();
-    write_small_files(folder.place());
+    write_small_files(folder);
     read_again(folder.place());
     for (const auto& entry : std::filesystem::directory_iterator(folder.place())) {
       report.files.push_back(entry.path().filename().string());
@@ -208,7 +159,7 @@ class Export {
     return most->first == "f16" ? "float16" : "float32";
   }
 
-  void write_small_files(const path& folder) const {
+  void write_small_files(const base::AtomicFolder& folder) const {
     Json config = model::hugging_face_config(*own_, model_);
     config["torch_dtype"] = type_name();
     Json generation = Json::object();
@@ -218,16 +169,16 @@ class Export {
       config[key] = ids->empty() ? Json() : Json(ids->front());
       if (!ids->empty()) generation[key] = one_or_all(*ids);
     }
-    write_text(folder / "config.json", config.dump(2) + "\n");
-    write_text(folder / "generation_config.json", generation.dump(2) + "\n");
-    for (const auto& file : tokenizer_.files) write_text(folder / file.name, file.content);
+    folder.write("config.json", config.dump(2) + "\n");
+    folder.write("generation_config.json", generation.dump(2) + "\n");
+    for (const auto& file : tokenizer_.files) folder.write(file.name, file.content);
     if (shards_.size() == 1) return;
     Json index{{"metadata", {{"total_size", bytes_}}}, {"weight_map", Json::object()}};
     auto& places = index["weight_map"].get_ref<Json::object_t&>();
     for (std::size_t s = 0; s < shards_.size(); ++s)
       for (std::size_t i = shards_[s].first; i < shards_[s].end; ++i)
         places.emplace_back(view_->tensors()[i].name, shard_name(s));
-    write_text(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+    folder.write("model.safetensors.index.json", index.dump(2) + "\n");
   }
 
   const ConvertRequest& request_;
