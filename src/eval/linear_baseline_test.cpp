@@ -2,13 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <functional>
 
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "base/temporary_directory.h"
+#include "eval/golden_values.h"
 #include "eval/label_errors.h"
 #include "eval/stratified.h"
 #include "eval/test_data_sets.h"
@@ -176,6 +178,37 @@ TEST(LinearBaseline, BrokenFilesAreRefused) {
   EXPECT_EQ(fault(patched(48, "z")), base::Fault::corrupt_file);  // labels out of order
   const std::string not_a_number("\x00\x00\xc0\x7f", 4);
   EXPECT_EQ(fault(patched(content.size() - 4, not_a_number)), base::Fault::corrupt_file);
+}
+
+// The features and the probabilities of scikit-learn on the same texts (its own liblinear, to its
+// end; ours stops earlier).
+TEST(LinearBaseline, IsThatOfScikitLearn) {
+  base::ThreadPool pool(2);
+  const auto& golden = golden_values().at("baseline");
+  const std::vector<std::string> train = golden.at("train"), test = golden.at("test");
+  const TextFeatures features = TextFeatures::fit(train, pool);
+  EXPECT_EQ(features.width(), golden.at("terms"));
+  for (std::size_t i = 0; i < golden.at("rows").size(); ++i) {
+    std::vector<float> values = features.row(test[i]).values;
+    std::sort(values.begin(), values.end(), std::greater<>());
+    const std::vector<float> expected = golden.at("rows")[i];
+    ASSERT_EQ(values.size(), expected.size());
+    for (std::size_t k = 0; k < values.size(); ++k) EXPECT_NEAR(values[k], expected[k], 1e-6);
+  }
+  const ClassIndex classes = index_classes(golden.at("labels").get<std::vector<std::string>>());
+  const LogisticWeights weights =
+      fit_logistic(features.rows(train, pool), classes.of, classes.names.size(),
+                   {.cost = golden.at("cost"), .tolerance = 1e-8}, pool);
+  std::vector<double> answer(classes.names.size());
+  for (std::size_t i = 0; i < test.size(); ++i) {
+    const SparseRow row = features.row(test[i]);
+    weights.scores(row.columns, row.values, answer);
+    for (std::size_t k = 0; k < answer.size(); ++k)
+      EXPECT_NEAR(answer[k], golden.at("logits")[i][k], 1e-4);
+    weights.probabilities(row.columns, row.values, answer);
+    for (std::size_t k = 0; k < answer.size(); ++k)
+      EXPECT_NEAR(answer[k], golden.at("probabilities")[i][k], 1e-5);
+  }
 }
 
 TEST(OutOfFold, RowsAreAnsweredByModelsThatDidNotSeeThem) {
