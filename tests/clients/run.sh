@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The clients that applications already have, against a running server: OpenAI's for Python and Node,
-# Ollama's, LangChain, and schemathesis on the OpenAPI document. Each in the version that is pinned here.
+# Ollama's, LangChain, schemathesis on the OpenAPI document, and lm-eval with a small model. Each in the version that
+# is pinned here.
 #   tests/clients/run.sh [PROGRAM]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -17,4 +18,9 @@ if command -v npm >/dev/null && [[ ! -d $place/node_modules/openai ]]; then
   (cd "$place" && npm install --silent --no-audit --no-fund "openai@$(cat "$here/openai-node.version")")
 fi
 export MALINA_NODE_MODULES=$place/node_modules
-"$place/venv/bin/python" "$here/clients_test.py" "$program"
+MALINA_TEST_MODEL=$("$here/../../scripts/fetch_model.sh")
+export MALINA_TEST_MODEL
+failed=0
+"$place/venv/bin/python" "$here/clients_test.py" "$program" || failed=1
+"$place/venv/bin/python" "$here/lm_eval_test.py" "$program" || failed=1
+exit $failed
