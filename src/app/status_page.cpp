@@ -89,7 +89,7 @@ std::string unload(const ServedModel& model) {
 std::string models_table(const ServerStatus& status) {
   Rows rows{{"MODEL", "STATE", "MEMORY", "RUN", "WAIT", "PAGES", "UNLOADED"}};
   for (const ServedModel& model : status.models)
-    rows.push_back({clipped(printable(model.name), 26), printable(model.state),
+    rows.push_back({clipped(printable(model.name), 22), printable(model.state),
                     human_bytes(model.memory_bytes), grouped(model.running), grouped(model.waiting),
                     fmt::format("{}/{}", model.pages_used, model.pages_capacity), unload(model)});
   if (status.models.empty()) rows.push_back({"none is in memory"});
@@ -121,7 +121,7 @@ std::string usage_table(const ServerStatus& status) {
   Rows rows{{"KEY", "MODEL", "PROMPT", "CACHED", "ANSWER"}};
   for (const auto& usage : status.usage) {
     if (rows.size() > kMostUsage) break;
-    rows.push_back({clipped(printable(usage.key), 19), clipped(printable(usage.model), 22),
+    rows.push_back({clipped(printable(usage.key), 19), clipped(printable(usage.model), 20),
                     grouped(usage.prompt_tokens), grouped(usage.cached_tokens),
                     grouped(usage.answer_tokens)});
   }

@@ -13,9 +13,9 @@ namespace malina::app {
 struct StatusView {
   std::string server;    // its address
   std::int64_t now = 0;  // seconds since 1970-01-01 UTC
-  platform::ServerStatus status;
-  platform::ServerActivity recent;  // until now
-  std::string trouble;              // why there is nothing newer; "" where it is new
+  platform::ServerStatus status = {};
+  platform::ServerActivity recent = {};  // until now
+  std::string trouble = {};              // why there is nothing newer; "" where it is new
 };
 
 // Lines of at most `columns`, coloured as the console is. What comes from the server is

@@ -1,180 +1,307 @@
+// HTTP/1.0 on purpose: an answer to it comes in one piece, and ends with its connection. By hand on
+// sockets and OpenSSL, since Beast's client would be the most expensive file of the platform to
+// compile, for one GET.
 #include "platform/api_client.h"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
+#include <sys/socket.h>
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
+#include "platform/descriptor.h"
 
 namespace malina::platform {
 
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-using asio::ip::tcp;
 using base::Error;
 using base::Fault;
-using boost::system::error_code;
-using Parser = http::response_parser<http::string_body>;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kLongestHeader = 16 * 1024;
+constexpr std::size_t kPiece = 16 * 1024;
+
+template <auto free>
+struct Freed {
+  template <class Thing>
+  void operator()(Thing* thing) const {
+    free(thing);
+  }
+};
+using TlsContext = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
+using Tls = std::unique_ptr<SSL, Freed<SSL_free>>;
+using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
+using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
 
 // The host as a name to look up: an IPv6 address without its brackets.
 std::string bare_host(const Url& url) {
   return url.host.starts_with('[') ? url.host.substr(1, url.host.size() - 2) : url.host;
 }
 
-// One request with its connection. Timeouts are why it is written for an event loop: a blocking
-// read of Asio's has none.
-class Request {
+// Says of every failure what it means for who asked.
+class Failure {
  public:
-  Request(const ApiServer& server, std::string_view target) : server_(server) {
-    request_.method(http::verb::get);
-    request_.target(beast::string_view(target.data(), target.size()));
-    const Url& url = server.url;
-    request_.set(http::field::host, url.host + ":" + std::to_string(url.port));
-    request_.set(http::field::authorization, "Bearer " + server.key);
-    request_.set(http::field::connection, "close");
-    parser_.body_limit(server.most_bytes);
-  }
+  explicit Failure(const ApiServer& server) : server_(server), name_(server.url.origin()) {}
 
-  http::response<http::string_body> run() {
-    beast::tcp_stream plain(io_);
-    plain.expires_after(server_.timeout);
-    tcp::resolver resolver(io_);
-    error_code error;
-    const auto found =
-        resolver.resolve(bare_host(server_.url), std::to_string(server_.url.port), error);
-    if (error) throw nobody(error);
-    error = await([&](auto done) { plain.async_connect(found, std::move(done)); });
-    if (error) throw nobody(error);
-    if (server_.url.scheme != "https") return exchange(plain);
-    asio::ssl::context context = tls_context();
-    beast::ssl_stream<beast::tcp_stream> secure(std::move(plain), context);
-    if (!server_.url.is_address())
-      SSL_set_tlsext_host_name(secure.native_handle(), bare_host(server_.url).c_str());
-    error = await([&](auto done) {
-      secure.async_handshake(asio::ssl::stream_base::client, std::move(done));
-    });
-    if (error) throw no_tls(secure.native_handle(), error);
-    return exchange(secure);
+  Error nobody(std::string_view cause) const {
+    return Error(Fault::io, fmt::format("no server answers at {}: {}; 'malina serve' starts one, "
+                                        "--server names another",
+                                        name_, cause));
+  }
+  Error too_late() const {
+    return Error(Fault::io, fmt::format("{} did not answer within {} s", name_,
+                                        server_.timeout.count() / 1000));
+  }
+  Error too_long() const {
+    return Error(Fault::unsupported, fmt::format("the answer of {} is longer than {} bytes", name_,
+                                                 server_.most_bytes));
+  }
+  Error no_http() const { return Error(Fault::unsupported, name_ + " does not answer in HTTP"); }
+  Error cut(std::string_view cause) const {
+    const bool maybe_tls = server_.url.scheme == "http";
+    return Error(
+        Fault::io,
+        fmt::format("{} ended the connection without an answer: {}{}", name_, cause,
+                    maybe_tls ? "; if it speaks TLS, its address begins with https://" : ""));
+  }
+  Error no_tls(const SSL* connection) const {
+    const long verdict = SSL_get_verify_result(connection);
+    const unsigned long error = ERR_peek_error();
+    if (verdict != X509_V_OK && server_.certificate.empty())
+      return Error(Fault::io, fmt::format("{} shows a certificate that is not trusted: {}; "
+                                          "--certificate names the one that it has",
+                                          name_, X509_verify_cert_error_string(verdict)));
+    if (verdict != X509_V_OK)
+      return Error(Fault::io, fmt::format("{} shows another certificate than that in {}", name_,
+                                          server_.certificate.string()));
+    if (ERR_GET_REASON(error) == SSL_R_WRONG_VERSION_NUMBER)
+      return Error(Fault::io, fmt::format("{} does not speak TLS; is it http://{}:{}?", name_,
+                                          server_.url.host, server_.url.port));
+    const char* const reason = ERR_reason_error_string(error);
+    return Error(Fault::io, fmt::format("TLS with {} failed: {}", name_,
+                                        reason != nullptr ? reason : "the connection ended"));
   }
 
  private:
-  template <class Start>
-  error_code await(Start start) {
-    error_code result;
-    start([&result](error_code error, auto&&...) { result = error; });
-    io_.restart();
-    io_.run();
-    return result;
+  const ApiServer& server_;
+  const std::string name_;
+};
+
+Certificate read_certificate(const std::filesystem::path& file) {
+  const Bio bio(BIO_new_file(file.c_str(), "r"));
+  Certificate read(bio ? PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!read)
+    throw Error(Fault::io,
+                fmt::format("cannot read the server's certificate from {}", file.string()));
+  return read;
+}
+
+// This very certificate is trusted, whoever signed it and whatever name it bears: reading the
+// file is how this machine's own commands know it.
+int is_expected(X509_STORE_CTX* shown, void* expected) {
+  X509* const leaf = X509_STORE_CTX_get0_cert(shown);
+  if (leaf != nullptr && X509_cmp(leaf, static_cast<const X509*>(expected)) == 0) return 1;
+  X509_STORE_CTX_set_error(shown, X509_V_ERR_CERT_REJECTED);
+  return 0;
+}
+
+// A socket that never blocks, with or without TLS, until a deadline.
+class Wire {
+ public:
+  explicit Wire(const ApiServer& server)
+      : server_(server), failure_(server), deadline_(Clock::now() + server.timeout) {
+    connect();
+    if (server.url.scheme == "https") begin_tls();
   }
 
-  template <class Stream>
-  http::response<http::string_body> exchange(Stream& stream) {
-    error_code error =
-        await([&](auto done) { http::async_write(stream, request_, std::move(done)); });
-    if (!error) {
-      beast::flat_buffer buffer;
-      error = await([&](auto done) { http::async_read(stream, buffer, parser_, std::move(done)); });
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const long size =
+          tls_ ? step([&] {
+            return SSL_write(tls_.get(), bytes.data(), static_cast<int>(bytes.size()));
+          })
+               : step_plain(POLLOUT, [&] {
+                   return ::send(socket_.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+                 });
+      if (size <= 0) throw failure_.cut("it took no request");
+      bytes.remove_prefix(static_cast<std::size_t>(size));
     }
-    if (error) throw no_answer(error);
-    return parser_.release();
   }
 
-  asio::ssl::context tls_context() const {
-    asio::ssl::context context(asio::ssl::context::tls_client);
-    SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION);
-    context.set_verify_mode(asio::ssl::verify_peer);
+  // 0 at the end.
+  std::size_t read(char* place, std::size_t size) {
+    const long got =
+        tls_ ? step([&] { return SSL_read(tls_.get(), place, static_cast<int>(size)); })
+             : step_plain(POLLIN, [&] { return ::recv(socket_.number(), place, size, 0); });
+    return static_cast<std::size_t>(std::max(got, 0L));
+  }
+
+ private:
+  void connect() {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    const int error = ::getaddrinfo(bare_host(server_.url).c_str(),
+                                    std::to_string(server_.url.port).c_str(), &hints, &found);
+    if (error != 0) throw failure_.nobody(::gai_strerror(error));
+    const std::unique_ptr<addrinfo, Freed<::freeaddrinfo>> held(found);
+    int cause = 0;
+    for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+      socket_ = Descriptor(
+          ::socket(each->ai_family, each->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      if (::connect(socket_.number(), each->ai_addr, each->ai_addrlen) == 0) return;
+      cause = errno;
+      if (cause == EINPROGRESS) {
+        if (!wait(POLLOUT)) throw failure_.nobody("nothing came in time");
+        socklen_t size = sizeof(cause);
+        ::getsockopt(socket_.number(), SOL_SOCKET, SO_ERROR, &cause, &size);
+      }
+      if (cause == 0) return;
+    }
+    throw failure_.nobody(std::strerror(cause));
+  }
+
+  void begin_tls() {
+    context_.reset(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX_set_min_proto_version(context_.get(), TLS1_2_VERSION);
+    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
     if (server_.certificate.empty()) {
-      context.set_default_verify_paths();
-      context.set_verify_callback(asio::ssl::host_name_verification(bare_host(server_.url)));
-      return context;
+      SSL_CTX_set_default_verify_paths(context_.get());
+    } else {
+      expected_ = read_certificate(server_.certificate);
+      SSL_CTX_set_cert_verify_callback(context_.get(), is_expected, expected_.get());
     }
-    // This very certificate is trusted, whoever signed it and whatever name it bears: reading the
-    // file is how this machine's own commands know it.
-    std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(server_.certificate.c_str(), "r"),
-                                                   BIO_free);
-    X509* read = file ? PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr) : nullptr;
-    if (read == nullptr)
-      throw Error(Fault::io, fmt::format("cannot read the server's certificate from {}",
-                                         server_.certificate.string()));
-    const std::shared_ptr<X509> expected(read, X509_free);
-    context.set_verify_callback([expected](bool, asio::ssl::verify_context& chain) {
-      X509* leaf = X509_STORE_CTX_get0_cert(chain.native_handle());
-      return leaf != nullptr && X509_cmp(leaf, expected.get()) == 0;
-    });
-    return context;
+    tls_.reset(SSL_new(context_.get()));
+    const std::string host = bare_host(server_.url);
+    if (server_.url.is_address()) {
+      X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls_.get()), host.c_str());
+    } else {
+      SSL_set_tlsext_host_name(tls_.get(), host.c_str());
+      SSL_set1_host(tls_.get(), host.c_str());
+    }
+    SSL_set_fd(tls_.get(), socket_.number());
+    ERR_clear_error();
+    if (step([&] { return SSL_connect(tls_.get()); }) != 1) throw failure_.no_tls(tls_.get());
   }
 
-  std::string name() const { return server_.url.origin(); }
+  // Until the socket is ready; false where the time is up.
+  bool wait(short events) {
+    for (;;) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+      if (left <= 0) return false;
+      pollfd entry{socket_.number(), events, 0};
+      const int ready = ::poll(&entry, 1, static_cast<int>(left));
+      if (ready > 0) return true;
+      if (ready < 0 && errno != EINTR) throw base::system_error("cannot wait for a connection");
+    }
+  }
 
-  Error nobody(const error_code& error) const {
-    const std::string cause =
-        error == beast::error::timeout ? "nothing came in time" : error.message();
-    return Error(Fault::io,
-                 fmt::format("no server answers at {}: {}; 'malina serve' starts one, --server "
-                             "names another",
-                             name(), cause));
+  template <class Call>
+  long step(Call call) {
+    for (;;) {
+      const int result = call();
+      if (result > 0) return result;
+      const int need = SSL_get_error(tls_.get(), result);
+      if (need != SSL_ERROR_WANT_READ && need != SSL_ERROR_WANT_WRITE) return result;
+      if (!wait(need == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT)) throw failure_.too_late();
+    }
   }
-  Error no_tls(SSL* connection, const error_code& error) const {
-    if (error == beast::error::timeout) return no_answer(error);
-    const long verdict = SSL_get_verify_result(connection);
-    if (error.message().find("certificate verify failed") != std::string::npos)
-      return Error(
-          Fault::io,
-          server_.certificate.empty()
-              ? fmt::format("{} shows a certificate that is not trusted: {}; --certificate "
-                            "names the one that it has",
-                            name(), X509_verify_cert_error_string(verdict))
-              : fmt::format("{} shows another certificate than that in {}", name(),
-                            server_.certificate.string()));
-    if (error.message().find("wrong version number") != std::string::npos ||
-        error.message().find("packet length too long") != std::string::npos)
-      return Error(Fault::io, fmt::format("{} does not speak TLS; is it http://{}:{}?", name(),
-                                          server_.url.host, server_.url.port));
-    return Error(Fault::io, fmt::format("TLS with {} failed: {}", name(), error.message()));
-  }
-  Error no_answer(const error_code& error) const {
-    if (error == beast::error::timeout)
-      return Error(Fault::io, fmt::format("{} did not answer within {} s", name(),
-                                          server_.timeout.count() / 1000));
-    if (error == http::error::body_limit)
-      return Error(Fault::unsupported, fmt::format("the answer of {} is longer than {} bytes",
-                                                   name(), server_.most_bytes));
-    if (error.category() == http::make_error_code(http::error::bad_version).category() &&
-        error != http::error::end_of_stream && error != http::error::partial_message)
-      return Error(Fault::unsupported,
-                   fmt::format("{} does not answer in HTTP: {}", name(), error.message()));
-    const bool maybe_tls = server_.url.scheme == "http" && (error == http::error::end_of_stream ||
-                                                            error == asio::error::connection_reset);
-    return Error(
-        Fault::io,
-        fmt::format("{} ended the connection without an answer: {}{}", name(), error.message(),
-                    maybe_tls ? "; if it speaks TLS, its address begins with https://" : ""));
+  template <class Call>
+  long step_plain(short events, Call call) {
+    for (;;) {
+      const long result = call();
+      if (result >= 0 || (errno != EAGAIN && errno != EINTR)) return result;
+      if (!wait(events)) throw failure_.too_late();
+    }
   }
 
   const ApiServer& server_;
-  asio::io_context io_{1};
-  http::request<http::empty_body> request_;
-  Parser parser_;
+  const Failure failure_;
+  const Clock::time_point deadline_;
+  Descriptor socket_;
+  Certificate expected_;
+  TlsContext context_;
+  Tls tls_;
 };
+
+struct Response {
+  unsigned status = 0;
+  std::string body;
+};
+
+// The value of Content-Length in a header's lines; nullopt where there is none that reads.
+std::optional<std::size_t> content_length(std::string_view header) {
+  constexpr std::string_view kName = "content-length:";
+  while (!header.empty()) {
+    const std::size_t end = std::min(header.find("\r\n"), header.size());
+    std::string_view line = header.substr(0, end);
+    header.remove_prefix(std::min(end + 2, header.size()));
+    const auto same = [](char a, char b) {
+      return a == b || (a >= 'A' && a <= 'Z' && a + 32 == b);
+    };
+    if (line.size() < kName.size() || !std::equal(kName.begin(), kName.end(), line.begin(),
+                                                  [&](char b, char a) { return same(a, b); }))
+      continue;
+    line.remove_prefix(std::min(line.find_first_not_of(' ', kName.size()), line.size()));
+    std::size_t length = 0;
+    const auto [stop, error] = std::from_chars(line.data(), line.data() + line.size(), length);
+    if (error == std::errc() && stop == line.data() + line.size()) return length;
+  }
+  return std::nullopt;
+}
+
+// "HTTP/1.1 200 OK" is 200; nullopt for what is no such line.
+std::optional<unsigned> status_of(std::string_view line) {
+  unsigned status = 0;
+  if (line.size() < 12 || !line.starts_with("HTTP/1.") || line[8] != ' ') return std::nullopt;
+  const auto [stop, error] = std::from_chars(line.data() + 9, line.data() + 12, status);
+  if (error != std::errc() || stop != line.data() + 12 || status < 100) return std::nullopt;
+  return status;
+}
+
+Response exchange(const ApiServer& server, std::string_view target) {
+  const Failure failure(server);
+  Wire wire(server);
+  wire.write(fmt::format("GET {} HTTP/1.0\r\nHost: {}:{}\r\nAuthorization: Bearer {}\r\n\r\n",
+                         target, server.url.host, server.url.port, server.key));
+  std::string bytes(kPiece, '\0');
+  std::size_t size = 0, body_at = 0;
+  std::optional<std::size_t> length;
+  while (body_at == 0 || !length || size < body_at + *length) {
+    bytes.resize(size + kPiece);
+    const std::size_t got = wire.read(bytes.data() + size, kPiece);
+    if (got == 0) break;
+    size += got;
+    const std::string_view view(bytes.data(), size);
+    if (body_at == 0) {
+      const std::size_t end = view.find("\r\n\r\n");
+      if (end == std::string_view::npos && size <= kLongestHeader) continue;
+      if (end > kLongestHeader || !status_of(view)) throw failure.no_http();
+      body_at = end + 4;
+      length = content_length(view.substr(0, end));
+    }
+    if (std::max(length.value_or(0), size - body_at) > server.most_bytes) throw failure.too_long();
+  }
+  if (size == 0) throw failure.cut("nothing came");
+  if (body_at == 0) throw failure.no_http();
+  if (length && size < body_at + *length) throw failure.cut("only a part of it came");
+  Response response{.status = *status_of(bytes), .body = {}};
+  response.body.assign(bytes, body_at, length.value_or(size - body_at));
+  return response;
+}
 
 }  // namespace
 
@@ -199,16 +326,16 @@ std::string api_get(const ApiServer& server, std::string_view target) {
         fmt::format("{} is another machine, and without TLS everybody between would read the "
                     "key: give an address that begins with https://",
                     server.url.origin()));
-  const auto response = Request(server, target).run();
-  const unsigned status = response.result_int();
+  const Response response = exchange(server, target);
+  const unsigned status = response.status;
   const std::string name = server.url.origin();
-  if (status == 200) return response.body();
+  if (status == 200) return response.body;
   if (status == 401)
     throw Error(Fault::unauthenticated,
                 fmt::format("{} refuses the key of {}: it is unknown there, expired or revoked; "
                             "--key-file names another",
                             name, server.key_source));
-  if (status == 403 && response.body().find("missing_permission") != std::string::npos)
+  if (status == 403 && response.body.find("missing_permission") != std::string::npos)
     throw Error(Fault::denied, fmt::format("the key of {} may not ask {} for {}: that needs the "
                                            "permission 'audit'",
                                            server.key_source, name, target));
