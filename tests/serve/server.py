@@ -99,10 +99,15 @@ class Server:
         return code
 
     def close(self):
+        if self.log.closed:
+            return
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        errors = self.errors()
         self.log.close()
+        if "Sanitizer" in errors or "runtime error" in errors:
+            raise AssertionError(errors)
 
     def headers(self, key=True, **more):
         headers = {"Content-Type": "application/json"}
@@ -167,8 +172,12 @@ class ServerTest(program.ProgramTest):
 
     @classmethod
     def environment_of_class(cls):
-        return {"PATH": os.environ["PATH"], "MALINA_HOME": cls.shared_home, "LC_ALL": "C.UTF-8",
-                "MALINA_CONFIG": "/dev/null"}
+        environment = {"PATH": os.environ["PATH"], "MALINA_HOME": cls.shared_home, "LC_ALL": "C.UTF-8",
+                       "MALINA_CONFIG": "/dev/null"}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        return environment
 
     @classmethod
     def run_program(cls, *arguments, code=0):
