@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "platform/model_file.h"
+#include "platform/processor.h"
+#include "platform/tuning.h"
 
 namespace malina::platform {
 
@@ -74,14 +78,49 @@ std::unique_ptr<LanguageModel> Platform::load(std::string_view model, const RunO
                                               const ProgressSink& progress) {
   const auto file = model_file(model);
   const std::uint64_t total = file->checkpoint->total_bytes();
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!processor_) processor_ = std::make_unique<Processor>(options.threads);
+  return std::make_unique<LanguageModel>(
+      file, processor(options.threads), options, [&](double share) {
+        if (progress)
+          progress(
+              {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
+      });
+}
+
+Processor& Platform::processor(unsigned threads) {
+  const std::scoped_lock lock(mutex_);
+  if (!processor_) processor_ = std::make_unique<Processor>(threads);
+  return *processor_;
+}
+
+TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,
+                           const ProgressSink& progress) {
+  const TunedClassifiers classifiers(home());
+  if (request.model.empty())
+    return run_tuning(request, nullptr, nullptr, processor(request.threads), classifiers, events,
+                      progress);
+  const ResolvedModel base = store_.resolve(request.model);
+  return run_tuning(request, &base, model_file(request.model), processor(request.threads),
+                    classifiers, events, progress);
+}
+
+std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view name, unsigned threads,
+                                                            const ProgressSink& progress) {
+  const auto directory = TunedClassifiers(home()).find(name);
+  if (!directory) return nullptr;
+  const tune::ClassifierManifest manifest = tune::Classifier::manifest(*directory);
+  std::shared_ptr<const ModelFile> file;
+  if (!manifest.base_digest.empty()) {
+    const auto models = list_models();
+    const auto base = std::find_if(models.begin(), models.end(), [&](const ModelRecord& model) {
+      return model.digest.text() == manifest.base_digest;
+    });
+    if (base == models.end())
+      throw base::Error(base::Fault::not_found,
+                        fmt::format("{} was tuned on {} ({}), which is not in the store",
+                                    std::string(name), manifest.base_name, manifest.base_digest));
+    file = model_file(base->name);
   }
-  return std::make_unique<LanguageModel>(file, *processor_, options, [&](double share) {
-    if (progress)
-      progress({"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
-  });
+  return std::make_unique<LoadedClassifier>(*directory, file, processor(threads), progress);
 }
 
 QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest& request,

@@ -29,9 +29,16 @@
 #include "platform/speed.h"
 #include "platform/trusted_records.h"
 
+namespace malina::tune {
+struct TuningEvents;
+}
+
 namespace malina::platform {
 
 struct ModelFile;
+struct TuneRequest;  // tuning.h, as the next two
+struct TuneOutcome;
+class LoadedClassifier;
 
 struct TokenizeOptions {
   bool bos = false;      // the model's BOS first, if it has one
@@ -81,6 +88,13 @@ class Platform {
   // Writes a Hugging Face directory as a GGUF file, or a GGUF file as a directory (conversion.h).
   ConvertReport convert(std::string_view model, const ConvertRequest& request,
                         const ProgressSink& progress = {});
+  // A classifier from labelled texts (tuning.h).
+  TuneOutcome tune(const TuneRequest& request, const tune::TuningEvents& events,
+                   const ProgressSink& progress = {});
+  // A tuned classifier by its name or directory, with its base; nullptr where there is none. Throws
+  // not_found where its base is not in the store.
+  std::unique_ptr<LoadedClassifier> load_classifier(std::string_view name, unsigned threads = 0,
+                                                    const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
   // Keys (govern/key_store.h). A token is "ID.SECRET", as its holder presents it; nullopt for one
@@ -135,6 +149,7 @@ class Platform {
  private:
   AliasRecording alias_recording(const Actor& by);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
+  Processor& processor(unsigned threads);
 
   ModelStore store_;
   const std::string offline_reason_;

@@ -1,0 +1,308 @@
+// malina tune: from labelled texts to a classifier that says how sure it is.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "app/command.h"
+#include "app/interrupt.h"
+#include "app/number_checks.h"
+#include "app/progress_bar.h"
+#include "base/error.h"
+#include "platform/tuning.h"
+
+namespace malina::app {
+
+namespace {
+
+using tune::Method;
+using tune::TuningReport;
+
+struct Options {
+  platform::TuneRequest request;
+  std::string method = "auto";
+  float alpha = 0;  // 0: twice the rank
+  bool fast = false;
+  bool json = false;
+};
+
+std::string human_seconds(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+std::string_view title(Method method) {
+  switch (method) {
+    case Method::linear:
+      return "linear (TF-IDF)";
+    case Method::probe:
+      return "probe (frozen model)";
+    case Method::lora:
+      return "LoRA and head";
+    default:
+      return "auto";
+  }
+}
+
+// The running job on standard error, where that is a terminal: a line that is written over, and one
+// that stays for each epoch and each method.
+class Watcher {
+ public:
+  explicit Watcher(Console& console) : console_(console), bar_(console) {}
+
+  tune::TuningEvents events() {
+    tune::TuningEvents events;
+    events.stage = [this](std::string_view stage, std::size_t done, std::size_t total) {
+      if (total > 1)
+        bar_({stage, done, total, 0, "texts"});
+      else if (console_.error_is_terminal())
+        line(std::string(stage));
+    };
+    events.rung = [this](const tune::Rung& rung) { add(rung); };
+    events.training.step = [this](const tune::StepReport& step, std::uint64_t steps) {
+      add(step, steps);
+    };
+    events.training.epoch = [this](const tune::EpochReport& epoch) {
+      keep(
+          fmt::format("  epoch {}: train loss {:.4f}, validation loss {:.4f}, accuracy {}, macro "
+                      "F1 {}{}\n",
+                      epoch.epoch, epoch.train_loss, epoch.loss, percent(epoch.accuracy),
+                      percent(epoch.macro_f1), epoch.best ? "  (best)" : ""));
+    };
+    events.training.pause = [] { return InterruptScope::requested(); };
+    return events;
+  }
+  platform::ProgressSink sink() { return bar_.sink(); }
+  void clear() {
+    if (console_.error_is_terminal()) console_.status("\r\x1b[K");
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void line(const std::string& text) {
+    bar_.hide();
+    console_.status("\r\x1b[K" + text);
+  }
+  void keep(const std::string& text) {
+    if (!console_.error_is_terminal()) return;
+    bar_.hide();
+    clear();
+    console_.status(text);
+  }
+  void add(const tune::Rung& rung) {
+    keep(fmt::format(
+        "{}: {} of the validation rows are right ({} to {}), {}{}\n", title(rung.method),
+        percent(rung.validation.accuracy.value), percent(rung.validation.accuracy.interval.low),
+        percent(rung.validation.accuracy.interval.high), human_seconds(rung.seconds),
+        rung.p_value ? fmt::format(", against linear p = {:.3g}", *rung.p_value) : ""));
+  }
+  void add(const tune::StepReport& step, std::uint64_t steps) {
+    const auto now = Clock::now();
+    if (positions_ == 0) begun_ = now;
+    // The first step's own time is not known: it counts from the second one.
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    const double rate = seconds > 0 ? static_cast<double>(positions_) / seconds : 0;
+    if (positions_ == 0) first_step_ = step.step;
+    positions_ += step.positions;
+    smoothed_ = smoothed_ == 0 ? step.loss : 0.9 * smoothed_ + 0.1 * step.loss;
+    if (!console_.error_is_terminal() || now - shown_ < std::chrono::milliseconds(200)) return;
+    shown_ = now;
+    const double done = static_cast<double>(step.step - first_step_);
+    const double left = done > 0 ? seconds / done * static_cast<double>(steps - step.step) : 0;
+    line(fmt::format("training  step {}/{}  loss {:.4f}  {:.0f} tokens/s  {} left", step.step,
+                     steps, smoothed_, rate, done > 0 ? human_seconds(left) : "..."));
+  }
+
+  Console& console_;
+  ProgressBar bar_;
+  Clock::time_point begun_, shown_;
+  std::uint64_t positions_ = 0, first_step_ = 0;
+  double smoothed_ = 0;
+};
+
+void print_rungs(const TuningReport& report, Console& console) {
+  std::vector<std::vector<std::string>> rows{
+      {"METHOD", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "TIME"}};
+  for (const tune::Rung& rung : report.rungs)
+    rows.push_back({std::string(title(rung.method)), percent(rung.validation.accuracy.value),
+                    fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
+                                percent(rung.validation.accuracy.interval.high)),
+                    percent(rung.validation.macro_f1),
+                    rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
+                    human_seconds(rung.seconds)});
+  console.write(table(rows, {1, 3, 4, 5}));
+}
+
+void print_test(const TuningReport& report, Console& console) {
+  const TuningReport::Test& test = *report.test;
+  console.print("\nTest, {} rows, read once:\n", report.test_rows);
+  console.print("  {} right ({} to {}), macro F1 {}\n", percent(test.chosen.accuracy.value),
+                percent(test.chosen.accuracy.interval.low),
+                percent(test.chosen.accuracy.interval.high), percent(test.chosen.macro_f1));
+  if (report.chosen != Method::linear)
+    console.print("  the linear baseline: {}; McNemar's exact p = {:.3g}\n",
+                  percent(test.linear.accuracy.value), test.p_value);
+  console.print("  expected calibration error {:.4f}\n", test.measures.expected_calibration_error);
+  if (report.calibration.abstention)
+    console.print("  answers {} of them, {} of these right\n", percent(test.answered),
+                  percent(test.answered_accuracy));
+  console.print("  sets hold the right label for {}, with {:.2f} labels on average\n",
+                percent(test.set_coverage), test.set_size);
+}
+
+void print(const platform::TuneOutcome& outcome, Console& console) {
+  const TuningReport& report = outcome.report;
+  console.print("{}: {} labels, {} training and {} validation rows{}\n\n", printable(outcome.name),
+                report.labels.size(), grouped(report.training_rows),
+                grouped(report.validation_rows),
+                report.validation_from_training ? " (held back from the training file)" : "");
+  if (report.truncated > 0)
+    console.print("{} texts were longer than is read of them, and cut (--max-tokens)\n\n",
+                  report.truncated);
+  print_rungs(report, console);
+  console.print("\nChosen: {}; {}.\n", title(report.chosen), report.reason);
+  console.print(
+      "Calibration on validation rows: temperature {:.2f}, expected calibration error "
+      "{:.4f} (before: {:.4f})\n",
+      report.calibration.temperature, report.after.expected_calibration_error,
+      report.before.expected_calibration_error);
+  if (report.calibration.abstention)
+    console.print(
+        "Below a probability of {:.3f} it abstains: on the rows this was set on it "
+        "answers {}, {} of these right\n",
+        report.calibration.abstention->threshold, percent(report.calibration.abstention->coverage),
+        percent(report.calibration.abstention->accuracy));
+  else
+    console.print(
+        "No threshold reaches the accuracy asked for (--target-accuracy): it abstains "
+        "always\n");
+  if (report.test) print_test(report, console);
+  console.print("\nWritten to {}\n", printable(outcome.directory.string()));
+}
+
+tune::Method method_of(const std::string& text) {
+  for (const Method method : {Method::linear, Method::probe, Method::lora})
+    if (text == tune::name(method)) return method;
+  return Method::automatic;
+}
+
+void run(const Options& options, Session& session) {
+  platform::TuneRequest request = options.request;
+  tune::TuningRequest& tuning = request.tuning;
+  tuning.method = method_of(options.method);
+  tuning.recipe.adapter.alpha =
+      options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
+  tuning.recipe.precision = options.fast ? math::Precision::fast : math::Precision::exact;
+  if (request.model.empty() && tuning.method != Method::linear)
+    throw base::Error(base::Fault::invalid_argument,
+                      "--model is missing: only --method linear needs no base");
+  platform::TuneOutcome outcome;
+  {
+    InterruptScope interrupt;
+    Watcher watcher(session.console());
+    outcome = session.platform().tune(request, watcher.events(), watcher.sink());
+    watcher.clear();
+  }
+  if (!outcome.finished)
+    throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
+  if (options.json) {
+    Json json = tune::report_json(outcome.report);
+    json["name"] = outcome.name;
+    json["directory"] = outcome.directory.string();
+    session.console().json(json);
+  } else {
+    print(outcome, session.console());
+  }
+}
+
+void add_recipe(CLI::App& cli, Options& options) {
+  tune::TuningRequest& tuning = options.request.tuning;
+  tune::Recipe& recipe = tuning.recipe;
+  cli.add_option("--epochs", recipe.epochs, "Times through the data, at most")
+      ->check(whole_number(1, 1000))
+      ->capture_default_str();
+  cli.add_option("--patience", tuning.patience, "Epochs without a better one before it stops")
+      ->check(whole_number(1, 1000))
+      ->capture_default_str();
+  cli.add_option("--rank", recipe.adapter.rank, "Rank of the adapter")
+      ->check(whole_number(1, 1024))
+      ->capture_default_str();
+  cli.add_option("--alpha", options.alpha, "Scale of the adapter; by default twice the rank")
+      ->check(CLI::PositiveNumber);
+  cli.add_flag("--rslora", recipe.adapter.rank_stabilised,
+               "Divide the scale by the root of the rank");
+  cli.add_option("--learning-rate", recipe.learning_rate, "Of AdamW, at its highest")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  cli.add_option("--b-ratio", recipe.b_ratio, "Times this for B (LoRA+)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  cli.add_option("--batch", recipe.batch, "Texts of a step")
+      ->check(whole_number(1, 4096))
+      ->capture_default_str();
+  cli.add_option("--seed", recipe.seed, "Of everything that is random")
+      ->check(whole_number(0, UINT64_MAX / 2))
+      ->capture_default_str();
+  cli.add_option("--max-tokens", tuning.form.max_tokens, "Tokens that are read of a text")
+      ->check(whole_number(3, 1 << 20))
+      ->capture_default_str();
+  cli.add_flag("--fast", options.fast,
+               "Activations in 8 bits on the way forward, as answers are computed by default");
+  cli.add_flag("--recompute", recipe.recompute, "A third slower, for a fraction of the memory");
+}
+
+Action setup(CLI::App& cli) {
+  auto options = std::make_shared<Options>();
+  platform::TuneRequest& request = options->request;
+  tune::TuningRequest& tuning = request.tuning;
+  cli.add_option("--model", request.model, "The base: a model's name, or a path");
+  cli.add_option("--data", tuning.training, "Files of labelled texts: CSV, TSV, JSON lines, JSON")
+      ->required();
+  cli.add_option("--validation", tuning.validation,
+                 "Files to choose and calibrate on; by default a part of --data is held back");
+  cli.add_option("--test", tuning.test, "Files that are read once, at the end, for the report");
+  cli.add_option("--suffix", request.suffix, "Its name is MODEL:SUFFIX")->required();
+  cli.add_option("--method", options->method, "auto takes the cheapest that no dearer one beats")
+      ->check(CLI::IsMember({"auto", "linear", "probe", "lora"}))
+      ->capture_default_str();
+  cli.add_option("--text", tuning.reading.text, "Column or key of the text");
+  cli.add_option("--label", tuning.reading.label, "Column or key of the label");
+  cli.add_option("--output", request.output, "Directory to write; by default in the store");
+  cli.add_flag("--force", request.replace, "Replace what stands there");
+  cli.add_option("--target-accuracy", tuning.calibration.target_accuracy,
+                 "What answers are to reach; below it the classifier abstains")
+      ->check(CLI::Range(0.01, 1.0))
+      ->capture_default_str();
+  add_recipe(cli, *options);
+  cli.add_option("--threads", request.threads, "Threads to compute with; by default one a core")
+      ->check(whole_number(1, 1024));
+  cli.add_flag("--json", options->json, "Print the report as JSON");
+  return [options](Session& session) { run(*options, session); };
+}
+
+}  // namespace
+
+extern const Command tune{
+    .name = "tune",
+    .summary = "Make a classifier of labelled texts",
+    .details =
+        "Trains a linear model on the words, a linear model on what the base makes of the texts, "
+        "and a\n"
+        "low-rank adapter with a head; keeps the cheapest of these that no dearer one beats "
+        "significantly\n"
+        "on the validation rows (McNemar's exact test), calibrates its probabilities there and "
+        "sets below\n"
+        "which of them it abstains. Ctrl-C pauses; the same command goes on, also after a kill.",
+    .examples =
+        "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents\n"
+        "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents --method "
+        "lora\n"
+        "  malina tune --data train.jsonl --suffix topics --method linear\n"
+        "  malina tune --data train.csv --test test.csv --suffix intents --method linear\n",
+    .setup = setup};
+
+}  // namespace malina::app

@@ -1,0 +1,162 @@
+#include "platform/tuning.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cctype>
+#include <chrono>
+
+#include "base/atomic_file.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "model/peft.h"
+#include "platform/model_file.h"
+#include "platform/processor.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::shared_ptr<const model::Model> load(const ModelFile& file, Processor& processor,
+                                         const ProgressSink& progress) {
+  const std::uint64_t total = file.checkpoint->total_bytes();
+  return model::Model::load(
+      file.checkpoint, processor.device, processor.pool, {.window = {}, .progress = [&](double share) {
+        if (progress)
+          progress(
+              {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
+      }});
+}
+
+void check_suffix(const std::string& suffix) {
+  const bool good = !suffix.empty() && suffix.size() <= 64 &&
+                    std::all_of(suffix.begin(), suffix.end(),
+                                [](unsigned char letter) {
+                                  return std::isalnum(letter) != 0 || letter == '-' ||
+                                         letter == '_' || letter == '.';
+                                }) &&
+                    suffix.front() != '.' && suffix.front() != '-';
+  if (!good)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", suffix));
+}
+
+std::string now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
+
+std::string base_name(const ResolvedModel& base) {
+  return base.record ? base.record->name : name_from_file(base.file);
+}
+
+std::string licence_of(const ModelFile& file) {
+  return std::string(file.checkpoint->metadata().text("general.license").value_or(""));
+}
+
+// Writes files into a directory that appears complete or not at all.
+void write_directory(const fs::path& directory, const std::vector<model::PeftFiles::Extra>& files) {
+  fs::path part = directory;
+  part += ".part";
+  fs::remove_all(part);
+  fs::create_directories(part);
+  for (const auto& file : files) {
+    base::AtomicFile target(part / file.name);
+    target.write(file.content);
+    target.commit();
+  }
+  fs::rename(part, directory);
+  base::sync_directory(directory.parent_path());
+}
+
+void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
+                      const tune::TuningRequest& request, const tune::ManifestFacts& facts,
+                      const model::Model* model) {
+  const tune::TuningReport& report = tuning.report();
+  const tune::TunedClassifier& result = tuning.result();
+  std::vector<model::PeftFiles::Extra> files{
+      {std::string(tune::kManifestName), manifest_json(report, request, facts).dump(2) + "\n"},
+      {std::string(tune::kLinearName), result.linear->bytes()}};
+  const std::string card = tune::model_card(report, request, facts);
+  if (report.chosen == tune::Method::lora) {
+    model::write_peft(directory, *result.adapter, *model,
+                      {.base_name = facts.base_name, .model_card = card, .extra = files});
+    return;
+  }
+  files.push_back({"README.md", card});
+  if (report.chosen == tune::Method::probe)
+    files.push_back({std::string(tune::kProbeName), result.probe->bytes()});
+  write_directory(directory, files);
+}
+
+}  // namespace
+
+std::string base_digest(const ResolvedModel& model) {
+  if (model.record) return model.record->digest.text();
+  if (!fs::is_regular_file(model.file))
+    throw Error(Fault::unsupported,
+                fmt::format("{} is a directory that is not in the store: import it first",
+                            model.file.string()));
+  return base::digest_file(base::File::open(model.file)).text();
+}
+
+std::optional<fs::path> TunedClassifiers::find(std::string_view name_or_path) const {
+  const fs::path path(name_or_path);
+  if (tune::Classifier::is_one(path)) return path;
+  const bool plain = name_or_path.find('/') == std::string_view::npos && !name_or_path.empty() &&
+                     name_or_path.front() != '.';
+  if (plain && tune::Classifier::is_one(folder_ / path)) return folder_ / path;
+  return std::nullopt;
+}
+
+LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
+                                   Processor& processor, const ProgressSink& progress)
+    : file_(std::move(file)) {
+  const auto model = file_ ? load(*file_, processor, progress) : nullptr;
+  classifier_ = std::make_unique<tune::Classifier>(
+      directory, model, file_ ? file_->tokenizer : nullptr, processor.device);
+}
+
+LoadedClassifier::~LoadedClassifier() = default;
+
+TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
+                       std::shared_ptr<const ModelFile> file, Processor& processor,
+                       const TunedClassifiers& classifiers, const tune::TuningEvents& events,
+                       const ProgressSink& progress) {
+  check_suffix(request.suffix);
+  TuneOutcome outcome;
+  outcome.name = base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
+  outcome.directory = request.output.empty() ? classifiers.place(outcome.name) : request.output;
+  if (fs::exists(outcome.directory) && !request.replace)
+    throw Error(Fault::already_exists, fmt::format("{} is there already: --force replaces it",
+                                                   outcome.directory.string()));
+  if (!outcome.directory.has_parent_path()) outcome.directory = fs::absolute(outcome.directory);
+  fs::create_directories(outcome.directory.parent_path());
+
+  tune::TuningRequest tuning_request = request.tuning;
+  tuning_request.snapshot = outcome.directory;
+  tuning_request.snapshot += ".snapshot";
+  const auto model = file ? load(*file, processor, progress) : nullptr;
+  if (base != nullptr) tuning_request.base_digest = base_digest(*base);
+  tune::Tuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
+                      tuning_request);
+  tuning.read();
+  outcome.finished = tuning.run(events);
+  outcome.report = tuning.report();
+  if (!outcome.finished) return outcome;
+  const tune::ManifestFacts facts{.name = outcome.name,
+                                  .base_name = base != nullptr ? base_name(*base) : "",
+                                  .base_digest = tuning_request.base_digest,
+                                  .base_licence = file ? licence_of(*file) : "",
+                                  .created = now(),
+                                  .version = MALINA_VERSION};
+  if (request.replace) fs::remove_all(outcome.directory);
+  write_classifier(outcome.directory, tuning, tuning_request, facts, model.get());
+  std::error_code ignored;
+  fs::remove(tuning_request.snapshot, ignored);
+  return outcome;
+}
+
+}  // namespace malina::platform

@@ -1,0 +1,79 @@
+// Tuning as a verb of the platform: a base from the store, a customer's data, and a classifier that
+// stands under its own name afterwards.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/model_store.h"
+#include "platform/progress.h"
+#include "tune/classifier.h"
+#include "tune/tuning.h"
+
+namespace malina::platform {
+
+struct ModelFile;
+struct Processor;
+
+struct TuneRequest {
+  std::string model;             // a name or a path; may be empty where the method is `linear`
+  std::string suffix;            // the classifier's name is MODEL:SUFFIX, or SUFFIX without a model
+  std::filesystem::path output;  // where the directory is written; empty: under the home
+  bool replace = false;          // what stands there
+  unsigned threads = 0;
+  tune::TuningRequest tuning;
+};
+
+struct TuneOutcome {
+  bool finished = false;  // false: paused; the same request goes on
+  std::string name;
+  std::filesystem::path directory;
+  tune::TuningReport report;
+};
+
+// Classifiers under their names, in HOME/tuned: each a directory that tuning wrote.
+class TunedClassifiers {
+ public:
+  explicit TunedClassifiers(std::filesystem::path home) : folder_(std::move(home) / "tuned") {}
+
+  // The directory of a name, or the path itself where it is a classifier's; nullopt where neither
+  // is one.
+  std::optional<std::filesystem::path> find(std::string_view name_or_path) const;
+  std::filesystem::path place(const std::string& name) const { return folder_ / name; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+// A classifier ready to answer. One thread at a time.
+class LoadedClassifier {
+ public:
+  LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
+                   Processor& processor, const ProgressSink& progress);
+  ~LoadedClassifier();
+
+  const std::vector<std::string>& labels() const { return classifier_->manifest().labels; }
+  std::vector<tune::ClassifierAnswer> answer(std::span<const std::string> texts) {
+    return classifier_->answer(texts);
+  }
+
+ private:
+  std::shared_ptr<const ModelFile> file_;
+  std::unique_ptr<tune::Classifier> classifier_;
+};
+
+// The base may be null (method `linear`). Throws base::Error as tune::Tuning does; already_exists
+// where the output is there; io. The output appears complete or not at all.
+TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
+                       std::shared_ptr<const ModelFile> file, Processor& processor,
+                       const TunedClassifiers& classifiers, const tune::TuningEvents& events,
+                       const ProgressSink& progress);
+
+// "sha256:..." of a model: the store's, or that of the file. Throws unsupported for a directory
+// that is not in the store.
+std::string base_digest(const ResolvedModel& model);
+
+}  // namespace malina::platform

@@ -1,0 +1,170 @@
+#include "tune/classifier.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/peft.h"
+#include "tune/frozen_features.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kRows = 512;  // tokens computed at once, where no text is longer
+
+std::string read_text(const std::filesystem::path& path) {
+  const base::File file = base::File::open(path);
+  std::string text(file.size(), '\0');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+// The tensors as the pass takes them: one rank for all.
+std::unique_ptr<model::TrainableAdapter> loaded(const model::AdapterTensors& tensors,
+                                                const model::Model& model,
+                                                math::CpuDevice& device) {
+  model::LowRankOptions options;
+  options.targets.fill(false);
+  for (const auto& layer : tensors.layers) {
+    for (std::size_t i = 0; i < model::kProjections; ++i) {
+      if (!layer[i]) continue;
+      options.targets[i] = true;
+      options.rank = layer[i].rank;
+      options.alpha = static_cast<float>(layer[i].alpha);
+      options.rank_stabilised = layer[i].rank_stabilised;
+    }
+  }
+  auto adapter = std::make_unique<model::TrainableAdapter>(model, options, 0, device);
+  for (const auto& matrix : adapter->matrices()) {
+    const model::LowRankMatrix& stored = tensors.matrix(matrix.layer, matrix.projection);
+    const auto& values = matrix.is_b ? stored.b : stored.a;
+    if (values.size() != matrix.rows * matrix.columns || stored.scale() != options.scale())
+      throw Error(Fault::unsupported,
+                  "a classifier whose matrices differ in rank or scale, or that leaves some out");
+    std::copy(values.begin(), values.end(),
+              adapter->parameters().begin() + static_cast<std::ptrdiff_t>(matrix.offset));
+  }
+  return adapter;
+}
+
+}  // namespace
+
+ClassifierManifest Classifier::manifest(const std::filesystem::path& directory) {
+  const auto path = directory / kManifestName;
+  return parse_manifest(read_text(path), path.string());
+}
+
+bool Classifier::is_one(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(directory / kManifestName, ignored);
+}
+
+Classifier::Classifier(const std::filesystem::path& directory,
+                       std::shared_ptr<const model::Model> base,
+                       std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device)
+    : manifest_(manifest(directory)),
+      base_(std::move(base)),
+      tokenizer_(std::move(tokenizer)),
+      device_(device) {
+  if (manifest_.method == Method::lora) {
+    model::PeftAdapter peft = model::read_peft(directory, *base_);
+    if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{}: the head does not fit the labels", directory.string()));
+    adapter_ = loaded(peft.tensors, *base_, device_);
+    head_ = std::move(peft.tensors.head);
+    return;
+  }
+  const auto path = directory / (manifest_.method == Method::linear ? kLinearName : kProbeName);
+  linear_ = eval::LinearBaseline::load(path);
+  if (!std::equal(linear_->labels().begin(), linear_->labels().end(), manifest_.labels.begin(),
+                  manifest_.labels.end()))
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: its labels are not those of the manifest", path.string()));
+}
+
+Classifier::~Classifier() = default;
+
+eval::ProbabilityTable Classifier::probabilities(std::span<const std::string> texts,
+                                                 std::vector<ClassifierAnswer>& answers) {
+  if (manifest_.method == Method::linear)
+    return linear_->probabilities(texts, device_.context().pool);
+  std::vector<TrainingExample> examples;
+  std::size_t longest = kRows;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    TrainingExample example{
+        .tokens = manifest_.form.tokens(*tokenizer_, texts[i], &answers[i].truncated)};
+    if (example.tokens.empty()) throw Error(Fault::invalid_argument, "a text without a token");
+    longest = std::max(longest, example.tokens.size());
+    examples.push_back(std::move(example));
+  }
+  if (manifest_.method == Method::probe)
+    return linear_->probabilities(
+        eval::DenseRows{frozen_features(base_, device_, examples, longest), base_->sizes().width},
+        device_.context().pool);
+  if (pass_ == nullptr || pass_->max_rows() < longest)
+    pass_ = std::make_unique<model::TrainingPass>(
+        base_, device_,
+        model::TrainingPassOptions{
+            .max_rows = longest, .rank = adapter_->options().rank, .recompute = true});
+  return with_adapter(examples);
+}
+
+eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample> examples) {
+  eval::ProbabilityTable table{.classes = head_.labels, .values = {}};
+  table.values.resize(examples.size() * head_.labels);
+  for (std::size_t next = 0; next < examples.size();) {
+    std::vector<model::TrainingText> texts;
+    std::vector<std::size_t> wanted;
+    std::size_t rows = 0;
+    while (next + texts.size() < examples.size() &&
+           rows + examples[next + texts.size()].tokens.size() <= pass_->max_rows()) {
+      texts.push_back({.tokens = examples[next + texts.size()].tokens});
+      rows += texts.back().tokens.size();
+      wanted.push_back(rows - 1);
+    }
+    const math::Slice hidden = pass_->forward(texts, adapter_.get(), wanted);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const float* state = math::host_floats(hidden) + i * hidden.stride;
+      const auto row = table.row(next + i);
+      for (std::size_t label = 0; label < head_.labels; ++label) {
+        double sum = 0;
+        for (std::size_t k = 0; k < head_.width; ++k)
+          sum += double{head_.weight[label * head_.width + k]} * double{state[k]};
+        row[label] = sum;
+      }
+      const double top = *std::max_element(row.begin(), row.end());
+      double sum = 0;
+      for (double& value : row) sum += value = std::exp(value - top);
+      for (double& value : row) value /= sum;
+    }
+    next += texts.size();
+  }
+  return table;
+}
+
+std::vector<ClassifierAnswer> Classifier::answer(std::span<const std::string> texts) {
+  std::vector<ClassifierAnswer> answers(texts.size());
+  const eval::ProbabilityTable table =
+      eval::with_temperature(probabilities(texts, answers), manifest_.calibration.temperature);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto row = table.row(i);
+    ClassifierAnswer& answer = answers[i];
+    answer.probabilities.assign(row.begin(), row.end());
+    answer.answer = eval::likeliest(row);
+    // Where no threshold reached the target on validation data, nothing is sure enough.
+    answer.abstain = !manifest_.calibration.abstention ||
+                     row[answer.answer] < manifest_.calibration.abstention->threshold;
+    answer.set = eval::conformal_set(row, manifest_.calibration.conformal_quantile);
+  }
+  return answers;
+}
+
+}  // namespace malina::tune

@@ -1,0 +1,60 @@
+// A tuned classifier in use: a directory that tuning wrote, and the base model that it was tuned
+// on.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "eval/probability_table.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+#include "tune/classifier_manifest.h"
+
+namespace malina::tune {
+
+struct ClassifierAnswer {
+  std::size_t answer = 0;             // index of the likeliest label
+  std::vector<double> probabilities;  // calibrated, [labels], sum 1
+  bool abstain = false;               // below the threshold that validation data gave
+  std::vector<std::uint32_t> set;     // conformal: holds the right label as often as it was set to
+  bool truncated = false;             // the text was longer than the classifier reads
+};
+
+// One thread at a time. The base must be the model of the manifest's digest (the caller has checked
+// that) and may be null where the method is `linear`.
+class Classifier {
+ public:
+  // Reads the manifest and what stands beside it. Throws base::Error: not_found, corrupt_file,
+  // unsupported, and what read_peft() throws.
+  Classifier(const std::filesystem::path& directory, std::shared_ptr<const model::Model> base,
+             std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device);
+  ~Classifier();
+
+  static ClassifierManifest manifest(const std::filesystem::path& directory);
+  // Whether the directory holds one.
+  static bool is_one(const std::filesystem::path& directory);
+
+  const ClassifierManifest& manifest() const { return manifest_; }
+  // Of several texts at once, packed into batches.
+  std::vector<ClassifierAnswer> answer(std::span<const std::string> texts);
+
+ private:
+  eval::ProbabilityTable probabilities(std::span<const std::string> texts,
+                                       std::vector<ClassifierAnswer>& answers);
+  eval::ProbabilityTable with_adapter(std::span<const TrainingExample> examples);
+
+  ClassifierManifest manifest_;
+  std::shared_ptr<const model::Model> base_;
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  math::CpuDevice& device_;
+  std::optional<eval::LinearBaseline> linear_;
+  std::unique_ptr<model::TrainableAdapter> adapter_;
+  std::unique_ptr<model::TrainingPass> pass_;
+  model::ClassificationHead head_;
+};
+
+}  // namespace malina::tune

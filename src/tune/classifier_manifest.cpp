@@ -1,0 +1,253 @@
+#include "tune/classifier_manifest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/json_text.h"
+#include "tune/recipe_json.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::string_view kFormat = "malina classifier 1";
+
+Json digests(std::span<const base::Digest> files) {
+  Json list = Json::array();
+  for (const base::Digest& digest : files) list.push_back(digest.text());
+  return list;
+}
+
+Json to_json(const Measured& measured) {
+  return {{"accuracy", measured.accuracy.value},
+          {"accuracy_low", measured.accuracy.interval.low},
+          {"accuracy_high", measured.accuracy.interval.high},
+          {"macro_f1", measured.macro_f1}};
+}
+
+Json to_json(const eval::CalibrationMeasures& measures) {
+  Json bins = Json::array();
+  for (const eval::ReliabilityBin& bin : measures.bins)
+    bins.push_back({{"low", bin.low},
+                    {"high", bin.high},
+                    {"rows", bin.rows},
+                    {"confidence", bin.confidence},
+                    {"accuracy", bin.accuracy}});
+  return {{"expected_calibration_error", measures.expected_calibration_error},
+          {"brier", measures.brier},
+          {"negative_log_likelihood", measures.negative_log_likelihood},
+          {"risk_coverage_area", measures.risk_coverage_area},
+          {"bins", bins}};
+}
+
+Json to_json(const eval::Calibration& calibration) {
+  Json json{{"temperature", calibration.temperature},
+            {"conformal_quantile", calibration.conformal_quantile},
+            {"conformal_coverage", calibration.conformal_coverage},
+            {"abstention", nullptr}};
+  if (calibration.abstention)
+    json["abstention"] = {{"threshold", calibration.abstention->threshold},
+                          {"coverage", calibration.abstention->coverage},
+                          {"accuracy", calibration.abstention->accuracy}};
+  return json;
+}
+
+}  // namespace
+
+Json report_json(const TuningReport& report) {
+  Json rungs = Json::array();
+  for (const Rung& rung : report.rungs) {
+    Json entry{{"method", name(rung.method)},
+               {"validation", to_json(rung.validation)},
+               {"seconds", rung.seconds},
+               {"p_value", nullptr}};
+    if (rung.p_value) entry["p_value"] = *rung.p_value;
+    rungs.push_back(std::move(entry));
+  }
+  Json epochs = Json::array();
+  for (const EpochReport& epoch : report.history)
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"train_loss", epoch.train_loss},
+                      {"loss", epoch.loss},
+                      {"accuracy", epoch.accuracy},
+                      {"macro_f1", epoch.macro_f1},
+                      {"best", epoch.best}});
+  Json json{{"rungs", rungs},
+            {"chosen", name(report.chosen)},
+            {"reason", report.reason},
+            {"epochs", epochs},
+            {"before_calibration", to_json(report.before)},
+            {"after_calibration", to_json(report.after)},
+            {"test", nullptr}};
+  if (report.test) {
+    const TuningReport::Test& test = *report.test;
+    json["test"] = {{"rows", report.test_rows},
+                    {"chosen", to_json(test.chosen)},
+                    {"linear", to_json(test.linear)},
+                    {"p_value", test.p_value},
+                    {"calibration", to_json(test.measures)},
+                    {"answered", test.answered},
+                    {"answered_accuracy", test.answered_accuracy},
+                    {"set_coverage", test.set_coverage},
+                    {"set_size", test.set_size}};
+  }
+  return json;
+}
+
+Json manifest_json(const TuningReport& report, const TuningRequest& request,
+                   const ManifestFacts& facts) {
+  const bool has_base = report.chosen != Method::linear;
+  return {{"format", kFormat},
+          {"name", facts.name},
+          {"method", name(report.chosen)},
+          {"labels", report.labels},
+          {"text", {{"max_tokens", request.form.max_tokens}}},
+          {"base",
+           {{"name", has_base ? facts.base_name : ""},
+            {"digest", has_base ? facts.base_digest : ""},
+            {"licence", has_base ? facts.base_licence : ""}}},
+          {"calibration", to_json(report.calibration)},
+          {"data",
+           {{"training_rows", report.training_rows},
+            {"validation_rows", report.validation_rows},
+            {"validation_from_training", report.validation_from_training},
+            {"test_rows", report.test_rows},
+            {"truncated", report.truncated},
+            {"training", digests(report.training_files)},
+            {"validation", digests(report.validation_files)},
+            {"test", digests(report.test_files)},
+            {"licence", report.licence}}},
+          {"recipe", to_json(request.recipe)},
+          {"report", report_json(report)},
+          {"created", facts.created},
+          {"program", facts.version}};
+}
+
+std::string model_card(const TuningReport& report, const TuningRequest& request,
+                       const ManifestFacts& facts) {
+  std::string card = "---\n";
+  if (report.chosen == Method::lora) {
+    card += fmt::format("base_model: {}\nlibrary_name: peft\n", facts.base_name);
+    if (!facts.base_licence.empty()) card += fmt::format("license: {}\n", facts.base_licence);
+  }
+  card += fmt::format("pipeline_tag: text-classification\n---\n\n# {}\n\n", facts.name);
+  card += fmt::format("Answers one of {} labels. Chosen: {}, since {}.\n\n", report.labels.size(),
+                      name(report.chosen), report.reason);
+  card +=
+      "| method | accuracy on validation rows | 95 % interval | macro F1 | p against linear |\n"
+      "|---|---|---|---|---|\n";
+  for (const Rung& rung : report.rungs)
+    card += fmt::format("| {} | {:.4f} | {:.4f} to {:.4f} | {:.4f} | {} |\n", name(rung.method),
+                        rung.validation.accuracy.value, rung.validation.accuracy.interval.low,
+                        rung.validation.accuracy.interval.high, rung.validation.macro_f1,
+                        rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "");
+  if (report.test)
+    card += fmt::format(
+        "\nTest rows, read once: accuracy {:.4f} ({:.4f} to {:.4f}), the linear "
+        "baseline {:.4f}, p {:.4g}; expected calibration error {:.4f}.\n",
+        report.test->chosen.accuracy.value, report.test->chosen.accuracy.interval.low,
+        report.test->chosen.accuracy.interval.high, report.test->linear.accuracy.value,
+        report.test->p_value, report.test->measures.expected_calibration_error);
+  card += fmt::format(
+      "\n## Data\n\n{} training rows, {} validation rows, {} test rows; licence: {}."
+      "\n\n",
+      report.training_rows, report.validation_rows, report.test_rows,
+      report.licence.empty() ? "not stated" : report.licence);
+  for (const base::Digest& digest : report.training_files)
+    card += fmt::format("- training: `{}`\n", digest.text());
+  card += fmt::format("\n## Base\n\n{} `{}`, licence: {}.\n\n## Recipe\n\n```json\n{}\n```\n",
+                      facts.base_name, facts.base_digest,
+                      facts.base_licence.empty() ? "not stated" : facts.base_licence,
+                      to_json(request.recipe).dump(2));
+  return card;
+}
+
+// --- reading ---
+
+namespace {
+
+class ManifestReader {
+ public:
+  ManifestReader(const Json& json, const std::string& name) : json_(json), name_(name) {}
+
+  const Json& at(std::string_view key, Json::value_t type) const {
+    const auto found = json_.is_object() ? json_.find(key) : json_.end();
+    if (found == json_.end()) fail(key, "is missing");
+    const bool number = type == Json::value_t::number_float && found->is_number();
+    if (!number && found->type() != type) fail(key, "has the wrong type");
+    return *found;
+  }
+  std::string text(std::string_view key) const { return at(key, Json::value_t::string); }
+  double number(std::string_view key, double low, double high) const {
+    const double value = at(key, Json::value_t::number_float);
+    if (!(value >= low && value <= high))
+      fail(key, fmt::format("is not between {} and {}", low, high));
+    return value;
+  }
+  ManifestReader object(std::string_view key) const {
+    return {at(key, Json::value_t::object), name_};
+  }
+  [[noreturn]] void fail(std::string_view key, std::string_view what) const {
+    throw Error(Fault::corrupt_file, fmt::format("{}: '{}' {}", name_, key, what));
+  }
+
+ private:
+  const Json& json_;
+  const std::string& name_;
+};
+
+Method method_of(const std::string& text, const ManifestReader& reader) {
+  for (const Method method : {Method::linear, Method::probe, Method::lora})
+    if (text == name(method)) return method;
+  reader.fail("method", "is none that this program knows");
+}
+
+eval::Calibration read_calibration(const ManifestReader& reader, const Json& json) {
+  eval::Calibration calibration;
+  calibration.temperature =
+      reader.number("temperature", eval::kLeastTemperature, eval::kMostTemperature);
+  calibration.conformal_quantile = reader.number("conformal_quantile", 0, 1);
+  calibration.conformal_coverage = reader.number("conformal_coverage", 0, 1);
+  const auto found = json.find("abstention");
+  if (found != json.end() && !found->is_null()) {
+    const ManifestReader abstention = reader.object("abstention");
+    calibration.abstention = {.threshold = abstention.number("threshold", 0, 1),
+                              .coverage = abstention.number("coverage", 0, 1),
+                              .accuracy = abstention.number("accuracy", 0, 1)};
+  }
+  return calibration;
+}
+
+}  // namespace
+
+ClassifierManifest parse_manifest(std::string_view text, const std::string& name) {
+  const Json json = base::parse_json<Json>(text, name, {.bytes = std::size_t{64} << 20});
+  const ManifestReader reader(json, name);
+  if (reader.text("format") != kFormat)
+    throw Error(Fault::unsupported, fmt::format("{}: it is not of the format '{}'", name, kFormat));
+  ClassifierManifest manifest;
+  manifest.method = method_of(reader.text("method"), reader);
+  for (const Json& label : reader.at("labels", Json::value_t::array)) {
+    if (!label.is_string()) reader.fail("labels", "holds something that is no text");
+    manifest.labels.push_back(label);
+  }
+  if (manifest.labels.size() < 2 ||
+      std::adjacent_find(manifest.labels.begin(), manifest.labels.end(), std::greater_equal<>()) !=
+          manifest.labels.end())
+    reader.fail("labels", "are not two or more in ascending order");
+  manifest.form.max_tokens =
+      static_cast<std::size_t>(reader.object("text").number("max_tokens", 3, 1 << 24));
+  manifest.calibration = read_calibration(reader.object("calibration"), json.at("calibration"));
+  manifest.base_digest = reader.object("base").text("digest");
+  manifest.base_name = reader.object("base").text("name");
+  return manifest;
+}
+
+}  // namespace malina::tune

@@ -1,0 +1,47 @@
+// malina.json: what stands beside the weights of a tuned classifier. What it answers, how it reads
+// a text, how far it can be believed, and where it comes from.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tune/tuning.h"
+
+namespace malina::tune {
+
+inline constexpr std::string_view kManifestName = "malina.json";
+inline constexpr std::string_view kLinearName = "linear.bin";
+inline constexpr std::string_view kProbeName = "probe.bin";
+
+// What a classifier needs to answer; the rest of the manifest is for people and audits.
+struct ClassifierManifest {
+  Method method = Method::linear;
+  std::vector<std::string> labels;  // ascending
+  TextForm form;
+  eval::Calibration calibration;
+  std::string base_digest;  // "sha256:..."; empty for a linear model, which has no base
+  std::string base_name;
+};
+
+struct ManifestFacts {
+  std::string name;  // of the classifier
+  std::string base_name, base_digest, base_licence;
+  std::string created;  // UTC
+  std::string version;  // of this program
+};
+nlohmann::ordered_json manifest_json(const TuningReport& report, const TuningRequest& request,
+                                     const ManifestFacts& facts);
+// The report alone: rungs, calibration, test, history.
+nlohmann::ordered_json report_json(const TuningReport& report);
+// README.md, in the form of a model card of Hugging Face.
+std::string model_card(const TuningReport& report, const TuningRequest& request,
+                       const ManifestFacts& facts);
+
+// Throws base::Error(corrupt_file, unsupported) naming the key.
+ClassifierManifest parse_manifest(std::string_view text, const std::string& name);
+
+}  // namespace malina::tune

@@ -1,0 +1,340 @@
+#include "tune/tuning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+#include "eval/metrics.h"
+#include "eval/stratified.h"
+#include "tune/frozen_features.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kFewRows = 2000;  // below it a fifth is held back, otherwise a tenth
+constexpr std::size_t kFewestValidation = 10;
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
+
+std::vector<std::uint32_t> answers(const eval::ProbabilityTable& table) {
+  std::vector<std::uint32_t> result;
+  for (std::size_t i = 0; i < table.rows(); ++i)
+    result.push_back(static_cast<std::uint32_t>(eval::likeliest(table.row(i))));
+  return result;
+}
+
+Measured measure(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& table) {
+  const auto predicted = answers(table);
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) right += expected[i] == predicted[i] ? 1 : 0;
+  return {.accuracy = {eval::accuracy(expected, predicted),
+                       eval::wilson_interval(right, expected.size())},
+          .macro_f1 = eval::macro_f1(expected, predicted)};
+}
+
+struct Comparison {
+  double p_value;
+  bool better;  // the second is right more often
+};
+
+Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
+                   const eval::ProbabilityTable& second) {
+  const auto counts = eval::discordance(expected, answers(first), answers(second));
+  return {eval::mcnemar_exact(counts.only_first, counts.only_second),
+          counts.only_second > counts.only_first};
+}
+
+}  // namespace
+
+// One part of the data.
+struct Tuning::Part {
+  LabelledTexts data;
+  std::vector<std::uint32_t> classes;
+  std::vector<TrainingExample> examples;  // empty until they are needed
+  std::vector<float> features;            // of the probe; empty until they are needed
+};
+
+std::string_view name(Method method) {
+  switch (method) {
+    case Method::automatic:
+      return "auto";
+    case Method::linear:
+      return "linear";
+    case Method::probe:
+      return "probe";
+    case Method::lora:
+      return "lora";
+  }
+  return "auto";
+}
+
+Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
+               math::CpuDevice& device, TuningRequest request)
+    : model_(std::move(model)),
+      tokenizer_(tokenizer),
+      device_(device),
+      request_(std::move(request)) {}
+
+Tuning::Tuning(Tuning&&) noexcept = default;
+Tuning::~Tuning() = default;
+
+bool Tuning::wants(Method method) const {
+  return request_.method == method || request_.method == Method::automatic;
+}
+
+void Tuning::read() {
+  training_ = std::make_unique<Part>();
+  validation_ = std::make_unique<Part>();
+  training_->data = read_labelled_texts(request_.training, request_.reading);
+  report_.training_files = training_->data.files;
+  report_.licence = training_->data.licence;
+  if (!request_.validation.empty()) {
+    validation_->data = read_labelled_texts(request_.validation, request_.reading);
+    report_.validation_files = validation_->data.files;
+  }
+  if (!request_.test.empty()) {
+    test_ = std::make_unique<Part>();
+    test_->data = read_labelled_texts(request_.test, request_.reading);
+    report_.test_files = test_->data.files;
+    report_.test_rows = test_->data.size();
+  }
+  split();
+  for (Part* part : {training_.get(), validation_.get(), test_.get()})
+    if (part != nullptr) part->classes = classes_of(part->data.labels, report_.labels);
+  if (request_.method != Method::linear) encode();
+}
+
+void Tuning::split() {
+  const eval::ClassIndex index = eval::index_classes(training_->data.labels);
+  report_.labels = index.names;
+  if (index.names.size() < 2)
+    throw Error(Fault::invalid_argument,
+                "all rows have the same label: there is nothing to tell apart");
+  if (validation_->data.size() == 0) {
+    const std::size_t rows = training_->data.size();
+    const double share = request_.validation_share > 0 ? request_.validation_share
+                         : rows < kFewRows             ? 0.2
+                                                       : 0.1;
+    const std::vector<double> shares{1 - share, share};
+    const auto parts = eval::stratified_split(index.of, shares, request_.recipe.seed);
+    if (parts[1].size() < kFewestValidation)
+      throw Error(Fault::invalid_argument,
+                  fmt::format("{} rows are too few to hold back some for validation: at least {} "
+                              "are needed, or a validation file",
+                              rows, kFewestValidation * 5));
+    LabelledTexts all = std::move(training_->data);
+    training_->data = all.subset(parts[0]);
+    validation_->data = all.subset(parts[1]);
+    report_.validation_from_training = true;
+    // A label whose rows all went to validation would never be learned.
+    report_.labels = eval::index_classes(training_->data.labels).names;
+    if (report_.labels.size() != index.names.size())
+      throw Error(Fault::invalid_argument,
+                  fmt::format("{} of {} labels have too few rows to be held back as well as "
+                              "learned: give a validation file",
+                              index.names.size() - report_.labels.size(), index.names.size()));
+  }
+  report_.training_rows = training_->data.size();
+  report_.validation_rows = validation_->data.size();
+}
+
+void Tuning::encode() {
+  request_.form.max_tokens =
+      std::min<std::size_t>(request_.form.max_tokens, model_->sizes().context);
+  for (Part* part : {training_.get(), validation_.get(), test_.get()}) {
+    if (part == nullptr) continue;
+    ClassificationExamples encoded =
+        classification_examples(part->data, part->classes, request_.form, *tokenizer_);
+    part->examples = std::move(encoded.examples);
+    report_.truncated += encoded.truncated;
+    report_.longest = std::max(report_.longest, encoded.longest);
+    if (part == training_.get()) report_.tokens = encoded.tokens;
+  }
+  request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
+}
+
+void Tuning::add_rung(Method method, eval::ProbabilityTable probabilities, double seconds,
+                      const TuningEvents& events) {
+  Rung rung{.method = method,
+            .validation = measure(validation_->classes, probabilities),
+            .seconds = seconds,
+            .p_value = {},
+            .probabilities = std::move(probabilities)};
+  if (!report_.rungs.empty())
+    rung.p_value =
+        compare(validation_->classes, report_.rungs.front().probabilities, rung.probabilities)
+            .p_value;
+  report_.rungs.push_back(std::move(rung));
+  if (events.rung) events.rung(report_.rungs.back());
+}
+
+void Tuning::climb_linear(const TuningEvents& events) {
+  if (events.stage) events.stage("linear baseline", 0, 1);
+  const Stopwatch watch;
+  result_.linear =
+      eval::LinearBaseline::fit(training_->data.texts, training_->data.labels,
+                                {.seed = request_.recipe.seed}, device_.context().pool);
+  const double seconds = watch.seconds();
+  add_rung(Method::linear, probabilities_of(Method::linear, *validation_), seconds, events);
+}
+
+void Tuning::climb_probe(const TuningEvents& events) {
+  const Stopwatch watch;
+  const std::size_t total = training_->examples.size() + validation_->examples.size();
+  std::size_t before = 0;
+  for (Part* part : {training_.get(), validation_.get()}) {
+    part->features = frozen_features(model_, device_, part->examples, request_.recipe.rows,
+                                     [&](std::size_t done) {
+                                       if (events.stage)
+                                         events.stage("features", before + done, total);
+                                     });
+    before += part->examples.size();
+  }
+  if (events.stage) events.stage("linear probe", 0, 1);
+  result_.probe = eval::LinearBaseline::fit_dense(
+      {training_->features, model_->sizes().width}, training_->data.labels,
+      {.seed = request_.recipe.seed}, device_.context().pool);
+  const double seconds = watch.seconds();
+  add_rung(Method::probe, probabilities_of(Method::probe, *validation_), seconds, events);
+}
+
+bool Tuning::climb_adapter(const TuningEvents& events) {
+  const Stopwatch watch;
+  if (adapter_training_ == nullptr) {
+    std::string origin = request_.base_digest;
+    for (const auto& files : {report_.training_files, report_.validation_files})
+      for (const base::Digest& digest : files) origin += "\n" + digest.text();
+    adapter_training_ = std::make_unique<ClassifierTraining>(
+        model_, device_, report_.labels.size(), training_->examples, validation_->examples,
+        ClassifierTrainingOptions{.recipe = request_.recipe,
+                                  .patience = request_.patience,
+                                  .snapshot = request_.snapshot,
+                                  .origin = origin});
+  }
+  TrainingEvents training = events.training;
+  training.step = [&](const StepReport& step, std::uint64_t steps) {
+    report_.losses.push_back(step.loss);
+    if (events.training.step) events.training.step(step, steps);
+  };
+  if (!adapter_training_->run(training)) return false;
+  report_.history = adapter_training_->history();
+  result_.adapter = adapter_training_->best();
+  const double seconds = watch.seconds();
+  add_rung(Method::lora, adapter_training_->probabilities(validation_->examples), seconds, events);
+  return true;
+}
+
+bool Tuning::run(const TuningEvents& events) {
+  if (report_.rungs.empty()) {
+    climb_linear(events);
+    if (wants(Method::probe)) climb_probe(events);
+  }
+  if (wants(Method::lora) && !climb_adapter(events)) return false;
+  choose();
+  calibrate();
+  if (test_ != nullptr) test(events);
+  return true;
+}
+
+// The cheapest rung that no dearer one beats significantly.
+void Tuning::choose() {
+  const Rung& last = report_.rungs.back();
+  if (request_.method != Method::automatic) {
+    report_.chosen = last.method;
+    report_.reason = fmt::format("{} was asked for", name(last.method));
+    return;
+  }
+  for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
+    const Rung& rung = report_.rungs[i];
+    bool beaten = false;
+    for (std::size_t j = i + 1; j < report_.rungs.size() && !beaten; ++j) {
+      const Comparison comparison =
+          compare(validation_->classes, rung.probabilities, report_.rungs[j].probabilities);
+      beaten = comparison.better && comparison.p_value < request_.significance;
+    }
+    if (beaten) continue;
+    report_.chosen = rung.method;
+    report_.reason =
+        i + 1 == report_.rungs.size()
+            ? fmt::format("{} is significantly better than every cheaper method (p < {})",
+                          name(rung.method), request_.significance)
+            : fmt::format(
+                  "no dearer method is significantly better than {} (p < {}) on {} "
+                  "validation rows",
+                  name(rung.method), request_.significance, report_.validation_rows);
+    return;
+  }
+}
+
+void Tuning::calibrate() {
+  const auto chosen = std::find_if(report_.rungs.begin(), report_.rungs.end(),
+                                   [&](const Rung& rung) { return rung.method == report_.chosen; });
+  report_.calibration =
+      eval::fit_calibration(validation_->classes, chosen->probabilities, request_.calibration);
+  report_.before = eval::measure_calibration(validation_->classes, chosen->probabilities);
+  report_.after = eval::measure_calibration(
+      validation_->classes,
+      eval::with_temperature(chosen->probabilities, report_.calibration.temperature));
+}
+
+eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part) {
+  base::ThreadPool& pool = device_.context().pool;
+  switch (method) {
+    case Method::probe:
+      return result_.probe->probabilities(eval::DenseRows{part.features, model_->sizes().width},
+                                          pool);
+    case Method::lora:
+      return adapter_training_->probabilities(part.examples);
+    default:
+      return result_.linear->probabilities(part.data.texts, pool);
+  }
+}
+
+void Tuning::test(const TuningEvents& events) {
+  if (events.stage) events.stage("test", 0, 1);
+  if (report_.chosen == Method::probe)
+    test_->features = frozen_features(model_, device_, test_->examples, request_.recipe.rows);
+  const eval::ProbabilityTable linear = probabilities_of(Method::linear, *test_);
+  const eval::ProbabilityTable chosen = eval::with_temperature(
+      probabilities_of(report_.chosen, *test_), report_.calibration.temperature);
+  TuningReport::Test result{.chosen = measure(test_->classes, chosen),
+                            .linear = measure(test_->classes, linear),
+                            .p_value = compare(test_->classes, linear, chosen).p_value,
+                            .measures = eval::measure_calibration(test_->classes, chosen)};
+  const double threshold =
+      report_.calibration.abstention ? report_.calibration.abstention->threshold : 2;
+  std::size_t answered = 0, right = 0, covered = 0, in_sets = 0;
+  for (std::size_t i = 0; i < chosen.rows(); ++i) {
+    const auto row = chosen.row(i);
+    const std::size_t answer = eval::likeliest(row);
+    const auto set = eval::conformal_set(row, report_.calibration.conformal_quantile);
+    in_sets += set.size();
+    covered += std::count(set.begin(), set.end(), test_->classes[i]) > 0 ? 1 : 0;
+    if (row[answer] < threshold) continue;
+    ++answered;
+    right += answer == test_->classes[i] ? 1 : 0;
+  }
+  const auto rows = static_cast<double>(chosen.rows());
+  result.answered = static_cast<double>(answered) / rows;
+  result.answered_accuracy =
+      answered > 0 ? static_cast<double>(right) / static_cast<double>(answered) : 0;
+  result.set_coverage = static_cast<double>(covered) / rows;
+  result.set_size = static_cast<double>(in_sets) / rows;
+  report_.test = result;
+}
+
+}  // namespace malina::tune

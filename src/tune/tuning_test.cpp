@@ -1,0 +1,186 @@
+// The whole job on a tiny model: data, ladder, calibration, and the classifier that is read again.
+#include "tune/tuning.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "base/temporary_directory.h"
+#include "model/peft.h"
+#include "tune/classifier.h"
+
+namespace malina::tune {
+namespace {
+
+const std::string kModel = MALINA_SOURCE_DIR "/tests/golden/tiny/q4_1.gguf";
+
+class TuningTest : public ::testing::Test {
+ protected:
+  TuningTest() {
+    const auto checkpoint = format::Checkpoint::open(kModel);
+    tokenizer_ = text::Tokenizer::create(checkpoint->metadata());
+    model_ = model::Model::load(checkpoint, device_, pool_);
+    write("train.csv", 120, 1);
+    write("test.csv", 60, 2);
+  }
+
+  void write(const std::string& name, int rows, std::uint64_t seed) {
+    base::Random random(seed);
+    std::ofstream file(directory_.path() / name);
+    file << "text,label\n";
+    const std::vector<std::string> fruits{"apple pie", "banana split", "cherry tart"};
+    for (int i = 0; i < rows; ++i) {
+      file << "order " << random.below(1000) << " of " << fruits[static_cast<std::size_t>(i % 3)]
+           << " to table " << random.below(50) << ",fruit" << i % 3 << "\n";
+    }
+  }
+
+  TuningRequest request(Method method) {
+    TuningRequest request;
+    request.training = {directory_.path() / "train.csv"};
+    request.test = {directory_.path() / "test.csv"};
+    request.method = method;
+    request.recipe.adapter.rank = 4;
+    request.recipe.epochs = 3;
+    request.recipe.batch = 8;
+    request.recipe.learning_rate = 5e-3F;
+    request.form.max_tokens = 128;
+    request.base_digest = "sha256:" + std::string(64, '0');
+    return request;
+  }
+
+  Tuning tuned(const TuningRequest& request) {
+    Tuning tuning(model_, tokenizer_.get(), device_, request);
+    tuning.read();
+    EXPECT_TRUE(tuning.run({}));
+    return tuning;
+  }
+
+  // Written as the platform does, and read again.
+  std::filesystem::path write(const Tuning& tuning, const TuningRequest& request) {
+    const auto directory = directory_.path() / std::string(name(tuning.report().chosen));
+    const ManifestFacts facts{.name = "test",
+                              .base_name = "tiny",
+                              .base_digest = request.base_digest,
+                              .base_licence = "",
+                              .created = "",
+                              .version = ""};
+    const std::string manifest = manifest_json(tuning.report(), request, facts).dump();
+    if (tuning.report().chosen == Method::lora) {
+      model::write_peft(directory, *tuning.result().adapter, *model_,
+                        {.base_name = "tiny",
+                         .model_card = model_card(tuning.report(), request, facts),
+                         .extra = {{std::string(kManifestName), manifest}}});
+      return directory;
+    }
+    std::filesystem::create_directories(directory);
+    base::AtomicFile file(directory / kManifestName);
+    file.write(manifest);
+    file.commit();
+    tuning.result().linear->save(directory / kLinearName);
+    if (tuning.result().probe) tuning.result().probe->save(directory / kProbeName);
+    return directory;
+  }
+
+  base::TemporaryDirectory directory_;
+  base::ThreadPool pool_{2};
+  math::CpuDevice device_{pool_};
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const model::Model> model_;
+};
+
+TEST_F(TuningTest, EveryMethodGivesAClassifierThatIsReadAgain) {
+  for (const Method method : {Method::linear, Method::probe, Method::lora}) {
+    const TuningRequest asked = request(method);
+    const Tuning tuning = tuned(asked);
+    const TuningReport& report = tuning.report();
+    EXPECT_EQ(report.chosen, method);
+    EXPECT_EQ(report.labels, (std::vector<std::string>{"fruit0", "fruit1", "fruit2"}));
+    EXPECT_EQ(report.training_rows + report.validation_rows, 120U);
+    EXPECT_TRUE(report.validation_from_training);
+    EXPECT_EQ(report.rungs.front().method, Method::linear);  // always trained
+    EXPECT_EQ(report.rungs.front().validation.accuracy.value, 1.0);
+    ASSERT_TRUE(report.test.has_value());
+
+    Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
+    const std::vector<std::string> texts{"order 5 of banana split to table 3",
+                                         "order 7 of cherry tart to table 1"};
+    const auto answers = classifier.answer(texts);
+    ASSERT_EQ(answers.size(), 2U);
+    for (const ClassifierAnswer& answer : answers) {
+      double sum = 0;
+      for (const double p : answer.probabilities) sum += p;
+      EXPECT_NEAR(sum, 1, 1e-9);
+    }
+    if (method != Method::linear) continue;
+    EXPECT_EQ(classifier.manifest().labels[answers[0].answer], "fruit1");
+    EXPECT_EQ(classifier.manifest().labels[answers[1].answer], "fruit2");
+    EXPECT_FALSE(answers[0].abstain);
+  }
+}
+
+TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
+  // The words decide: nothing can be better than the baseline, which is always right.
+  const Tuning tuning = tuned(request(Method::automatic));
+  EXPECT_EQ(tuning.report().rungs.size(), 3U);
+  EXPECT_EQ(tuning.report().chosen, Method::linear);
+  EXPECT_NE(tuning.report().reason.find("no dearer method"), std::string::npos);
+}
+
+TEST_F(TuningTest, WhatTheTrainerSaysTheClassifierSays) {
+  const TuningRequest asked = request(Method::lora);
+  Tuning tuning = tuned(asked);
+  Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
+  const LabelledTexts test = read_labelled_texts(asked.test);
+  const auto answers = classifier.answer(test.texts);
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
+  EXPECT_EQ(static_cast<double>(right) / static_cast<double>(answers.size()),
+            tuning.report().test->chosen.accuracy.value);
+}
+
+TEST_F(TuningTest, DataThatCannotBeLearnedIsRefused) {
+  const auto refused = [&](const std::string& text, std::string_view part) {
+    std::ofstream(directory_.path() / "bad.csv") << text;
+    TuningRequest bad = request(Method::linear);
+    bad.training = {directory_.path() / "bad.csv"};
+    Tuning tuning(model_, tokenizer_.get(), device_, bad);
+    try {
+      tuning.read();
+      ADD_FAILURE() << part;
+    } catch (const base::Error& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  refused("text,label\na,x\nb,x\nc,x\n", "same label");
+  refused("text,label\na,x\nb,y\nc,x\n", "too few");
+  refused("text,label\n,x\nb,y\n", "line 2");
+}
+
+TEST(ClassifierManifest, RefusesWhatIsNotOne) {
+  const std::string good =
+      R"({"format":"malina classifier 1","method":"linear","labels":["a","b"],"text":{"max_tokens":9},)"
+      R"("base":{"name":"","digest":""},"calibration":{"temperature":1,"conformal_quantile":0.5,)"
+      R"("conformal_coverage":0.9,"abstention":null}})";
+  EXPECT_EQ(parse_manifest(good, "m").labels.size(), 2U);
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  };
+  for (const std::string& bad :
+       {std::string("{"), std::string("[]"), with("classifier 1", "classifier 2"),
+        with("\"linear\"", "\"guess\""), with("[\"a\",\"b\"]", "[\"b\",\"a\"]"),
+        with("[\"a\",\"b\"]", "[\"a\",1]"), with("\"temperature\":1", "\"temperature\":-1"),
+        with("\"temperature\":1", "\"temperature\":\"1\""), with("\"max_tokens\":9", "\"x\":9"),
+        with("null", "{\"threshold\":2}")})
+    EXPECT_THROW(parse_manifest(bad, "m"), base::Error) << bad;
+}
+
+}  // namespace
+}  // namespace malina::tune

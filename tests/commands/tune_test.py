@@ -1,0 +1,102 @@
+"""malina tune as a user meets it: on a tiny model with random weights, and on words alone."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+
+import json_test
+import program
+from program import CORRUPT, EXISTS, NOT_FOUND, PROGRAM, USAGE
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/tiny")
+FRUITS = ["apple pie", "banana split", "cherry tart"]
+ADAPTER = "adapter_model.safetensors"
+
+
+def rows(count, start=0):
+    return "text,label\n" + "".join(
+        f"order {i * 7 % 100} of {FRUITS[i % 3]} to table {i % 13},fruit{i % 3}\n"
+        for i in range(start, start + count))
+
+
+class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.write("train.csv", rows(120))
+        self.write("test.csv", rows(60, 500))
+        self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def arguments(self, suffix, *more):
+        return ("tune", "--model", "tiny", "--data", "train.csv", "--suffix", suffix, "--rank", "4",
+                "--batch", "8", "--epochs", "3", *more)
+
+    def place(self, suffix, *names):
+        return os.path.join(self.home, "tuned", "tiny:" + suffix, *names)
+
+    def digest(self, path):
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+
+    def test_the_ladder_and_what_is_written(self):
+        report = self.json(*self.arguments("fruit", "--test", "test.csv"))
+        self.assertEqual([rung["method"] for rung in report["rungs"]], ["linear", "probe", "lora"])
+        self.assertEqual(report["chosen"], "linear")  # the words decide
+        self.assertEqual(report["test"]["chosen"]["accuracy"], 1.0)
+        self.assertEqual(report["directory"], self.place("fruit"))
+        self.assertEqual(sorted(os.listdir(report["directory"])),
+                         ["README.md", "linear.bin", "malina.json"])
+        other = self.json(*self.arguments("words", "--method", "linear"))
+        self.check("tune", report, other)
+
+    def test_an_adapter_has_the_same_bytes_for_any_threads_and_after_a_kill(self):
+        self.output(*self.arguments("one", "--method", "lora", "--threads", "1"))
+        expected = self.digest(self.place("one", ADAPTER))
+        self.output(*self.arguments("two", "--method", "lora", "--threads", "2"))
+        self.assertEqual(self.digest(self.place("two", ADAPTER)), expected)
+        self.assertEqual(
+            sorted(os.listdir(self.place("two"))),
+            ["README.md", "adapter_config.json", ADAPTER, "linear.bin", "malina.json"])
+        # Killed as soon as there is a snapshot, that is after an epoch at most.
+        command = [PROGRAM, *self.arguments("three", "--method", "lora")]
+        for _ in range(20):
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment(),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                if os.path.exists(self.place("three") + ".snapshot"):
+                    process.send_signal(signal.SIGKILL)
+                time.sleep(0.002)
+            process.wait()
+            if os.path.exists(self.place("three")):
+                break
+        else:
+            self.output(*command[1:])
+        self.assertEqual(self.digest(self.place("three", ADAPTER)), expected)
+        self.assertFalse(os.path.exists(self.place("three") + ".snapshot"))
+
+    def test_wrong_input(self):
+        fruit = self.arguments("fruit", "--method", "linear")
+        self.output(*fruit)
+        self.assertIn("--force", self.error(EXISTS, *fruit))
+        self.output(*fruit, "--force")
+        self.assertIn("--model", self.error(USAGE, "tune", "--data", "train.csv", "--suffix", "x"))
+        self.assertIn("suffix", self.error(USAGE, *self.arguments("../x", "--method", "linear")))
+        self.error(NOT_FOUND, *self.arguments("x"), "--data", "none.csv")
+        self.error(NOT_FOUND, "tune", "--model", "none", "--data", "train.csv", "--suffix", "x")
+        self.write("bad.csv", "text,label\na,x\n,y\n")
+        self.assertIn("line 3", self.error(USAGE, "tune", "--data", "bad.csv", "--suffix", "x",
+                                           "--method", "linear"))
+        self.write("train2.csv", rows(30))
+        with open(self.place("broken") + ".snapshot", "wb") as file:
+            file.write(b"not a snapshot")
+        self.error(CORRUPT, *self.arguments("broken", "--method", "lora"))
+
+
+if __name__ == "__main__":
+    program.main()
