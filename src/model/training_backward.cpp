@@ -1,5 +1,7 @@
 // The way back through a layer: from the gradient of its output to that of its input, and what it
 // means for the adapter's matrices.
+#include <array>
+
 #include "math/ops/add_rows.h"
 #include "math/ops/fill_rows.h"
 #include "math/ops/gated_unit.h"
@@ -15,6 +17,8 @@ using math::Slice;
 void TrainingPass::backward(const Slice& gradient, TrainableAdapter& adapter) {
   math::require(batch_->adapter == &adapter && gradient.rows == batch_->wanted.size(),
                 "training pass", "a gradient of another forward pass");
+  if (options_.precision == math::Precision::fast && transposed_ == nullptr)
+    transposed_ = std::make_unique<const TransposedWeights>(*model_, device_);
   const std::size_t wanted = batch_->wanted.size();
   const Slice gathered = gathered_gradient_.row_range(0, wanted);
   device_.run(math::FillRows{gathered});
@@ -147,7 +151,7 @@ void TrainingPass::linear_backward(const Slice& input, const Slice& weight,
                                    const Slice& output_gradient, const Slice& input_gradient,
                                    std::size_t layer, Projection projection,
                                    TrainableAdapter& adapter) {
-  device_.run(math::LinearBackward{output_gradient, weight, input_gradient});
+  weight_backward(weight, output_gradient, input_gradient, layer, projection);
   const TrainableAdapter::Pair& pair = adapter.pair(layer, projection);
   if (!pair.a) return;
   const Slice low = of(activations(layer).low[static_cast<std::size_t>(projection)]);
@@ -169,6 +173,22 @@ void TrainingPass::linear_backward(const Slice& input, const Slice& weight,
                                   .add = true});
   device_.run(math::MatrixProduct{
       .left = low_gradient, .right = pair.a, .output = input_gradient, .add = true});
+}
+
+void TrainingPass::weight_backward(const Slice& weight, const Slice& output_gradient,
+                                   const Slice& input_gradient, std::size_t layer,
+                                   Projection projection) {
+  const Slice* turned = transposed_ ? &transposed_->of(layer, projection) : nullptr;
+  if (turned == nullptr || !*turned) {
+    device_.run(math::LinearBackward{output_gradient, weight, input_gradient});
+    return;
+  }
+  const std::array parts{
+      math::LinearPart{.weight = *turned, .bias = {}, .output = input_gradient, .add = true}};
+  device_.run(math::Linear{.input = output_gradient,
+                           .parts = parts,
+                           .scratch = quantized_,
+                           .precision = math::Precision::fast});
 }
 
 // Each expert is run again for its rows: to keep what all of them computed would take the memory of

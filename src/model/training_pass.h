@@ -18,6 +18,7 @@
 #include "math/ops/packed_attention.h"
 #include "model/model.h"
 #include "model/trainable_adapter.h"
+#include "model/transposed_weights.h"
 
 namespace malina::model {
 
@@ -34,7 +35,10 @@ struct TrainingPassOptions {
   // Keeps each layer's input alone and computes the rest of it again on the way back: about a third
   // more time for a fraction of the memory.
   bool recompute = false;
-  math::Precision precision = math::Precision::exact;  // of the forward products
+  // fast: activations in 8 bits on the way forward, as answers are computed by default, and
+  // gradients in 8 bits on the way back, against weights that are turned once
+  // (transposed_weights.h).
+  math::Precision precision = math::Precision::exact;
 };
 
 // Owns the activations of one batch. One thread. Results are the same bits for any number of
@@ -109,6 +113,8 @@ class TrainingPass {
   math::Slice head_norm_backward(const math::Slice& raw, const math::Slice& weight,
                                  const math::Slice& gradient, const math::Slice& result);
   math::Slice part_gradient(const math::Slice& part, const math::Slice& post_norm);
+  void weight_backward(const math::Slice& weight, const math::Slice& output_gradient,
+                       const math::Slice& input_gradient, std::size_t layer, Projection projection);
   void linear_backward(const math::Slice& input, const math::Slice& weight,
                        const math::Slice& output_gradient, const math::Slice& input_gradient,
                        std::size_t layer, Projection projection, TrainableAdapter& adapter);
@@ -116,6 +122,7 @@ class TrainingPass {
   std::shared_ptr<const Model> model_;
   math::Device& device_;
   TrainingPassOptions options_;
+  std::unique_ptr<const TransposedWeights> transposed_;  // of the fast way back; made by the first
   std::unique_ptr<math::Buffer> buffer_;
   std::unique_ptr<Batch> batch_;
 

@@ -195,6 +195,29 @@ INSTANTIATE_TEST_SUITE_P(Families, Gradients,
                                            "gemma3_scaled", "stablelm"),
                          [](const auto& family) { return family.param; });
 
+// Eight bits both ways: near the exact gradients, and the same for any number of threads.
+TEST(TrainingPass, FastGradientsAreNearTheExactOnes) {
+  Trained trained("q4_1");
+  TrainingPass exact = trained.pass();
+  const double loss = trained.golden_loss(exact, true);
+  const auto expected = trained.gradients();
+  trained.forget();
+  TrainingPass fast = trained.pass({.precision = math::Precision::fast});
+  EXPECT_NEAR(trained.golden_loss(fast, true), loss, 0.02 * loss);
+  const auto actual = trained.gradients();
+  double apart = 0, size = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    apart += std::pow(double{actual[i]} - double{expected[i]}, 2);
+    size += std::pow(double{expected[i]}, 2);
+  }
+  EXPECT_GT(apart, 0);
+  EXPECT_LT(std::sqrt(apart / size), 0.1);
+  Trained alone("q4_1", 1);
+  TrainingPass single = alone.pass({.precision = math::Precision::fast});
+  alone.golden_loss(single, true);
+  EXPECT_EQ(alone.gradients(), actual);
+}
+
 class SharedPrefix : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(SharedPrefix, ChangesNothing) {

@@ -18,6 +18,7 @@
 #include "math/ops/reference_gradient.h"
 #include "math/ops/rms_norm.h"
 #include "math/ops/rotary.h"
+#include "math/ops/transpose_packed.h"
 
 namespace malina::math {
 namespace {
@@ -291,6 +292,34 @@ TEST_F(GradientOperations, CrossEntropyIsTheLossAndItsSlope) {
     expect_near(expected, numerical(row, loss), 1e-6);
     for (double& value : expected) value *= double{weights[i]};
     expect_near(values(rows.row_range(i, 1)), expected, 1e-6);
+  }
+}
+
+TEST_F(GradientOperations, APackedMatrixIsTurned) {
+  base::Random random(10);
+  const std::size_t rows = 64, columns = 40;  // the last group of 16 is not whole
+  const auto values_of = random_row(random, rows * columns);
+  const Encoding& from = *find_encoding("f32");
+  const Encoding& to = *find_encoding("q8_0");
+  const auto memory = device_.allocate(packed_bytes(rows, columns, from));
+  const Slice weight = packed_slice(*memory, 0, rows, columns, from);
+  const auto file = floats(values_of);
+  for (std::size_t group = 0; group < rows / kGroupRows; ++group) {
+    std::array<const std::byte*, kGroupRows> group_rows{};
+    for (std::size_t r = 0; r < kGroupRows; ++r)
+      group_rows[r] =
+          reinterpret_cast<const std::byte*>(file.data() + (group * kGroupRows + r) * columns);
+    from.pack(group_rows, columns, memory->host() + group * from.group_bytes(columns));
+  }
+  const auto turned_memory = device_.allocate(packed_bytes(columns, rows, to));
+  const Slice turned = packed_slice(*turned_memory, 0, columns, rows, to);
+  device_.run(TransposePacked{weight, turned});
+  for (std::size_t k = 0; k < columns; ++k) {
+    std::vector<float> row(rows);
+    to.products[static_cast<std::size_t>(device_.context().isa)]->decode_row(packed_matrix(turned),
+                                                                             k, row.data());
+    for (std::size_t n = 0; n < rows; ++n)
+      EXPECT_NEAR(row[n], values_of[n * columns + k], 2.0 / 127 / 2 * 1.1);  // the scale is a half
   }
 }
 
