@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "eval/calibration.h"
 #include "eval/stratified.h"
 
 namespace malina::eval {
@@ -20,10 +22,11 @@ using base::Fault;
 
 // Weights of one model at most: 256 MB.
 constexpr std::size_t kMostWeights = std::size_t{1} << 26;
-// Above this many examples one fold of five decides instead of all: its noise is small enough then.
-constexpr std::size_t kFullCrossValidation = 2000;
+// Above this many examples the cost is chosen on one part instead of five folds, learning from so
+// many rows and answering as many others: its noise is small enough then, and its time bounded.
+constexpr std::size_t kFullCrossValidation = 2000, kTrialRows = 4000;
 constexpr std::size_t kFolds = 5;
-constexpr double kFirstCost = 4, kCostStep = 4, kLeastCost = 1.0 / 64, kMostCost = 64;
+constexpr double kFirstCost = 16, kCostStep = 4, kLeastCost = 1.0 / 64, kMostCost = 1024;
 constexpr std::size_t kRowsAtOnce = 64;  // one task of the pool
 
 using Indices = std::span<const std::size_t>;
@@ -154,63 +157,80 @@ Fold fold_of(std::span<const std::uint32_t> folds, std::uint32_t number) {
   return fold;
 }
 
-// One fold with its rows, ready to be fitted with any cost.
+// Rows to learn from and others to answer, ready to be fitted with any cost.
 struct Trial {
   SparseRows training, held_out;
   std::vector<std::uint32_t> training_labels, held_out_labels;
 };
 
 template <class Examples>
+Trial trial_of(const Examples& examples, const ClassIndex& classes, Indices training,
+               Indices held_out, base::ThreadPool& pool) {
+  const auto features = examples.features(training, classes.names.size(), pool);
+  return {examples.rows(features, training, pool), examples.rows(features, held_out, pool),
+          labels_at(classes.of, training), labels_at(classes.of, held_out)};
+}
+
+template <class Examples>
 std::vector<Trial> trials(const Examples& examples, const ClassIndex& classes, std::uint64_t seed,
                           base::ThreadPool& pool) {
-  const auto folds = stratified_folds(classes.of, kFolds, seed);
-  const std::size_t used = examples.size() > kFullCrossValidation ? 1 : kFolds;
   std::vector<Trial> result;
-  for (std::uint32_t number = 0; number < used; ++number) {
+  if (examples.size() > kFullCrossValidation) {
+    const std::vector<std::size_t> order = nested_order(classes.of, seed);
+    const std::size_t training = std::min(kTrialRows, order.size() * 4 / 5);
+    const std::size_t held_out = std::min(kTrialRows, order.size() - training);
+    const Indices all(order);
+    result.push_back(
+        trial_of(examples, classes, all.first(training), all.subspan(training, held_out), pool));
+    return result;
+  }
+  const auto folds = stratified_folds(classes.of, kFolds, seed);
+  for (std::uint32_t number = 0; number < kFolds; ++number) {
     const Fold fold = fold_of(folds, number);
-    if (fold.inside.empty() || fold.outside.empty()) continue;
-    const auto features = examples.features(fold.outside, classes.names.size(), pool);
-    result.push_back({examples.rows(features, fold.outside, pool),
-                      examples.rows(features, fold.inside, pool),
-                      labels_at(classes.of, fold.outside), labels_at(classes.of, fold.inside)});
+    if (!fold.inside.empty() && !fold.outside.empty())
+      result.push_back(trial_of(examples, classes, fold.outside, fold.inside, pool));
   }
   return result;
 }
 
-std::size_t right_answers(std::span<const Trial> trials, std::size_t classes, double cost,
-                          base::ThreadPool& pool) {
-  std::size_t right = 0;
+// The negative log-likelihood of the held-out rows of all trials at the temperature that suits
+// them: the models are too flat, and a greater cost must not win by being less so.
+double loss_of(std::span<const Trial> trials, std::size_t classes, double cost,
+               base::ThreadPool& pool) {
+  ProbabilityTable answers{classes, {}};
+  std::vector<std::uint32_t> labels;
   for (const Trial& trial : trials) {
     const LogisticWeights weights =
         fit_logistic(trial.training, trial.training_labels, classes, {.cost = cost}, pool);
     const ProbabilityTable table = table_of(weights, trial.held_out, pool);
-    for (std::size_t i = 0; i < table.rows(); ++i)
-      right += likeliest(table.row(i)) == trial.held_out_labels[i];
+    answers.values.insert(answers.values.end(), table.values.begin(), table.values.end());
+    labels.insert(labels.end(), trial.held_out_labels.begin(), trial.held_out_labels.end());
   }
-  return right;
+  const double temperature = fit_temperature(labels, answers);
+  return measure_calibration(labels, with_temperature(std::move(answers), temperature))
+      .negative_log_likelihood;
 }
 
 template <class Examples>
 double chosen_cost(const Examples& examples, const ClassIndex& classes, std::uint64_t seed,
                    base::ThreadPool& pool) {
   const std::vector<Trial> all = trials(examples, classes, seed, pool);
-  const auto right = [&](double cost) {
-    return right_answers(all, classes.names.size(), cost, pool);
+  std::map<double, double> losses;
+  const auto loss = [&](double cost) {
+    const auto known = losses.find(cost);
+    if (known != losses.end()) return known->second;
+    return losses[cost] = loss_of(all, classes.names.size(), cost, pool);
   };
+  // Downhill by large steps, then once by a half of one to the better side.
   double best = kFirstCost;
-  std::size_t most = right(best);
-  bool rising = false;
-  for (double cost = best * kCostStep; cost <= kMostCost; cost *= kCostStep) {
-    const std::size_t answers = right(cost);
-    if (answers <= most) break;
-    best = cost, most = answers, rising = true;
+  const double step = loss(best * kCostStep) < loss(best) ? kCostStep : 1 / kCostStep;
+  for (double cost = best * step; cost >= kLeastCost && cost <= kMostCost; cost *= step) {
+    if (loss(cost) >= loss(best)) break;
+    best = cost;
   }
-  for (double cost = best / kCostStep; !rising && cost >= kLeastCost; cost /= kCostStep) {
-    const std::size_t answers = right(cost);
-    if (answers < most) break;
-    best = cost, most = answers;
-  }
-  return best;
+  const double half = std::sqrt(kCostStep);
+  const double side = loss(best * kCostStep) < loss(best / kCostStep) ? half : 1 / half;
+  return loss(best * side) < loss(best) ? best * side : best;
 }
 
 std::vector<std::size_t> all_of(std::size_t count) {

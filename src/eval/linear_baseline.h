@@ -36,8 +36,9 @@ struct ColumnScaling {
 };
 
 struct LinearOptions {
-  // liblinear's C; 0 chooses it: the one of the most right answers in cross-validation among powers
-  // of 4, from 4 upwards and downwards as long as it gets better; the least of equals.
+  // liblinear's C; 0 chooses it among powers of 2 from 1/128 to 2048: the one of the least negative
+  // log-likelihood on rows held out, at the temperature that suits them. Held out are five folds in
+  // turn; of more than 2,000 rows one part, of at most 4,000 rows, with as many to learn from.
   double cost = 0;
   // Of the folds. Nothing else is random.
   std::uint64_t seed = 1;
