@@ -276,14 +276,15 @@ TEST_F(PublicData, TenExamplesPerClassOfBanking) {
 
 TEST_F(PublicData, TopicsInCzechAndEnglish) {
   base::ThreadPool pool;
-  for (const auto& [name, bound] :
-       {std::pair("sib200-czech", 0.61), std::pair("sib200-english", 0.70)}) {
+  const auto measured = [&](const std::string& name, const LinearOptions& options) {
     const TestData data = read_test_data(name);
-    ASSERT_EQ(data.train.texts.size(), 701U);
-    ASSERT_EQ(data.test.texts.size(), 204U);
-    const auto baseline = LinearBaseline::fit(data.train.texts, data.train.labels, {}, pool);
-    EXPECT_GT(accuracy(baseline, data.test, pool), bound) << name;
-  }
+    EXPECT_EQ(data.train.texts.size(), 701U);
+    EXPECT_EQ(data.test.texts.size(), 204U);
+    return accuracy(LinearBaseline::fit(data.train.texts, data.train.labels, options, pool),
+                    data.test, pool);
+  };
+  EXPECT_GT(measured("sib200-czech", {}), 0.61);  // chooses the cost, which takes time
+  EXPECT_GT(measured("sib200-english", {.cost = 64}), 0.72);
 }
 
 }  // namespace
