@@ -31,10 +31,14 @@
 
 namespace malina::tune {
 struct TuningEvents;
-}
+struct DataReport;
+struct SplitReport;
+struct SplitRequest;
+}  // namespace malina::tune
 
 namespace malina::platform {
 
+struct DataCheckRequest;
 struct ModelFile;
 struct TuneRequest;  // tuning.h, as the next two
 struct TuneOutcome;
@@ -96,6 +100,11 @@ class Platform {
   std::unique_ptr<LoadedClassifier> load_classifier(std::string_view name, unsigned threads = 0,
                                                     const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
+
+  // The gate before training, and parts of a data set (platform/data_sets.h).
+  tune::DataReport check_data(const DataCheckRequest& request, const ProgressSink& progress = {});
+  tune::SplitReport split_data(const tune::SplitRequest& request,
+                               const ProgressSink& progress = {});
 
   // Keys (govern/key_store.h). A token is "ID.SECRET", as its holder presents it; nullopt for one
   // that is malformed, unknown, wrong, revoked or expired, which all look the same.

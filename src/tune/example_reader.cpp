@@ -5,8 +5,8 @@
 #include <span>
 #include <utility>
 
-#include "base/quote.h"
 #include "tune/data/format_detection.h"
+#include "tune/data/plain_text.h"
 #include "tune/data/row_parser.h"
 #include "tune/data/row_splitter.h"
 
@@ -39,9 +39,9 @@ std::string describe(const DatasetFormat& format) {
     case Schema::labelled:
       break;
   }
-  text += ", text in " + base::in_quotes(format.text_key.empty() ? "tokens" : format.text_key);
-  if (!format.label_key.empty()) text += ", label in " + base::in_quotes(format.label_key);
-  if (!format.slots_key.empty()) text += ", spans in " + base::in_quotes(format.slots_key);
+  text += ", text in " + in_readable_quotes(format.text_key.empty() ? "tokens" : format.text_key);
+  if (!format.label_key.empty()) text += ", label in " + in_readable_quotes(format.label_key);
+  if (!format.slots_key.empty()) text += ", spans in " + in_readable_quotes(format.slots_key);
   return text;
 }
 

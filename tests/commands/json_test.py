@@ -120,6 +120,30 @@ class JsonTest(DocumentedKeys, program.ProgramTest):
         self.check("bench", self.json("bench", model, "--prefill", "1", "--decode", "1",
                                       "--repetitions", "1"))
 
+    def test_data(self):
+        lines = [f"text {i * 7919} and {i * 104729},{'ab'[i % 2]}" for i in range(20)]
+        with open(self.path("train.csv"), "w", encoding="ascii") as file:
+            file.write("\n".join(["text,label", *lines, lines[0], lines[1][:-1] + "a", "short",
+                                  "write to a@b.org please,a", "hello hello,a"]) + "\n")
+        with open(self.path("test.jsonl"), "w", encoding="ascii") as file:
+            for i in range(10):
+                file.write(f'{{"text": "Which?\\nText: text {i * 7919} and {i * 104729}\\nIt is:", '
+                           '"label": "a", "licence": "CC0", "slots": [{"start": 0, "end": 5, '
+                           '"type": "t"}]}\n')
+        vocabulary = gguf_file.write_vocabulary(self.path("words.gguf"))
+        arguments = ["data", "check", "train.csv", "--test", "test.jsonl"]
+        reports = [program.json.loads(self.malina(*arguments, *more, "--json",
+                                                  code=program.CORRUPT).stdout)
+                   for more in ([], ["--model", vocabulary, "--max-tokens", "1"])]
+        with open(self.path("doubtful.csv"), "w", encoding="ascii") as file:
+            file.write("text,label\n")
+            for i in range(40):
+                file.write(f"{'card was lost' if i % 2 else 'loan for a house'} {i * 7919},"
+                           f"{'card' if i % 2 or i == 8 else 'loan'}\n")
+        self.check("data check", *reports,
+                   self.json("data", "check", "doubtful.csv", "--wrong-labels"))
+        self.check("data split", self.json("data", "split", "doubtful.csv", "--test", "10%"))
+
     def test_keys(self):
         created = self.json("key", "create", "app", "--model", "prod*")
         self.check("key create", created, self.json("key", "create", "other"))

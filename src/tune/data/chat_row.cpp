@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
-#include "base/quote.h"
+#include "tune/data/plain_text.h"
 #include "tune/data/row_parser.h"
 
 namespace malina::tune {
@@ -38,7 +38,7 @@ std::string content_of(const Json& message) {
     const std::string& type = text_member(part, "type");
     if (type != "text")
       throw BadRow{fmt::format("a part of 'content' is of type {}: only text can be learned from",
-                               base::in_quotes(type))};
+                               in_readable_quotes(type))};
     text += text_member(part, "text");
   }
   return text;
@@ -50,7 +50,7 @@ std::string role_of(const Json& message) {
   for (const std::string_view known : {"system", "user", "assistant", "tool"})
     if (role == known) return role;
   throw BadRow{fmt::format("role {} is none of system, developer, user, assistant and tool",
-                           base::in_quotes(role))};
+                           in_readable_quotes(role))};
 }
 
 // OpenAI's `weight`: 0 or 1, of an assistant's messages.
@@ -119,7 +119,7 @@ std::string sharegpt_role(const std::string& from) {
   throw BadRow{
       fmt::format("'from' is {}, which is none of human, gpt, system, function_call and "
                   "observation",
-                  base::in_quotes(from))};
+                  in_readable_quotes(from))};
 }
 
 // {"name": ..., "arguments": ...}, or a list of those, as OpenAI's tool calls.

@@ -11,12 +11,16 @@
 #include "tune/data/part_facts.h"
 #include "tune/data/plain_text.h"
 #include "tune/data/similar_texts.h"
+#include "tune/data/wrong_labels.h"
 
 namespace malina::tune {
 
 namespace {
 
 using Id = SimilarTexts::Id;
+
+// Texts that a baseline may hold: features take ten times as much again.
+constexpr std::uint64_t kMostSuspectBytes = std::uint64_t{32} << 20;
 
 // Where the rows of all parts are numbered through.
 struct NumberedRow {
@@ -45,6 +49,7 @@ class Check {
     open();
     for (std::size_t part = 0; part < readers_.size(); ++part) read(part);
     compare();
+    if (request_.suspect_labels != nullptr) suspect();
     report_.findings = findings_of(report_, request_.most_leaks);
     return std::move(report_);
   }
@@ -200,6 +205,39 @@ class Check {
         one.lines.push_back(numbered_[id].facts->place.line);
     }
     part.contradictions.push_back(std::move(one));
+  }
+
+  // Of the first part: the others are too small to learn from, or must not be looked at.
+  void suspect() {
+    PartReport& part = report_.parts.front();
+    if (part.answers != Answers::labels || part.several_labels || part.labels.size() < 2) {
+      part.not_suspected_because = "rows do not have one label each, of two or more";
+      return;
+    }
+    std::vector<std::string> texts, labels;
+    std::uint64_t bytes = 0;
+    for (const RowFacts& facts : rows_.front()) {
+      const Row row = readers_.front().at(facts.place);
+      const auto* example = std::get_if<Example>(&row);
+      if (example == nullptr) continue;  // counted when it was compared
+      const std::string question = question_of(*example);
+      texts.emplace_back(part.wrappers.strip(question));
+      labels.push_back(answer_of(*example));
+      bytes += texts.back().size();
+      if (bytes > kMostSuspectBytes) {
+        part.not_suspected_because =
+            fmt::format("its texts have more than {} MB", kMostSuspectBytes >> 20);
+        return;
+      }
+    }
+    tell("training on the other rows", 0, 0);
+    const auto found = suspected_wrong_labels(texts, labels, *request_.suspect_labels);
+    part.suspected_rows = found.size();
+    for (const WrongLabel& one : found) {
+      if (part.suspected.size() == kMostListed) break;
+      part.suspected.push_back(
+          {rows_.front()[one.row].place.line, one.given, one.suggested, one.margin});
+    }
   }
 
   const CheckRequest& request_;

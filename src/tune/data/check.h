@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/thread_pool.h"
 #include "tune/data/personal_data.h"
 #include "tune/data/wrappers.h"
 #include "tune/example_reader.h"
@@ -34,6 +35,9 @@ struct CheckRequest {
   double near = 0.8;              // similarity of 5-grams from which texts count as nearly the same
   CountTokens count_tokens = {};  // may be empty
   std::optional<std::size_t> max_tokens = {};  // of a row, with count_tokens
+  // Where given, labels of the first part that are probably wrong are looked for, which takes as
+  // long as training a small model five times, and needs its texts in memory.
+  base::ThreadPool* suspect_labels = nullptr;
   double most_leaks = 0.01;  // share of a part's rows that may stand in an earlier part, word for
                              // word but for wrappers, case and punctuation
 };
@@ -62,6 +66,13 @@ struct Repeats {
 struct Contradiction {
   std::vector<std::uint64_t> lines;  // of the same text, up to ten
   std::vector<std::string> labels;   // distinct
+};
+
+// A row whose label a model trained on the other rows is confident is another.
+struct Suspicion {
+  std::uint64_t line = 0;
+  std::string given, suggested;
+  double margin = 0;  // probability of the suggested label less that of the given one
 };
 
 // Of what was counted in every row: tokens or characters.
@@ -107,6 +118,11 @@ struct PartReport {
   Repeats leaks;       // of rows of earlier parts
   std::uint64_t contradicted_rows = 0;
   std::vector<Contradiction> contradictions;  // the same text with different labels
+
+  // Where they were looked for; surest first, the first ones.
+  std::optional<std::uint64_t> suspected_rows;
+  std::vector<Suspicion> suspected;
+  std::string not_suspected_because;  // why they were not, although asked for
 
   Lengths characters;
   std::optional<Lengths> tokens;

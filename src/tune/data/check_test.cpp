@@ -182,6 +182,26 @@ TEST_F(Checking, LeaksOfConversationsAreFoundBelowTheirInstructions) {
   EXPECT_TRUE(has(report, "error leak validation"));
 }
 
+TEST_F(Checking, LabelsThatTheOtherRowsContradictAreSuspected) {
+  std::string text = "text,label\n";
+  for (int i = 0; i < 40; ++i)
+    text += std::string(i % 2 == 0 ? "my card was lost in the city," : "i want a loan for a house,")
+                .insert(0, "nr " + std::to_string(i * 7919) + " ") +
+            (i == 7       ? "card"
+             : i % 2 == 0 ? "card"
+                          : "loan") +
+            "\n";
+  base::ThreadPool pool(1);
+  CheckRequest request;
+  request.suspect_labels = &pool;
+  const DataReport report = check(text, "", request);
+  ASSERT_EQ(report.parts[0].suspected_rows, 1U);
+  EXPECT_EQ(report.parts[0].suspected[0].line, 9U);
+  EXPECT_EQ(report.parts[0].suspected[0].given, "card");
+  EXPECT_EQ(report.parts[0].suspected[0].suggested, "loan");
+  EXPECT_TRUE(has(report, "warning wrong_labels train"));
+}
+
 TEST(KnownAnswers, Banking) {
   CheckRequest request;
   request.parts = {{"train", kData + "banking77/train.csv"},

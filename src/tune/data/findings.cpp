@@ -5,7 +5,6 @@
 #include <map>
 #include <set>
 
-#include "base/quote.h"
 #include "tune/data/check.h"
 #include "tune/data/plain_text.h"
 
@@ -36,7 +35,7 @@ std::string few_of(const Names& names) {
   std::size_t named = 0;
   for (const std::string& name : names) {
     if (named++ == kNamed) return text + ", ...";
-    text += (named == 1 ? "" : ", ") + base::in_quotes(name);
+    text += (named == 1 ? "" : ", ") + in_readable_quotes(name);
   }
   return text;
 }
@@ -54,6 +53,7 @@ class Judge {
       repeats(part);
       lengths(part);
       personal_data(part);
+      suspected(part);
     }
     for (std::size_t i = 1; i < report_.parts.size(); ++i) other_part(report_.parts[i]);
     std::stable_sort(findings_.begin(), findings_.end(),
@@ -83,7 +83,7 @@ class Judge {
     if (training && part.labels.size() == 1 && !part.several_labels)
       error(part, "one_label",
             fmt::format("all rows have the label {}: there is nothing to tell apart",
-                        base::in_quotes(part.labels[0].first)));
+                        in_readable_quotes(part.labels[0].first)));
     if (part.rows >= kManyLabelRows && 2 * part.labels.size() > part.rows)
       warn(part, "many_labels",
            fmt::format("{} in {}: labels hardly repeat, so another column may be meant (--label)",
@@ -175,6 +175,21 @@ class Judge {
            fmt::format("{}{} in {}, first on line {}",
                        kind == PersonalData::phone ? "possible " : "", words(kind),
                        count(found.rows, "row"), found.lines.front()));
+  }
+
+  void suspected(const PartReport& part) {
+    if (!part.not_suspected_because.empty())
+      warn(part, "wrong_labels_not_looked_for",
+           "wrong labels were not looked for: " + part.not_suspected_because);
+    if (part.suspected_rows.value_or(0) == 0) return;
+    const Suspicion& first = part.suspected.front();
+    warn(part, "wrong_labels",
+         fmt::format("{} of {} ({}) {} perhaps labelled wrongly; the surest, on line {}: {} "
+                     "rather than {}",
+                     *part.suspected_rows, count(part.rows, "row"),
+                     percent(*part.suspected_rows, part.rows),
+                     verb(*part.suspected_rows, "is", "are"), first.line,
+                     in_readable_quotes(first.suggested), in_readable_quotes(first.given)));
   }
 
   void other_part(const PartReport& part) {

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/near_match.h"
-#include "base/quote.h"
+#include "tune/data/plain_text.h"
 #include "tune/data/row_parser.h"
 #include "tune/data/row_splitter.h"
 
@@ -137,7 +137,7 @@ std::string listed(const std::vector<std::string>& keys) {
   constexpr std::size_t kMost = 12;
   std::string text;
   for (std::size_t i = 0; i < std::min(keys.size(), kMost); ++i)
-    text += (i == 0 ? "" : ", ") + base::in_quotes(keys[i]);
+    text += (i == 0 ? "" : ", ") + in_readable_quotes(keys[i]);
   return text + (keys.size() > kMost ? ", ..." : "");
 }
 
@@ -169,10 +169,10 @@ bool are_labels(const std::vector<Json>& rows, const std::string& key) {
 void check_key(const std::string& given, std::string_view option, const base::File& file,
                const std::vector<std::string>& keys) {
   if (given.empty() || std::find(keys.begin(), keys.end(), given) != keys.end()) return;
-  throw Error(
-      Fault::invalid_argument,
-      fmt::format("{} has no column or key {} for --{}{}; it has {}", file.name(),
-                  base::in_quotes(given), option, base::did_you_mean(given, keys), listed(keys)));
+  throw Error(Fault::invalid_argument,
+              fmt::format("{} has no column or key {} for --{}{}; it has {}", file.name(),
+                          in_readable_quotes(given), option, base::did_you_mean(given, keys),
+                          listed(keys)));
 }
 
 void choose_labelled(DatasetFormat& format, const Sample& sample,
@@ -305,7 +305,7 @@ void check_columns(const std::vector<std::string>& columns, const base::File& fi
   for (const std::string& column : columns)
     if (!seen.insert(column).second)
       throw Error(Fault::corrupt_file, fmt::format("{}: its first line names column {} twice",
-                                                   file.name(), base::in_quotes(column)));
+                                                   file.name(), in_readable_quotes(column)));
 }
 
 DetectedFormat detect_table(const base::File& file, ByteStream::Place start,
@@ -329,9 +329,13 @@ DetectedFormat detect_table(const base::File& file, ByteStream::Place start,
   // A file of tabs may use quotes as letters. Then reading them as quotes goes wrong somewhere.
   constexpr std::size_t kRowsForQuoting = 20'000;
   if (format.delimiter == '\t') {
-    const std::size_t quoted = sample(kRowsForQuoting).faults;
-    format.quoting = false;
-    if (quoted <= (quoted == 0 ? 0 : sample(kRowsForQuoting).faults)) format.quoting = true;
+    const Sample with = sample(kRowsForQuoting);
+    if (with.faults > 0) {
+      format.quoting = false;
+      const Sample without = sample(kRowsForQuoting);
+      format.quoting = std::pair(without.rows.size(), with.faults) <=
+                       std::pair(with.rows.size(), without.faults);
+    }
   }
   Sample rows = sample(kSampledRows);
   if (rows.rows.empty() && rows.faults == 0)

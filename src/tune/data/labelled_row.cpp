@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/quote.h"
 #include "text/unicode.h"
+#include "tune/data/plain_text.h"
 #include "tune/data/row_parser.h"
 
 namespace malina::tune {
@@ -47,8 +47,8 @@ Units places_of(const std::vector<std::string>& tokens, std::string_view text) {
   for (const std::string& token : tokens) {
     const std::size_t at = text.find(token, from);
     if (at == std::string_view::npos)
-      throw BadRow{
-          fmt::format("token {} is not in the text, or not in this order", base::in_quotes(token))};
+      throw BadRow{fmt::format("token {} is not in the text, or not in this order",
+                               in_readable_quotes(token))};
     units.starts.push_back(at);
     units.ends.push_back(from = at + token.size());
   }
@@ -66,7 +66,7 @@ std::string label_text(const Json& value) {
 void read_labels(const Json& row, const std::string& key, Classification& read) {
   if (key.empty()) return;
   const auto value = row.find(key);
-  if (value == row.end()) throw BadRow{fmt::format("there is no {}", base::in_quotes(key))};
+  if (value == row.end()) throw BadRow{fmt::format("there is no {}", in_readable_quotes(key))};
   if (value->is_null()) throw BadRow{"the label is null"};
   if (!value->is_array()) {
     read.labels.push_back(label_text(*value));
@@ -76,7 +76,7 @@ void read_labels(const Json& row, const std::string& key, Classification& read) 
   for (const Json& one : *value) {
     std::string label = label_text(one);
     if (std::find(read.labels.begin(), read.labels.end(), label) != read.labels.end())
-      throw BadRow{fmt::format("label {} stands twice", base::in_quotes(label))};
+      throw BadRow{fmt::format("label {} stands twice", in_readable_quotes(label))};
     read.labels.push_back(std::move(label));
   }
 }
@@ -111,7 +111,7 @@ Slot read_slot(const Json& slot, const std::string& text, const Units& units,
     const std::string_view there = std::string_view(text).substr(read.start, read.end - read.start);
     if (value != there)
       throw BadRow{fmt::format("the slot from {} to {} is {} in the text, and its 'value' is {}",
-                               start, end, base::in_quotes(there), base::in_quotes(value))};
+                               start, end, in_readable_quotes(there), in_readable_quotes(value))};
   }
   return read;
 }
@@ -120,8 +120,8 @@ void read_slots(const Json& row, const std::string& key, const std::vector<std::
                 Classification& read) {
   if (key.empty()) return;
   const auto list = row.find(key);
-  if (list == row.end()) throw BadRow{fmt::format("there is no {}", base::in_quotes(key))};
-  if (!list->is_array()) throw BadRow{fmt::format("{} is no list", base::in_quotes(key))};
+  if (list == row.end()) throw BadRow{fmt::format("there is no {}", in_readable_quotes(key))};
+  if (!list->is_array()) throw BadRow{fmt::format("{} is no list", in_readable_quotes(key))};
   read.has_slots = true;
   const bool by_token = !tokens.empty();
   const Units units = by_token ? places_of(tokens, read.text) : characters_of(read.text);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/quote.h"
 #include "text/unicode.h"
 
 namespace malina::tune {
@@ -84,6 +85,24 @@ double similarity(const std::vector<std::uint32_t>& a, const std::vector<std::ui
   }
   const std::size_t all = a.size() + b.size() - common;
   return all == 0 ? 1 : static_cast<double>(common) / static_cast<double>(all);
+}
+
+std::string in_readable_quotes(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  std::string result = "'";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t bytes = text::valid_character(text.substr(at));
+    const auto byte = static_cast<unsigned char>(text[at]);
+    // Control characters: of ASCII, and of Latin-1, which take two bytes from 0xC2 0x80.
+    const bool control =
+        byte < 0x20 || byte == 0x7f ||
+        (byte == 0xc2 && bytes == 2 && static_cast<unsigned char>(text[at + 1]) < 0xa0);
+    if (bytes == 0 || control) return base::in_quotes(text);
+    if (result.size() > kLongest) return result + "...'";
+    result += text.substr(at, bytes);
+    at += bytes;
+  }
+  return result + "'";
 }
 
 std::uint64_t text_hash(std::string_view text) {

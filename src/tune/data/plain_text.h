@@ -19,6 +19,10 @@ std::vector<std::uint32_t> shingles(std::string_view plain);
 // Of two such lists: the size of the intersection over that of the union (Jaccard, 1901).
 double similarity(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b);
 
+// Text of a data set in a message: between single quotes, on one line, cut with "..." where it is
+// long. Letters of all scripts stay; what is not UTF-8 is written as base::in_quotes does.
+std::string in_readable_quotes(std::string_view text);
+
 // FNV-1a of 64 bits, mixed: equal texts, for tables in memory. Not for adversaries.
 std::uint64_t text_hash(std::string_view text);
 

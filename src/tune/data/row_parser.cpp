@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
-#include "base/quote.h"
 #include "text/unicode.h"
+#include "tune/data/plain_text.h"
 
 namespace malina::tune {
 
@@ -146,9 +146,10 @@ const Json* member(const Json& object, std::string_view key) {
 
 const std::string& text_member(const Json& object, std::string_view key) {
   const auto found = object.find(key);
-  if (found == object.end()) throw BadRow{fmt::format("there is no {}", base::in_quotes(key))};
+  if (found == object.end()) throw BadRow{fmt::format("there is no {}", in_readable_quotes(key))};
   if (!found->is_string())
-    throw BadRow{fmt::format("{} is {}, not a text", base::in_quotes(key), type_in_words(*found))};
+    throw BadRow{
+        fmt::format("{} is {}, not a text", in_readable_quotes(key), type_in_words(*found))};
   return found->get_ref<const std::string&>();
 }
 

@@ -109,21 +109,23 @@ std::vector<std::uint32_t> SimilarTexts::candidates(std::size_t unique, std::siz
   return found;
 }
 
-std::optional<SimilarTexts::Near> SimilarTexts::nearest(std::size_t unique, std::size_t begin,
-                                                        std::size_t end, double least,
-                                                        const std::vector<std::uint32_t>& own,
-                                                        const TextOf& text_of) const {
+std::optional<SimilarTexts::Near> SimilarTexts::nearest(
+    std::size_t unique, std::size_t begin, std::size_t end, double least,
+    const std::vector<std::uint32_t>& own, const TextOf& text_of,
+    const std::function<void(Id, Id)>& pair) const {
   std::optional<Near> best;
   if (begin >= end) return best;
   for (const std::uint32_t one : candidates(unique, begin, end, least)) {
     const double alike = similarity(own, shingles(text_of(unique_[one])));
+    if (alike >= least && pair) pair(unique_[unique], unique_[one]);
     if (alike >= least && (!best || alike > best->similarity)) best = Near{unique_[one], alike};
   }
   return best;
 }
 
 std::vector<SimilarTexts::Neighbours> SimilarTexts::find(
-    double least, const TextOf& text_of, const std::function<void(std::size_t)>& progress) {
+    double least, const TextOf& text_of, const std::function<void(std::size_t)>& progress,
+    const std::function<void(Id, Id)>& pair) {
   sort_bands();
   std::vector<Neighbours> result(first_.size());
   for (std::size_t id = 0; id < first_.size(); ++id) result[id].same = first_[id];
@@ -132,8 +134,8 @@ std::vector<SimilarTexts::Neighbours> SimilarTexts::find(
     while (part + 1 < part_begin_.size() && part_begin_[part + 1] <= unique) ++part;
     const auto own = shingles(text_of(unique_[unique]));
     Neighbours& neighbours = result[unique_[unique]];
-    neighbours.in_part = nearest(unique, part_begin_[part], unique, least, own, text_of);
-    neighbours.in_earlier_part = nearest(unique, 0, part_begin_[part], least, own, text_of);
+    neighbours.in_part = nearest(unique, part_begin_[part], unique, least, own, text_of, pair);
+    neighbours.in_earlier_part = nearest(unique, 0, part_begin_[part], least, own, text_of, pair);
     if (progress && unique % 256 == 0) progress(unique);
   }
   return result;

@@ -39,8 +39,10 @@ class SimilarTexts {
 
   // Neighbours of all texts. Of texts at least `least` similar (0.6 or more) it misses about one
   // in ten thousand, more where thousands are nearly alike. `progress` is told of texts done.
+  // `pair`, where given, is told of every pair of near texts that was found.
   std::vector<Neighbours> find(double least, const TextOf& text_of,
-                               const std::function<void(std::size_t done)>& progress = {});
+                               const std::function<void(std::size_t done)>& progress = {},
+                               const std::function<void(Id, Id)>& pair = {});
 
  private:
   // 24 bands of 5: a pair of similarity 0.8 shares a band with probability 1 - (1 - 0.8^5)^24.
@@ -54,7 +56,8 @@ class SimilarTexts {
   std::vector<std::uint32_t> candidates(std::size_t unique, std::size_t begin, std::size_t end,
                                         double least) const;
   std::optional<Near> nearest(std::size_t unique, std::size_t begin, std::size_t end, double least,
-                              const std::vector<std::uint32_t>& own, const TextOf& text_of) const;
+                              const std::vector<std::uint32_t>& own, const TextOf& text_of,
+                              const std::function<void(Id, Id)>& pair) const;
 
   std::vector<Id> first_;                       // of each text
   std::unordered_map<std::uint64_t, Id> seen_;  // hash to the first text

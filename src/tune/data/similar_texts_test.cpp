@@ -19,6 +19,14 @@ TEST(PlainText, KeepsLettersAndNumbersInLowerCase) {
   EXPECT_EQ(plain_text("?!"), "");
 }
 
+TEST(PlainText, QuotesAreReadableAndOnOneLine) {
+  EXPECT_EQ(in_readable_quotes("žádost"), "'žádost'");
+  EXPECT_EQ(in_readable_quotes("a\nb"), "'a\\x0ab'");
+  EXPECT_EQ(in_readable_quotes("\xff"), "'\\xff'");
+  EXPECT_EQ(in_readable_quotes("\xc2\x9b"), "'\\xc2\\x9b'");
+  EXPECT_EQ(in_readable_quotes(std::string(100, 'a')), "'" + std::string(80, 'a') + "...'");
+}
+
 TEST(PlainText, SimilarityIsThatOfCharacterFiveGrams) {
   EXPECT_EQ(similarity(shingles("abcdef"), shingles("abcdef")), 1);
   EXPECT_DOUBLE_EQ(similarity(shingles("abcdef"), shingles("abcdeg")), 1.0 / 3);
