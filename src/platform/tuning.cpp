@@ -25,11 +25,12 @@ std::shared_ptr<const model::Model> load(const ModelFile& file, Processor& proce
                                          const ProgressSink& progress) {
   const std::uint64_t total = file.checkpoint->total_bytes();
   return model::Model::load(
-      file.checkpoint, processor.device, processor.pool, {.window = {}, .progress = [&](double share) {
-        if (progress)
-          progress(
-              {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
-      }});
+      file.checkpoint, processor.device, processor.pool,
+      {.window = {}, .progress = [&](double share) {
+         if (progress)
+           progress(
+               {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
+       }});
 }
 
 void check_suffix(const std::string& suffix) {
@@ -80,14 +81,14 @@ void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
       {std::string(tune::kManifestName), manifest_json(report, request, facts).dump(2) + "\n"},
       {std::string(tune::kLinearName), result.linear->bytes()}};
   const std::string card = tune::model_card(report, request, facts);
-  if (report.chosen == tune::Method::lora) {
+  if (report.uses(tune::Method::probe))
+    files.push_back({std::string(tune::kProbeName), result.probe->bytes()});
+  if (report.uses(tune::Method::lora)) {
     model::write_peft(directory, *result.adapter, *model,
                       {.base_name = facts.base_name, .model_card = card, .extra = files});
     return;
   }
   files.push_back({"README.md", card});
-  if (report.chosen == tune::Method::probe)
-    files.push_back({std::string(tune::kProbeName), result.probe->bytes()});
   write_directory(directory, files);
 }
 

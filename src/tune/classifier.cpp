@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "eval/blend.h"
 #include "model/peft.h"
 #include "tune/frozen_features.h"
 
@@ -73,40 +74,49 @@ Classifier::Classifier(const std::filesystem::path& directory,
       base_(std::move(base)),
       tokenizer_(std::move(tokenizer)),
       device_(device) {
-  if (manifest_.method == Method::lora) {
-    model::PeftAdapter peft = model::read_peft(directory, *base_);
-    if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
+  const auto load_linear = [&](std::string_view file) {
+    const auto path = directory / file;
+    auto linear = eval::LinearBaseline::load(path);
+    if (!std::equal(linear.labels().begin(), linear.labels().end(), manifest_.labels.begin(),
+                    manifest_.labels.end()))
       throw Error(Fault::corrupt_file,
-                  fmt::format("{}: the head does not fit the labels", directory.string()));
-    adapter_ = loaded(peft.tensors, *base_, device_);
-    head_ = std::move(peft.tensors.head);
-    return;
-  }
-  const auto path = directory / (manifest_.method == Method::linear ? kLinearName : kProbeName);
-  linear_ = eval::LinearBaseline::load(path);
-  if (!std::equal(linear_->labels().begin(), linear_->labels().end(), manifest_.labels.begin(),
-                  manifest_.labels.end()))
+                  fmt::format("{}: its labels are not those of the manifest", path.string()));
+    return linear;
+  };
+  if (manifest_.uses(Method::linear)) linear_ = load_linear(kLinearName);
+  if (manifest_.uses(Method::probe)) probe_ = load_linear(kProbeName);
+  if (!manifest_.uses(Method::lora)) return;
+  model::PeftAdapter peft = model::read_peft(directory, *base_);
+  if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
     throw Error(Fault::corrupt_file,
-                fmt::format("{}: its labels are not those of the manifest", path.string()));
+                fmt::format("{}: the head does not fit the labels", directory.string()));
+  adapter_ = loaded(peft.tensors, *base_, device_);
+  head_ = std::move(peft.tensors.head);
 }
 
 Classifier::~Classifier() = default;
 
-eval::ProbabilityTable Classifier::probabilities(std::span<const std::string> texts,
-                                                 std::vector<ClassifierAnswer>& answers) {
-  if (manifest_.method == Method::linear)
-    return linear_->probabilities(texts, device_.context().pool);
+std::vector<TrainingExample> Classifier::encode(std::span<const std::string> texts,
+                                                std::vector<ClassifierAnswer>& answers) const {
   std::vector<TrainingExample> examples;
-  std::size_t longest = kRows;
+  if (manifest_.base_digest.empty()) return examples;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    TrainingExample example{
-        .tokens = manifest_.form.tokens(*tokenizer_, texts[i], &answers[i].truncated)};
-    if (example.tokens.empty()) throw Error(Fault::invalid_argument, "a text without a token");
-    longest = std::max(longest, example.tokens.size());
-    examples.push_back(std::move(example));
+    examples.push_back(
+        {.tokens = manifest_.form.tokens(*tokenizer_, texts[i], &answers[i].truncated)});
+    if (examples.back().tokens.empty())
+      throw Error(Fault::invalid_argument, "a text without a token");
   }
-  if (manifest_.method == Method::probe)
-    return linear_->probabilities(
+  return examples;
+}
+
+eval::ProbabilityTable Classifier::probabilities(Method member, std::span<const std::string> texts,
+                                                 std::span<const TrainingExample> examples) {
+  if (member == Method::linear) return linear_->probabilities(texts, device_.context().pool);
+  std::size_t longest = kRows;
+  for (const TrainingExample& example : examples)
+    longest = std::max(longest, example.tokens.size());
+  if (member == Method::probe)
+    return probe_->probabilities(
         eval::DenseRows{frozen_features(base_, device_, examples, longest), base_->sizes().width},
         device_.context().pool);
   if (pass_ == nullptr || pass_->max_rows() < longest)
@@ -152,8 +162,16 @@ eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample>
 
 std::vector<ClassifierAnswer> Classifier::answer(std::span<const std::string> texts) {
   std::vector<ClassifierAnswer> answers(texts.size());
-  const eval::ProbabilityTable table =
-      eval::with_temperature(probabilities(texts, answers), manifest_.calibration.temperature);
+  if (texts.empty()) return answers;
+  const auto examples = encode(texts, answers);
+  std::vector<eval::ProbabilityTable> tables;
+  std::vector<const eval::ProbabilityTable*> members;
+  for (const Method member : manifest_.members)
+    tables.push_back(probabilities(member, texts, examples));
+  for (const auto& table : tables) members.push_back(&table);
+  const eval::ProbabilityTable table = eval::with_temperature(
+      tables.size() == 1 ? tables.front() : eval::blend(members, manifest_.weights),
+      manifest_.calibration.temperature);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const auto row = table.row(i);
     ClassifierAnswer& answer = answers[i];

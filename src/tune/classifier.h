@@ -25,7 +25,7 @@ struct ClassifierAnswer {
 };
 
 // One thread at a time. The base must be the model of the manifest's digest (the caller has checked
-// that) and may be null where the method is `linear`.
+// that) and may be null where that is empty.
 class Classifier {
  public:
   // Reads the manifest and what stands beside it. Throws base::Error: not_found, corrupt_file,
@@ -43,15 +43,17 @@ class Classifier {
   std::vector<ClassifierAnswer> answer(std::span<const std::string> texts);
 
  private:
-  eval::ProbabilityTable probabilities(std::span<const std::string> texts,
-                                       std::vector<ClassifierAnswer>& answers);
+  eval::ProbabilityTable probabilities(Method member, std::span<const std::string> texts,
+                                       std::span<const TrainingExample> examples);
+  std::vector<TrainingExample> encode(std::span<const std::string> texts,
+                                      std::vector<ClassifierAnswer>& answers) const;
   eval::ProbabilityTable with_adapter(std::span<const TrainingExample> examples);
 
   ClassifierManifest manifest_;
   std::shared_ptr<const model::Model> base_;
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   math::CpuDevice& device_;
-  std::optional<eval::LinearBaseline> linear_;
+  std::optional<eval::LinearBaseline> linear_, probe_;
   std::unique_ptr<model::TrainableAdapter> adapter_;
   std::unique_ptr<model::TrainingPass> pass_;
   model::ClassificationHead head_;

@@ -64,7 +64,7 @@ Json to_json(const eval::Calibration& calibration) {
 Json report_json(const TuningReport& report) {
   Json rungs = Json::array();
   for (const Rung& rung : report.rungs) {
-    Json entry{{"method", name(rung.method)},
+    Json entry{{"method", name(rung.members)},
                {"validation", to_json(rung.validation)},
                {"seconds", rung.seconds},
                {"p_value", nullptr}};
@@ -80,7 +80,7 @@ Json report_json(const TuningReport& report) {
                       {"macro_f1", epoch.macro_f1},
                       {"best", epoch.best}});
   Json json{{"rungs", rungs},
-            {"chosen", name(report.chosen)},
+            {"chosen", name(report.chosen_rung().members)},
             {"reason", report.reason},
             {"epochs", epochs},
             {"before_calibration", to_json(report.before)},
@@ -103,10 +103,14 @@ Json report_json(const TuningReport& report) {
 
 Json manifest_json(const TuningReport& report, const TuningRequest& request,
                    const ManifestFacts& facts) {
-  const bool has_base = report.chosen != Method::linear;
+  const bool has_base = report.uses(Method::probe) || report.uses(Method::lora);
+  Json members = Json::array();
+  for (std::size_t i = 0; i < report.chosen_rung().members.size(); ++i)
+    members.push_back({{"method", name(report.chosen_rung().members[i])},
+                       {"weight", report.chosen_rung().weights[i]}});
   return {{"format", kFormat},
           {"name", facts.name},
-          {"method", name(report.chosen)},
+          {"members", members},
           {"labels", report.labels},
           {"text", {{"max_tokens", request.form.max_tokens}}},
           {"base",
@@ -133,18 +137,18 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
 std::string model_card(const TuningReport& report, const TuningRequest& request,
                        const ManifestFacts& facts) {
   std::string card = "---\n";
-  if (report.chosen == Method::lora) {
+  if (report.uses(Method::lora)) {
     card += fmt::format("base_model: {}\nlibrary_name: peft\n", facts.base_name);
     if (!facts.base_licence.empty()) card += fmt::format("license: {}\n", facts.base_licence);
   }
   card += fmt::format("pipeline_tag: text-classification\n---\n\n# {}\n\n", facts.name);
   card += fmt::format("Answers one of {} labels. Chosen: {}, since {}.\n\n", report.labels.size(),
-                      name(report.chosen), report.reason);
+                      name(report.chosen_rung().members), report.reason);
   card +=
       "| method | accuracy on validation rows | 95 % interval | macro F1 | p against linear |\n"
       "|---|---|---|---|---|\n";
   for (const Rung& rung : report.rungs)
-    card += fmt::format("| {} | {:.4f} | {:.4f} to {:.4f} | {:.4f} | {} |\n", name(rung.method),
+    card += fmt::format("| {} | {:.4f} | {:.4f} to {:.4f} | {:.4f} | {} |\n", name(rung.members),
                         rung.validation.accuracy.value, rung.validation.accuracy.interval.low,
                         rung.validation.accuracy.interval.high, rung.validation.macro_f1,
                         rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "");
@@ -184,6 +188,7 @@ class ManifestReader {
     if (!number && found->type() != type) fail(key, "has the wrong type");
     return *found;
   }
+  const std::string& name() const { return name_; }
   std::string text(std::string_view key) const { return at(key, Json::value_t::string); }
   double number(std::string_view key, double low, double high) const {
     const double value = at(key, Json::value_t::number_float);
@@ -209,6 +214,19 @@ Method method_of(const std::string& text, const ManifestReader& reader) {
   reader.fail("method", "is none that this program knows");
 }
 
+void read_members(const ManifestReader& reader, ClassifierManifest& manifest) {
+  const std::string place = reader.name() + ", members";
+  for (const Json& json : reader.at("members", Json::value_t::array)) {
+    const ManifestReader member(json, place);
+    manifest.members.push_back(method_of(member.text("method"), member));
+    manifest.weights.push_back(member.number("weight", 0, 1e6));
+  }
+  if (manifest.members.empty() ||
+      std::adjacent_find(manifest.members.begin(), manifest.members.end(),
+                         std::greater_equal<>()) != manifest.members.end())
+    reader.fail("members", "are not one or several of linear, probe, lora, in this order");
+}
+
 eval::Calibration read_calibration(const ManifestReader& reader, const Json& json) {
   eval::Calibration calibration;
   calibration.temperature =
@@ -227,13 +245,17 @@ eval::Calibration read_calibration(const ManifestReader& reader, const Json& jso
 
 }  // namespace
 
+bool ClassifierManifest::uses(Method method) const {
+  return std::find(members.begin(), members.end(), method) != members.end();
+}
+
 ClassifierManifest parse_manifest(std::string_view text, const std::string& name) {
   const Json json = base::parse_json<Json>(text, name, {.bytes = std::size_t{64} << 20});
   const ManifestReader reader(json, name);
   if (reader.text("format") != kFormat)
     throw Error(Fault::unsupported, fmt::format("{}: it is not of the format '{}'", name, kFormat));
   ClassifierManifest manifest;
-  manifest.method = method_of(reader.text("method"), reader);
+  read_members(reader, manifest);
   for (const Json& label : reader.at("labels", Json::value_t::array)) {
     if (!label.is_string()) reader.fail("labels", "holds something that is no text");
     manifest.labels.push_back(label);

@@ -19,12 +19,15 @@ inline constexpr std::string_view kProbeName = "probe.bin";
 
 // What a classifier needs to answer; the rest of the manifest is for people and audits.
 struct ClassifierManifest {
-  Method method = Method::linear;
+  std::vector<Method> members;      // linear, probe, lora: one or several together
+  std::vector<double> weights;      // of the members (eval/blend.h)
   std::vector<std::string> labels;  // ascending
   TextForm form;
   eval::Calibration calibration;
-  std::string base_digest;  // "sha256:..."; empty for a linear model, which has no base
+  std::string base_digest;  // "sha256:..."; empty where words alone are used
   std::string base_name;
+
+  bool uses(Method method) const;
 };
 
 struct ManifestFacts {

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "eval/blend.h"
 #include "eval/metrics.h"
 #include "eval/stratified.h"
 #include "tune/frozen_features.h"
@@ -78,8 +79,24 @@ std::string_view name(Method method) {
       return "probe";
     case Method::lora:
       return "lora";
+    case Method::blend:
+      return "blend";
   }
   return "auto";
+}
+
+std::string name(std::span<const Method> members) {
+  std::string joined;
+  for (const Method method : members) {
+    if (!joined.empty()) joined += "+";
+    joined += name(method);
+  }
+  return joined;
+}
+
+bool TuningReport::uses(Method method) const {
+  const auto& members = chosen_rung().members;
+  return std::find(members.begin(), members.end(), method) != members.end();
 }
 
 Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
@@ -93,7 +110,8 @@ Tuning::Tuning(Tuning&&) noexcept = default;
 Tuning::~Tuning() = default;
 
 bool Tuning::wants(Method method) const {
-  return request_.method == method || request_.method == Method::automatic;
+  return request_.method == method || request_.method == Method::automatic ||
+         request_.method == Method::blend;
 }
 
 void Tuning::read() {
@@ -167,13 +185,8 @@ void Tuning::encode() {
   request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
 }
 
-void Tuning::add_rung(Method method, eval::ProbabilityTable probabilities, double seconds,
-                      const TuningEvents& events) {
-  Rung rung{.method = method,
-            .validation = measure(validation_->classes, probabilities),
-            .seconds = seconds,
-            .p_value = {},
-            .probabilities = std::move(probabilities)};
+void Tuning::add_rung(Rung rung, const TuningEvents& events) {
+  rung.validation = measure(validation_->classes, rung.probabilities);
   if (!report_.rungs.empty())
     rung.p_value =
         compare(validation_->classes, report_.rungs.front().probabilities, rung.probabilities)
@@ -182,14 +195,39 @@ void Tuning::add_rung(Method method, eval::ProbabilityTable probabilities, doubl
   if (events.rung) events.rung(report_.rungs.back());
 }
 
+void Tuning::add_member(Method method, double seconds, const TuningEvents& events) {
+  add_rung({.members = {method},
+            .weights = {1},
+            .validation = {},
+            .seconds = seconds,
+            .p_value = {},
+            .probabilities = probabilities_of(method, *validation_)},
+           events);
+}
+
+// All that were trained so far, together.
+void Tuning::add_blend(const TuningEvents& events) {
+  std::vector<const eval::ProbabilityTable*> tables;
+  Rung blended;
+  for (const Rung& rung : report_.rungs) {
+    if (rung.members.size() > 1) continue;
+    blended.members.push_back(rung.members.front());
+    blended.seconds += rung.seconds;
+    tables.push_back(&rung.probabilities);
+  }
+  blended.weights = eval::fit_blend(validation_->classes, tables);
+  blended.probabilities =
+      eval::cross_fitted_blend(validation_->classes, tables, request_.recipe.seed);
+  add_rung(std::move(blended), events);
+}
+
 void Tuning::climb_linear(const TuningEvents& events) {
   if (events.stage) events.stage("linear baseline", 0, 1);
   const Stopwatch watch;
   result_.linear =
       eval::LinearBaseline::fit(training_->data.texts, training_->data.labels,
                                 {.seed = request_.recipe.seed}, device_.context().pool);
-  const double seconds = watch.seconds();
-  add_rung(Method::linear, probabilities_of(Method::linear, *validation_), seconds, events);
+  add_member(Method::linear, watch.seconds(), events);
 }
 
 void Tuning::climb_probe(const TuningEvents& events) {
@@ -208,8 +246,7 @@ void Tuning::climb_probe(const TuningEvents& events) {
   result_.probe = eval::LinearBaseline::fit_dense(
       {training_->features, model_->sizes().width}, training_->data.labels,
       {.seed = request_.recipe.seed}, device_.context().pool);
-  const double seconds = watch.seconds();
-  add_rung(Method::probe, probabilities_of(Method::probe, *validation_), seconds, events);
+  add_member(Method::probe, watch.seconds(), events);
 }
 
 bool Tuning::climb_adapter(const TuningEvents& events) {
@@ -233,8 +270,7 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
   if (!adapter_training_->run(training)) return false;
   report_.history = adapter_training_->history();
   result_.adapter = adapter_training_->best();
-  const double seconds = watch.seconds();
-  add_rung(Method::lora, adapter_training_->probabilities(validation_->examples), seconds, events);
+  add_member(Method::lora, watch.seconds(), events);
   return true;
 }
 
@@ -242,8 +278,10 @@ bool Tuning::run(const TuningEvents& events) {
   if (report_.rungs.empty()) {
     climb_linear(events);
     if (wants(Method::probe)) climb_probe(events);
+    if (request_.method == Method::automatic) add_blend(events);
   }
   if (wants(Method::lora) && !climb_adapter(events)) return false;
+  if (request_.method == Method::automatic || request_.method == Method::blend) add_blend(events);
   choose();
   calibrate();
   if (test_ != nullptr) test(events);
@@ -252,43 +290,39 @@ bool Tuning::run(const TuningEvents& events) {
 
 // The cheapest rung that no dearer one beats significantly.
 void Tuning::choose() {
-  const Rung& last = report_.rungs.back();
+  const std::size_t last = report_.rungs.size() - 1;
   if (request_.method != Method::automatic) {
-    report_.chosen = last.method;
-    report_.reason = fmt::format("{} was asked for", name(last.method));
+    report_.chosen = last;
+    report_.reason = fmt::format("{} was asked for", name(report_.rungs[last].members));
     return;
   }
-  for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
+  for (std::size_t i = 0; i <= last; ++i) {
     const Rung& rung = report_.rungs[i];
     bool beaten = false;
-    for (std::size_t j = i + 1; j < report_.rungs.size() && !beaten; ++j) {
+    for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
       const Comparison comparison =
           compare(validation_->classes, rung.probabilities, report_.rungs[j].probabilities);
       beaten = comparison.better && comparison.p_value < request_.significance;
     }
     if (beaten) continue;
-    report_.chosen = rung.method;
+    report_.chosen = i;
     report_.reason =
-        i + 1 == report_.rungs.size()
-            ? fmt::format("{} is significantly better than every cheaper method (p < {})",
-                          name(rung.method), request_.significance)
-            : fmt::format(
-                  "no dearer method is significantly better than {} (p < {}) on {} "
-                  "validation rows",
-                  name(rung.method), request_.significance, report_.validation_rows);
+        i == last ? fmt::format("{} is significantly better than every cheaper method (p < {})",
+                                name(rung.members), request_.significance)
+                  : fmt::format(
+                        "no dearer method is significantly better than {} (p < {}) on {} "
+                        "validation rows",
+                        name(rung.members), request_.significance, report_.validation_rows);
     return;
   }
 }
 
 void Tuning::calibrate() {
-  const auto chosen = std::find_if(report_.rungs.begin(), report_.rungs.end(),
-                                   [&](const Rung& rung) { return rung.method == report_.chosen; });
-  report_.calibration =
-      eval::fit_calibration(validation_->classes, chosen->probabilities, request_.calibration);
-  report_.before = eval::measure_calibration(validation_->classes, chosen->probabilities);
+  const eval::ProbabilityTable& chosen = report_.chosen_rung().probabilities;
+  report_.calibration = eval::fit_calibration(validation_->classes, chosen, request_.calibration);
+  report_.before = eval::measure_calibration(validation_->classes, chosen);
   report_.after = eval::measure_calibration(
-      validation_->classes,
-      eval::with_temperature(chosen->probabilities, report_.calibration.temperature));
+      validation_->classes, eval::with_temperature(chosen, report_.calibration.temperature));
 }
 
 eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part) {
@@ -304,13 +338,22 @@ eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part)
   }
 }
 
+eval::ProbabilityTable Tuning::probabilities_of(const Rung& rung, const Part& part) {
+  std::vector<eval::ProbabilityTable> tables;
+  for (const Method method : rung.members) tables.push_back(probabilities_of(method, part));
+  if (tables.size() == 1) return std::move(tables.front());
+  std::vector<const eval::ProbabilityTable*> members;
+  for (const auto& table : tables) members.push_back(&table);
+  return eval::blend(members, rung.weights);
+}
+
 void Tuning::test(const TuningEvents& events) {
   if (events.stage) events.stage("test", 0, 1);
-  if (report_.chosen == Method::probe)
+  if (report_.uses(Method::probe))
     test_->features = frozen_features(model_, device_, test_->examples, request_.recipe.rows);
   const eval::ProbabilityTable linear = probabilities_of(Method::linear, *test_);
   const eval::ProbabilityTable chosen = eval::with_temperature(
-      probabilities_of(report_.chosen, *test_), report_.calibration.temperature);
+      probabilities_of(report_.chosen_rung(), *test_), report_.calibration.temperature);
   TuningReport::Test result{.chosen = measure(test_->classes, chosen),
                             .linear = measure(test_->classes, linear),
                             .p_value = compare(test_->classes, linear, chosen).p_value,

@@ -1,8 +1,9 @@
 // A tuning job: from labelled texts to the cheapest classifier that no dearer one beats.
 //
 // The ladder: a linear model on TF-IDF of the words (always trained, it is the measure of all
-// others), a linear probe on the frozen model's features, a low-rank adapter with a head. A dearer
-// rung is taken only where McNemar's exact test says that it is better on the validation data.
+// others), a linear probe on the frozen model's features, both together, a low-rank adapter with a
+// head, all three together (eval/blend.h). A dearer rung is taken only where McNemar's exact test
+// says that it is better on the validation data.
 #pragma once
 
 #include <filesystem>
@@ -21,8 +22,11 @@
 
 namespace malina::tune {
 
-enum class Method { automatic, linear, probe, lora };
+// What may be asked for: `blend` is all three together.
+enum class Method { automatic, linear, probe, lora, blend };
 std::string_view name(Method method);
+// "linear+probe"; of the methods that are trained: linear, probe, lora.
+std::string name(std::span<const Method> members);
 
 struct TuningRequest {
   std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
@@ -45,12 +49,14 @@ struct Measured {
 
 // One rung on the validation data.
 struct Rung {
-  Method method = Method::linear;
+  std::vector<Method> members;  // one; of several together, in the ladder's order
+  std::vector<double> weights;  // of the members
   Measured validation;
-  double seconds = 0;  // of training
+  double seconds = 0;  // of training, of all members
   // Against the linear baseline, on the same rows; absent for itself.
   std::optional<double> p_value;
-  eval::ProbabilityTable probabilities;  // of the validation rows
+  // Of the validation rows; of several members with weights from the other half of these rows.
+  eval::ProbabilityTable probabilities;
 };
 
 struct TuningReport {
@@ -61,8 +67,8 @@ struct TuningReport {
   std::vector<base::Digest> training_files, validation_files, test_files;
   std::string licence;
   std::vector<Rung> rungs;
-  Method chosen = Method::linear;
-  std::string reason;  // one sentence
+  std::size_t chosen = 0;  // index of a rung
+  std::string reason;      // one sentence
   std::vector<EpochReport> history;
   std::vector<double> losses;  // of the steps of this run
   eval::Calibration calibration;
@@ -77,6 +83,9 @@ struct TuningReport {
     double set_coverage = 0, set_size = 0;       // of conformal sets
   };
   std::optional<Test> test;
+
+  const Rung& chosen_rung() const { return rungs[chosen]; }
+  bool uses(Method method) const;  // whether it is among the chosen rung's members
 };
 
 // What was chosen, to be kept: the baseline is always there.
@@ -114,8 +123,9 @@ class Tuning {
 
   void split();
   void encode();
-  void add_rung(Method method, eval::ProbabilityTable probabilities, double seconds,
-                const TuningEvents& events);
+  void add_rung(Rung rung, const TuningEvents& events);
+  void add_member(Method method, double seconds, const TuningEvents& events);
+  void add_blend(const TuningEvents& events);
   void climb_linear(const TuningEvents& events);
   void climb_probe(const TuningEvents& events);
   bool climb_adapter(const TuningEvents& events);
@@ -123,6 +133,7 @@ class Tuning {
   void calibrate();
   void test(const TuningEvents& events);
   eval::ProbabilityTable probabilities_of(Method method, const Part& part);
+  eval::ProbabilityTable probabilities_of(const Rung& rung, const Part& part);
   bool wants(Method method) const;
 
   std::shared_ptr<const model::Model> model_;

@@ -61,7 +61,7 @@ class TuningTest : public ::testing::Test {
 
   // Written as the platform does, and read again.
   std::filesystem::path write(const Tuning& tuning, const TuningRequest& request) {
-    const auto directory = directory_.path() / std::string(name(tuning.report().chosen));
+    const auto directory = directory_.path() / name(tuning.report().chosen_rung().members);
     const ManifestFacts facts{.name = "test",
                               .base_name = "tiny",
                               .base_digest = request.base_digest,
@@ -69,11 +69,16 @@ class TuningTest : public ::testing::Test {
                               .created = "",
                               .version = ""};
     const std::string manifest = manifest_json(tuning.report(), request, facts).dump();
-    if (tuning.report().chosen == Method::lora) {
+    std::vector<model::PeftFiles::Extra> extra{
+        {std::string(kManifestName), manifest},
+        {std::string(kLinearName), tuning.result().linear->bytes()}};
+    if (tuning.result().probe)
+      extra.push_back({std::string(kProbeName), tuning.result().probe->bytes()});
+    if (tuning.report().uses(Method::lora)) {
       model::write_peft(directory, *tuning.result().adapter, *model_,
                         {.base_name = "tiny",
                          .model_card = model_card(tuning.report(), request, facts),
-                         .extra = {{std::string(kManifestName), manifest}}});
+                         .extra = extra});
       return directory;
     }
     std::filesystem::create_directories(directory);
@@ -93,15 +98,16 @@ class TuningTest : public ::testing::Test {
 };
 
 TEST_F(TuningTest, EveryMethodGivesAClassifierThatIsReadAgain) {
-  for (const Method method : {Method::linear, Method::probe, Method::lora}) {
+  for (const Method method : {Method::linear, Method::probe, Method::lora, Method::blend}) {
     const TuningRequest asked = request(method);
     const Tuning tuning = tuned(asked);
     const TuningReport& report = tuning.report();
-    EXPECT_EQ(report.chosen, method);
+    EXPECT_EQ(name(report.chosen_rung().members),
+              method == Method::blend ? "linear+probe+lora" : name(method));
     EXPECT_EQ(report.labels, (std::vector<std::string>{"fruit0", "fruit1", "fruit2"}));
     EXPECT_EQ(report.training_rows + report.validation_rows, 120U);
     EXPECT_TRUE(report.validation_from_training);
-    EXPECT_EQ(report.rungs.front().method, Method::linear);  // always trained
+    EXPECT_EQ(name(report.rungs.front().members), "linear");  // always trained
     EXPECT_EQ(report.rungs.front().validation.accuracy.value, 1.0);
     ASSERT_TRUE(report.test.has_value());
 
@@ -125,8 +131,8 @@ TEST_F(TuningTest, EveryMethodGivesAClassifierThatIsReadAgain) {
 TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
   // The words decide: nothing can be better than the baseline, which is always right.
   const Tuning tuning = tuned(request(Method::automatic));
-  EXPECT_EQ(tuning.report().rungs.size(), 3U);
-  EXPECT_EQ(tuning.report().chosen, Method::linear);
+  EXPECT_EQ(tuning.report().rungs.size(), 5U);
+  EXPECT_EQ(tuning.report().chosen, 0U);
   EXPECT_NE(tuning.report().reason.find("no dearer method"), std::string::npos);
 }
 
@@ -163,7 +169,7 @@ TEST_F(TuningTest, DataThatCannotBeLearnedIsRefused) {
 
 TEST(ClassifierManifest, RefusesWhatIsNotOne) {
   const std::string good =
-      R"({"format":"malina classifier 1","method":"linear","labels":["a","b"],"text":{"max_tokens":9},)"
+      R"({"format":"malina classifier 1","members":[{"method":"linear","weight":1}],"labels":["a","b"],"text":{"max_tokens":9},)"
       R"("base":{"name":"","digest":""},"calibration":{"temperature":1,"conformal_quantile":0.5,)"
       R"("conformal_coverage":0.9,"abstention":null}})";
   EXPECT_EQ(parse_manifest(good, "m").labels.size(), 2U);
@@ -175,8 +181,9 @@ TEST(ClassifierManifest, RefusesWhatIsNotOne) {
   };
   for (const std::string& bad :
        {std::string("{"), std::string("[]"), with("classifier 1", "classifier 2"),
-        with("\"linear\"", "\"guess\""), with("[\"a\",\"b\"]", "[\"b\",\"a\"]"),
-        with("[\"a\",\"b\"]", "[\"a\",1]"), with("\"temperature\":1", "\"temperature\":-1"),
+        with("\"linear\"", "\"guess\""), with("\"weight\":1", "\"weight\":-1"),
+        with("[\"a\",\"b\"]", "[\"b\",\"a\"]"), with("[\"a\",\"b\"]", "[\"a\",1]"),
+        with("\"temperature\":1", "\"temperature\":-1"),
         with("\"temperature\":1", "\"temperature\":\"1\""), with("\"max_tokens\":9", "\"x\":9"),
         with("null", "{\"threshold\":2}")})
     EXPECT_THROW(parse_manifest(bad, "m"), base::Error) << bad;

@@ -45,7 +45,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
 
     def test_the_ladder_and_what_is_written(self):
         report = self.json(*self.arguments("fruit", "--test", "test.csv"))
-        self.assertEqual([rung["method"] for rung in report["rungs"]], ["linear", "probe", "lora"])
+        self.assertEqual([rung["method"] for rung in report["rungs"]], ["linear", "probe", "linear+probe", "lora", "linear+probe+lora"])
         self.assertEqual(report["chosen"], "linear")  # the words decide
         self.assertEqual(report["test"]["chosen"]["accuracy"], 1.0)
         self.assertEqual(report["directory"], self.place("fruit"))

@@ -34,18 +34,7 @@ std::string human_seconds(double seconds) {
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
-std::string_view title(Method method) {
-  switch (method) {
-    case Method::linear:
-      return "linear (TF-IDF)";
-    case Method::probe:
-      return "probe (frozen model)";
-    case Method::lora:
-      return "LoRA and head";
-    default:
-      return "auto";
-  }
-}
+std::string title(const tune::Rung& rung) { return tune::name(rung.members); }
 
 // The running job on standard error, where that is a terminal: a line that is written over, and one
 // that stays for each epoch and each method.
@@ -95,7 +84,7 @@ class Watcher {
   }
   void add(const tune::Rung& rung) {
     keep(fmt::format(
-        "{}: {} of the validation rows are right ({} to {}), {}{}\n", title(rung.method),
+        "{}: {} of the validation rows are right ({} to {}), {}{}\n", title(rung),
         percent(rung.validation.accuracy.value), percent(rung.validation.accuracy.interval.low),
         percent(rung.validation.accuracy.interval.high), human_seconds(rung.seconds),
         rung.p_value ? fmt::format(", against linear p = {:.3g}", *rung.p_value) : ""));
@@ -128,7 +117,7 @@ void print_rungs(const TuningReport& report, Console& console) {
   std::vector<std::vector<std::string>> rows{
       {"METHOD", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "TIME"}};
   for (const tune::Rung& rung : report.rungs)
-    rows.push_back({std::string(title(rung.method)), percent(rung.validation.accuracy.value),
+    rows.push_back({title(rung), percent(rung.validation.accuracy.value),
                     fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
                                 percent(rung.validation.accuracy.interval.high)),
                     percent(rung.validation.macro_f1),
@@ -143,7 +132,7 @@ void print_test(const TuningReport& report, Console& console) {
   console.print("  {} right ({} to {}), macro F1 {}\n", percent(test.chosen.accuracy.value),
                 percent(test.chosen.accuracy.interval.low),
                 percent(test.chosen.accuracy.interval.high), percent(test.chosen.macro_f1));
-  if (report.chosen != Method::linear)
+  if (report.chosen != 0)
     console.print("  the linear baseline: {}; McNemar's exact p = {:.3g}\n",
                   percent(test.linear.accuracy.value), test.p_value);
   console.print("  expected calibration error {:.4f}\n", test.measures.expected_calibration_error);
@@ -164,7 +153,7 @@ void print(const platform::TuneOutcome& outcome, Console& console) {
     console.print("{} texts were longer than is read of them, and cut (--max-tokens)\n\n",
                   report.truncated);
   print_rungs(report, console);
-  console.print("\nChosen: {}; {}.\n", title(report.chosen), report.reason);
+  console.print("\nChosen: {}; {}.\n", title(report.chosen_rung()), report.reason);
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error "
       "{:.4f} (before: {:.4f})\n",
@@ -185,7 +174,7 @@ void print(const platform::TuneOutcome& outcome, Console& console) {
 }
 
 tune::Method method_of(const std::string& text) {
-  for (const Method method : {Method::linear, Method::probe, Method::lora})
+  for (const Method method : {Method::linear, Method::probe, Method::lora, Method::blend})
     if (text == tune::name(method)) return method;
   return Method::automatic;
 }
@@ -267,7 +256,7 @@ Action setup(CLI::App& cli) {
   cli.add_option("--test", tuning.test, "Files that are read once, at the end, for the report");
   cli.add_option("--suffix", request.suffix, "Its name is MODEL:SUFFIX")->required();
   cli.add_option("--method", options->method, "auto takes the cheapest that no dearer one beats")
-      ->check(CLI::IsMember({"auto", "linear", "probe", "lora"}))
+      ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "blend"}))
       ->capture_default_str();
   cli.add_option("--text", tuning.reading.text, "Column or key of the text");
   cli.add_option("--label", tuning.reading.label, "Column or key of the label");
@@ -292,8 +281,10 @@ extern const Command tune{
     .details =
         "Trains a linear model on the words, a linear model on what the base makes of the texts, "
         "and a\n"
-        "low-rank adapter with a head; keeps the cheapest of these that no dearer one beats "
-        "significantly\n"
+        "low-rank adapter with a head; keeps the cheapest of these, or of several together, that "
+        "no "
+        "dearer\n"
+        "one beats significantly\n"
         "on the validation rows (McNemar's exact test), calibrates its probabilities there and "
         "sets below\n"
         "which of them it abstains. Ctrl-C pauses; the same command goes on, also after a kill.",
