@@ -1,9 +1,32 @@
 #include "model/adapter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "math/pack_floats.h"
+
 namespace malina::model {
+
+namespace {
+
+// The power of two that brings the largest value near the end of half precision's range, from
+// which its numbers of full precision reach furthest down.
+float factor_of(const std::vector<float>& values) {
+  constexpr int kTarget = 14;  // largest < 2^14, of 65504
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  if (largest == 0 || !std::isfinite(largest)) return 1;
+  constexpr int kMost = 100;  // the inverse stays a normal number
+  return std::ldexp(1.0F, std::clamp(kTarget - 1 - std::ilogb(largest), -kMost, kMost));
+}
+
+std::vector<float> scaled(std::vector<float> values, float factor) {
+  for (float& value : values) value *= factor;
+  return values;
+}
+
+}  // namespace
 
 void Adapter::set(std::size_t layer, Projection projection, std::size_t rank, std::size_t inputs,
                   std::size_t outputs, float scale, const std::vector<float>& a,
@@ -11,16 +34,24 @@ void Adapter::set(std::size_t layer, Projection projection, std::size_t rank, st
   math::require(a.size() == rank * inputs && b.size() == outputs * rank, "adapter",
                 "shapes differ");
   if (layers_.size() <= layer) layers_.resize(layer + 1, std::vector<Pair>(kProjections));
-  auto buffer = device.allocate((a.size() + b.size()) * sizeof(float));
+  const bool half = storage_ == Storage::half;
+  const math::Encoding& encoding = *math::find_encoding(half ? "f16" : "f32");
+  const std::size_t a_bytes = math::packed_bytes(rank, inputs, encoding);
+  auto buffer = device.allocate(a_bytes + math::packed_bytes(outputs, rank, encoding));
   Pair& pair = layers_[layer][static_cast<std::size_t>(projection)];
-  pair.a = math::float_slice(*buffer, 0, rank, inputs);
-  pair.b = math::float_slice(*buffer, a.size() * sizeof(float), outputs, rank);
-  pair.scale = scale;
-  if (buffer->host() != nullptr) {
-    std::copy(a.begin(), a.end(), math::host_floats(pair.a));
-    std::copy(b.begin(), b.end(), math::host_floats(pair.b));
-  }
+  pair.a = math::packed_slice(*buffer, 0, rank, inputs, encoding);
+  pair.b = math::packed_slice(*buffer, a_bytes, outputs, rank, encoding);
+  const float a_factor = half ? factor_of(a) : 1, b_factor = half ? factor_of(b) : 1;
+  pair.scale = scale / a_factor / b_factor;
+  math::pack_floats(half ? scaled(a, a_factor).data() : a.data(), pair.a);
+  math::pack_floats(half ? scaled(b, b_factor).data() : b.data(), pair.b);
   buffers_.push_back(std::move(buffer));
+}
+
+std::size_t Adapter::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& buffer : buffers_) bytes += buffer->bytes();
+  return bytes;
 }
 
 const Adapter::Pair& Adapter::pair(std::size_t layer, Projection projection) const {

@@ -84,8 +84,9 @@ AdapterTensors tensors_of(const TrainableAdapter& adapter) {
 }
 
 std::shared_ptr<const Adapter> to_adapter(const AdapterTensors& tensors,
-                                          const std::string& base_digest, math::Device& device) {
-  auto adapter = std::make_shared<Adapter>(base_digest);
+                                          const std::string& base_digest, math::Device& device,
+                                          Adapter::Storage storage) {
+  auto adapter = std::make_shared<Adapter>(base_digest, storage);
   for (std::size_t layer = 0; layer < tensors.layers.size(); ++layer)
     for (std::size_t i = 0; i < kProjections; ++i)
       if (const LowRankMatrix& matrix = tensors.layers[layer][i])

@@ -59,7 +59,8 @@ AdapterTensors tensors_of(const TrainableAdapter& adapter);
 
 // The low-rank part on a device. Throws internal where a vector's size is not what its shape says.
 std::shared_ptr<const Adapter> to_adapter(const AdapterTensors& tensors,
-                                          const std::string& base_digest, math::Device& device);
+                                          const std::string& base_digest, math::Device& device,
+                                          Adapter::Storage storage = Adapter::Storage::single);
 
 // Throws base::Error(invalid_argument), naming the matrix, where the adapter does not fit the
 // model: another number of layers, a shape, a matrix that the model does not have, a head of

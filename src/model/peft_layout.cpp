@@ -125,7 +125,7 @@ std::string module_name(const LinearModule& module, std::string_view body, std::
 }
 
 LowRankMatrix fused(const AdapterTensors& tensors, std::size_t layer, const LinearModule& module,
-                    const Model& model) {
+                    const Model& model, RowOrder order) {
   std::vector<Part> parts;
   std::size_t rows = 0;
   for (const Projection projection : module.parts) {
@@ -135,15 +135,17 @@ LowRankMatrix fused(const AdapterTensors& tensors, std::size_t layer, const Line
   }
   if (parts.empty()) return {};
   LowRankMatrix whole = have_one_a(parts) ? below_each_other(parts, rows) : in_blocks(parts, rows);
-  whole.b = reordered(whole.b, whole.rank, their_row_order(module, model.sizes(), rows));
+  if (order == RowOrder::of_the_directory)
+    whole.b = reordered(whole.b, whole.rank, their_row_order(module, model.sizes(), rows));
   return whole;
 }
 
 void take_apart(const LowRankMatrix& matrix, std::size_t layer, const LinearModule& module,
-                const Model& model, AdapterTensors& tensors) {
+                const Model& model, AdapterTensors& tensors, RowOrder order) {
   LowRankMatrix whole = matrix;
-  whole.b = reordered(matrix.b, matrix.rank,
-                      inverse(their_row_order(module, model.sizes(), matrix.outputs)));
+  if (order == RowOrder::of_the_directory)
+    whole.b = reordered(matrix.b, matrix.rank,
+                        inverse(their_row_order(module, model.sizes(), matrix.outputs)));
   std::vector<std::size_t> rows;
   for (const Projection projection : module.parts)
     rows.push_back(rows_of(model, layer, projection));

@@ -143,7 +143,7 @@ class Reader {
     matrix.b = values_of(*b, {matrix.outputs, matrix.rank});
     if (!std::isfinite(matrix.scale()))
       fail(Fault::corrupt_file, a_name, "has a scale that is not a finite number");
-    take_apart(matrix, layer, module, model_, result_.tensors);
+    take_apart(matrix, layer, module, model_, result_.tensors, RowOrder::of_the_directory);
   }
 
   // PEFT would leave such a module at its random beginning, which adds nothing.

@@ -154,7 +154,8 @@ TEST(Peft, FusedMatricesMeanTheSame) {
     const Planned planned(name);
     AdapterTensors tensors = drawn_for(*planned.model);
     for (const LinearModule& module : linear_modules(planned.model->architecture())) {
-      const LowRankMatrix whole = fused(tensors, 0, module, *planned.model);
+      const LowRankMatrix whole =
+          fused(tensors, 0, module, *planned.model, RowOrder::of_the_directory);
       const auto order = their_row_order(module, planned.model->sizes(), whole.outputs);
       std::size_t first_row = 0;
       for (const Projection part : module.parts) {

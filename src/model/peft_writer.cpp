@@ -42,7 +42,7 @@ class Writer {
     for (const LinearModule& module : modules_)
       for (std::size_t layer = 0; layer < tensors.layers.size(); ++layer) {
         if (!weight_of(model.layers()[layer], module.parts.front())) continue;
-        LowRankMatrix matrix = fused(tensors, layer, module, model);
+        LowRankMatrix matrix = fused(tensors, layer, module, model, RowOrder::of_the_directory);
         if (matrix)
           entries_.push_back({&module, layer, std::move(matrix), module_name(module, body, layer)});
       }

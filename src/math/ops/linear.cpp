@@ -79,23 +79,41 @@ QuantizedInput quantize(const Linear& linear, CpuContext& context) {
           {rest.values, rest.scales, rest.sums, rows, columns}};
 }
 
-// h = input A^T for each adapter of each part; sums over the width ascending, so that a row's
-// result does not depend on its company.
-std::vector<std::vector<float>> project_down(const Linear& linear, CpuContext& context) {
-  std::vector<std::vector<float>> projected;
-  const float* input = host_floats(linear.input);
-  for (const LinearPart& part : linear.parts) {
+// scale * input A^T of every adapter of every part: [count, rank] each, one behind the other.
+struct Projected {
+  std::vector<float> values;
+  std::vector<std::size_t> first;  // of each adapter, in the order of parts and their adapters
+};
+
+// Rows are cut into pieces for the threads; a row's result does not depend on its company.
+Projected project_down(const Linear& linear, CpuContext& context) {
+  constexpr std::size_t kPieceRows = 48;
+  struct Piece {
+    const LowRank* adapter;
+    std::size_t first_row, rows, target;
+  };
+  Projected projected;
+  std::vector<Piece> pieces;
+  std::size_t size = 0;
+  for (const LinearPart& part : linear.parts)
     for (const LowRank& adapter : part.adapters) {
-      auto& h = projected.emplace_back(adapter.count * adapter.a.rows);
-      const float* a = host_floats(adapter.a);
-      context.pool.run(adapter.count, [&](std::size_t i) {
-        const float* x = input + (adapter.first + i) * linear.input.stride;
-        for (std::size_t r = 0; r < adapter.a.rows; ++r)
-          h[i * adapter.a.rows + r] =
-              row_kernels(context.isa).dot(x, a + r * adapter.a.stride, linear.input.columns);
-      });
+      projected.first.push_back(size);
+      for (std::size_t row = 0; row < adapter.count; row += kPieceRows)
+        pieces.push_back({&adapter, adapter.first + row, std::min(kPieceRows, adapter.count - row),
+                          size + row * adapter.a.rows});
+      size += adapter.count * adapter.a.rows;
     }
-  }
+  if (pieces.empty()) return projected;
+  projected.values.resize(size);
+  context.pool.run(pieces.size(), [&](std::size_t index) {
+    const auto& [adapter, first_row, rows, target] = pieces[index];
+    const std::size_t width = linear.input.columns, rank = adapter->a.rows;
+    const FloatRows input{host_floats(linear.input) + first_row * width, rows, width};
+    float* const h = projected.values.data() + target;
+    products(adapter->a, context.isa)
+        .exact(packed_matrix(adapter->a), input, 0, group_count(adapter->a), {h, rank, false});
+    for (std::size_t i = 0; i < rows * rank; ++i) h[i] *= adapter->scale;
+  });
   return projected;
 }
 
@@ -130,19 +148,16 @@ void add_bias(const LinearPart& part, std::size_t first_row, std::size_t last_ro
       output[m * part.output.stride + n] += bias[n];
 }
 
-void add_adapters(const LinearPart& part, const std::vector<float>* projected,
-                  std::size_t first_row, std::size_t last_row, CpuContext& context) {
-  float* output = host_floats(part.output);
+// first: where in `projected` the part's adapters begin.
+void add_adapters(const LinearPart& part, const Projected& projected, std::size_t first,
+                  std::size_t first_group, std::size_t last_group, CpuContext& context) {
   for (const LowRank& adapter : part.adapters) {
-    const float* b = host_floats(adapter.b);
-    const std::vector<float>& h = *projected++;
-    for (std::size_t i = 0; i < adapter.count; ++i) {
-      float* row = output + (adapter.first + i) * part.output.stride;
-      for (std::size_t n = first_row; n < last_row; ++n)
-        row[n] += adapter.scale *
-                  row_kernels(context.isa)
-                      .dot(h.data() + i * adapter.a.rows, b + n * adapter.b.stride, adapter.a.rows);
-    }
+    const FloatRows h{projected.values.data() + projected.first[first++], adapter.count,
+                      adapter.a.rows};
+    const ProductOutput target{host_floats(part.output) + adapter.first * part.output.stride,
+                               part.output.stride, true};
+    products(adapter.b, context.isa)
+        .exact(packed_matrix(adapter.b), h, first_group, last_group, target);
   }
 }
 
@@ -167,8 +182,10 @@ void Linear::check() const {
             "an output does not fit its weight");
     require(!part.bias || part.bias.columns == part.weight.rows, kName, "a bias does not fit");
     for (const LowRank& adapter : part.adapters)
-      require(adapter.first + adapter.count <= input.rows && adapter.a.columns == input.columns &&
-                  adapter.b.rows == part.weight.rows && adapter.b.columns == adapter.a.rows,
+      require(adapter.a.encoding != nullptr && adapter.b.encoding != nullptr &&
+                  adapter.first + adapter.count <= input.rows &&
+                  adapter.a.columns == input.columns && adapter.b.rows == part.weight.rows &&
+                  adapter.b.columns == adapter.a.rows,
               kName, "an adapter does not fit");
   }
 }
@@ -181,6 +198,12 @@ Cost Linear::cost() const {
     cost.multiply_adds += (refined ? 2.0 : 1.0) * static_cast<double>(input.rows) *
                           static_cast<double>(part.weight.rows) *
                           static_cast<double>(part.weight.columns);
+    for (const LowRank& adapter : part.adapters) {
+      cost.read_bytes += adapter.a.bytes() + adapter.b.bytes();
+      cost.multiply_adds += static_cast<double>(adapter.count) *
+                            static_cast<double>(adapter.a.rows) *
+                            static_cast<double>(adapter.a.columns + adapter.b.rows);
+    }
   }
   return cost;
 }
@@ -216,7 +239,7 @@ void Linear::compute(CpuContext& context) const {
       std::size_t before = 0;
       for (const LinearPart* other = parts.data(); other != part; ++other)
         before += other->adapters.size();
-      add_adapters(*part, projected.data() + before, first_row, last_row, context);
+      add_adapters(*part, projected, before, first, last, context);
     }
   });
 }

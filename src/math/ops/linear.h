@@ -16,8 +16,9 @@ struct QuantizedScratch {
   static std::size_t bytes(std::size_t rows, std::size_t columns);
 };
 
-// A low-rank addition for a range of rows: output += scale * (input A^T) B^T (Hu et al., 2021).
-// a: float [rank, width]; b: float [outputs, rank]; rows [first, first + count) of the batch.
+// A low-rank addition for a range of rows: output += (scale * input A^T) B^T (Hu et al., 2021), in
+// float32 whatever the precision of the product.
+// a: packed [rank, width]; b: packed [outputs, rank]; rows [first, first + count) of the batch.
 struct LowRank {
   Slice a, b;
   float scale = 1;

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "math/pack_floats.h"
+#include "math/pack_floats.h"
 
 namespace malina::math {
 namespace {
@@ -137,10 +139,11 @@ TEST(Linear, AdaptersAddTheirLowRankProductToTheirRows) {
   const auto a = random_floats(problem.random, kRank * Problem::kWidth);
   const auto b = random_floats(problem.random, Problem::kOutputs * kRank);
   auto buffer = problem.device.allocate(1 << 16);
-  const Slice a_slice = float_slice(*buffer, 0, kRank, Problem::kWidth);
-  const Slice b_slice = float_slice(*buffer, 8192, Problem::kOutputs, kRank);
-  std::copy(a.begin(), a.end(), host_floats(a_slice));
-  std::copy(b.begin(), b.end(), host_floats(b_slice));
+  const Encoding& single = *find_encoding("f32");
+  const Slice a_slice = packed_slice(*buffer, 0, kRank, Problem::kWidth, single);
+  const Slice b_slice = packed_slice(*buffer, 16384, Problem::kOutputs, kRank, single);
+  pack_floats(a.data(), a_slice);
+  pack_floats(b.data(), b_slice);
   const std::array adapters{LowRank{a_slice, b_slice, 0.5F, 1, 3}};  // rows 1, 2, 3
   problem.run(
       {.weight = problem.weight.slice, .bias = {}, .output = problem.output, .adapters = adapters},
@@ -157,6 +160,45 @@ TEST(Linear, AdaptersAddTheirLowRankProductToTheirRows) {
       EXPECT_NEAR(host_floats(problem.output)[m * Problem::kOutputs + n],
                   problem.expected(m, n) + 0.5 * low_rank, 1e-5);
     }
+}
+
+// A row's bits are the same alone, among rows of the same adapter and beside other adapters.
+TEST(Linear, ARowOfAnAdapterDoesNotDependOnItsCompany) {
+  for (const char* encoding : {"f32", "f16"}) {
+    Problem problem("q8_0");
+    constexpr std::size_t kRank = 16;
+    auto buffer = problem.device.allocate(1 << 16);
+    const Encoding& kind = *find_encoding(std::string_view(encoding));
+    std::vector<Slice> slices;
+    std::size_t offset = 0;
+    for (int i = 0; i < 4; ++i) {
+      const bool is_b = i % 2 == 1;
+      const std::size_t rows = is_b ? Problem::kOutputs : kRank;
+      const std::size_t columns = is_b ? kRank : Problem::kWidth;
+      slices.push_back(packed_slice(*buffer, offset, rows, columns, kind));
+      pack_floats(random_floats(problem.random, rows * columns).data(), slices.back());
+      offset += packed_bytes(rows, columns, kind);
+    }
+    const auto row_with = [&](std::vector<LowRank> adapters, std::size_t row) {
+      problem.run({.weight = problem.weight.slice,
+                   .bias = {},
+                   .output = problem.output,
+                   .adapters = adapters},
+                  Precision::fast);
+      const float* values = host_floats(problem.output) + row * Problem::kOutputs;
+      return std::vector<float>(values, values + Problem::kOutputs);
+    };
+    const LowRank first{slices[0], slices[1], 2.0F, 0, 5};
+    const LowRank second{slices[2], slices[3], 0.5F, 0, 1};
+    auto alone = first;
+    alone.first = 3;
+    alone.count = 1;
+    auto neighbour = second;
+    neighbour.first = 4;
+    EXPECT_EQ(row_with({first}, 3), row_with({alone}, 3)) << encoding;
+    EXPECT_EQ(row_with({first}, 3), row_with({second, alone, neighbour}, 3)) << encoding;
+    EXPECT_NE(row_with({first}, 3), row_with({}, 3)) << encoding;
+  }
 }
 
 // The loss is the sum of output * gradient, so its slope by an input is what backward must add.
