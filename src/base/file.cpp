@@ -63,6 +63,19 @@ File File::create(const std::filesystem::path& path) {
   throw system_error("cannot create " + file.name());
 }
 
+File File::append(const std::filesystem::path& path) {
+  File file(
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666),
+      path);
+  if (file.descriptor_ < 0) throw system_error("cannot write " + file.name());
+  struct stat status{};
+  if (::fstat(file.descriptor_, &status) != 0) throw system_error("cannot write " + file.name());
+  if (!S_ISREG(status.st_mode))
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} is {}, not a file", file.name(), kind(status.st_mode)));
+  return file;
+}
+
 std::uint64_t File::size() const {
   struct stat status{};
   if (::fstat(descriptor_, &status) != 0) throw system_error("cannot read the size of " + name());

@@ -17,6 +17,8 @@ class File {
   static File open(const std::filesystem::path& path);
   // A new, empty file for writing; one that is there already is refused (already_exists).
   static File create(const std::filesystem::path& path);
+  // A regular file, to be read and written at its end; created where it is not there.
+  static File append(const std::filesystem::path& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

@@ -104,5 +104,17 @@ TEST(File, MovesItsDescriptor) {
   EXPECT_EQ(first.size(), 3U);
 }
 
+TEST(File, AppendsToWhatIsThere) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "rows";
+  for (const std::string_view text : {"one", "two"})
+    File::append(path).write_all(std::as_bytes(std::span(text)));
+  const File file = File::open(path);
+  std::string text(file.size(), ' ');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  EXPECT_EQ(text, "onetwo");
+  EXPECT_THROW(File::append(directory.path()), Error);
+}
+
 }  // namespace
 }  // namespace malina::base

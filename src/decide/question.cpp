@@ -193,8 +193,28 @@ void add_criteria(Question& question, const Fields& fields, const QuestionLimits
 
 }  // namespace
 
+namespace {
+
+std::optional<double> threshold_of(const Json& abstain, const std::string& name,
+                                   const std::string& type) {
+  if (abstain.is_null()) return std::nullopt;
+  const Json* found = &abstain;
+  std::string path = "abstain";
+  if (abstain.is_object()) {
+    const std::string key = abstain.contains(name) ? name : type;
+    if (!abstain.contains(key) || abstain[key].is_null()) return std::nullopt;
+    found = &abstain[key];
+    path += "." + key;
+  }
+  if (!found->is_number() || !(*found >= 0 && *found <= 1))
+    throw refusal(path, "must be a number from 0 to 1");
+  return found->get<double>();
+}
+
+}  // namespace
+
 std::vector<Question> parse_systemone(const Json& json, const std::string& path,
-                                      const QuestionLimits& limits) {
+                                      const Json& abstain, const QuestionLimits& limits) {
   if (!json.is_object() || json.empty())
     throw refusal(path, "must be an object of questions by name, with at least one");
   if (json.size() > limits.questions)
@@ -212,6 +232,7 @@ std::vector<Question> parse_systemone(const Json& json, const std::string& path,
                     : type == "score" ? QuestionType::score
                                       : QuestionType::predicate;
     question.instructions = instructions_of(fields, limits);
+    question.abstain_below = threshold_of(abstain, name, type);
     add_criteria(question, fields, limits);
   }
   return questions;

@@ -87,6 +87,7 @@ class EngineAnswer final : public Answer {
   GenerationResult result_;
   text::Utf8Stream prompt_text_;
   TokenOffsets offsets_;
+  std::vector<decide::SpanExtractor::WrittenToken> written_;  // of a decision
   bool ended_ = false;
 };
 
@@ -117,6 +118,7 @@ void EngineAnswer::take(const engine::TokenEvent& event, AnswerPiece& piece) {
   if (!event.prompt)
     piece.text += prompt_text_.finish();  // a character that the prompt leaves open
   piece.token_ids.push_back(event.token);
+  if (shape_.decide) written_.push_back({event.token, event.log_probability.value_or(0)});
   if (shape_.scores) score(event, piece);
   const std::string bytes = event.end ? "" : tokenizer_->bytes(event.token);
   offsets_.add(bytes);
@@ -141,7 +143,10 @@ void EngineAnswer::finish(AnswerPiece& piece) {
   piece.text += prompt_text_.finish() + finished.text;
   result_.finish_reason = engine::name(finished.reason);
   result_.embedding = finished.embedding;
-  result_.prompt_tokens = finished.prompt_tokens;
+  result_.prompt_tokens = finished.prompt_tokens + finished.continuation_tokens;
+  if (shape_.decide && finished.reason != engine::FinishReason::cancelled &&
+      finished.reason != engine::FinishReason::deadline)
+    result_.decisions = shape_.decide(finished, written_);
   result_.completion_tokens = finished.answer_tokens;
   result_.cached_tokens = finished.cached_tokens;
   result_.queue_seconds = static_cast<double>(finished.queue_time.count()) * 1e-9;
@@ -149,7 +154,31 @@ void EngineAnswer::finish(AnswerPiece& piece) {
   result_.completion_seconds = static_cast<double>(finished.answer_time.count()) * 1e-9;
 }
 
+class ReadyAnswer final : public Answer {
+ public:
+  explicit ReadyAnswer(GenerationResult result) : result_(std::move(result)) {}
+  std::optional<AnswerPiece> poll() override {
+    return std::exchange(ended_, true) ? std::nullopt : std::optional(AnswerPiece());
+  }
+  bool ended() const override { return ended_; }
+  bool wait_for(std::chrono::milliseconds) override { return true; }
+  void on_change(std::function<void()> listener) override {
+    if (listener) listener();
+  }
+  void cancel() override {}
+  std::size_t prompt_done() const override { return result_.prompt_tokens; }
+  const GenerationResult& result() const override { return result_; }
+
+ private:
+  GenerationResult result_;
+  bool ended_ = false;
+};
+
 }  // namespace
+
+std::unique_ptr<Answer> make_ready_answer(GenerationResult result) {
+  return std::make_unique<ReadyAnswer>(std::move(result));
+}
 
 std::unique_ptr<Answer> make_answer(std::shared_ptr<engine::Stream> stream,
                                     std::shared_ptr<const text::Tokenizer> tokenizer,

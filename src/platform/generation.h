@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "platform/decision.h"
 #include "platform/progress.h"
 
 namespace malina::platform {
@@ -71,6 +72,14 @@ struct EmbeddingRequest {
   RequestOrigin origin = {};
 };
 
+// One question about some texts, which are computed together: what their prompts share is computed
+// once. An extract is of one text alone.
+struct DecisionRequest {
+  QuestionPointer question;
+  std::vector<std::string> texts;  // as content, which never spells a control token
+  RequestOrigin origin = {};
+};
+
 struct ChatRequest {
   nlohmann::ordered_json messages;        // [{"role": "user", "content": "..."}, ...]
   std::optional<std::size_t> max_tokens;  // at most; less where the context holds less
@@ -97,6 +106,7 @@ struct GenerationResult {
   std::vector<std::int32_t> token_ids;  // with echo, the prompt's first
   std::vector<ScoredToken> scores;      // where log-probabilities were asked for
   std::vector<float> embedding;         // of an EmbeddingRequest; not normalised
+  std::vector<Decision> decisions = {};  // of a DecisionRequest, by text; empty if it was cancelled
   std::size_t prompt_tokens = 0, completion_tokens = 0;
   std::size_t cached_tokens = 0;  // of the prompt, taken from an earlier one
   std::uint64_t seed = 0;

@@ -11,6 +11,7 @@
 #include "base/machine.h"
 #include "engine/engine.h"
 #include "engine/json_constraint.h"
+#include "platform/decider.h"
 #include "platform/engine_answer.h"
 #include "platform/model_file.h"
 #include "text/infilling.h"
@@ -147,7 +148,7 @@ Prepared::Prepared(std::unique_ptr<Content> content) : content_(std::move(conten
 Prepared::Prepared(Prepared&& other) noexcept = default;
 Prepared& Prepared::operator=(Prepared&& other) noexcept = default;
 Prepared::~Prepared() = default;
-std::size_t Prepared::prompt_tokens() const { return content_->generation.prompt.size(); }
+std::size_t Prepared::prompt_tokens() const { return content_->shape.prompt_tokens; }
 std::size_t Prepared::most_tokens() const { return content_->generation.max_tokens; }
 
 class LanguageModel::Impl {
@@ -162,6 +163,7 @@ class LanguageModel::Impl {
   Prepared::Content prepare(const CompletionRequest& request) const;
   Prepared::Content prepare(const ChatRequest& request) const;
   Prepared::Content prepare(const EmbeddingRequest& request) const;
+  Prepared::Content prepare(const DecisionRequest& request) const;
   ModelLoad load() const;
   std::unique_ptr<Answer> start(Prepared::Content content);
   PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
@@ -177,7 +179,10 @@ class LanguageModel::Impl {
     const auto found = file_->templates.find("");
     return found == file_->templates.end() ? nullptr : &found->second;
   }
-  void set_chat_template(std::string_view source) { replaced_.emplace(source); }
+  void set_chat_template(std::string_view source) {
+    replaced_.emplace(source);
+    decider_.forget();
+  }
 
  private:
   const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
@@ -189,6 +194,7 @@ class LanguageModel::Impl {
   std::shared_ptr<const model::Model> model_;
   engine::Engine engine_;
   engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
+  mutable Decider decider_{file_->tokenizer, model_->sizes().vocab, engine_.context()};
   std::optional<text::ChatTemplate> replaced_;
 };
 
@@ -217,7 +223,26 @@ Prepared::Content LanguageModel::Impl::ready(engine::Generation generation,
   return {std::move(generation), shape};
 }
 
+Prepared::Content LanguageModel::Impl::prepare(const DecisionRequest& request) const {
+  if (const auto refused = file_->refused_templates.find("");
+      chat_template() == nullptr && refused != file_->refused_templates.end())
+    throw refused->second;
+  Decider::Asked asked = decider_.ask(request, chat_template());
+  engine::Generation& generation = asked.generation;
+  generation.owner = request.origin.owner;
+  generation.cache_scope = request.origin.cache_scope;
+  generation.deadline = request.origin.deadline;
+  const AnswerShape shape{.prompt_tokens = asked.tokens, .decide = std::move(asked.finish)};
+  return {std::move(generation), shape};
+}
+
 std::unique_ptr<Answer> LanguageModel::Impl::start(Prepared::Content content) {
+  if (content.shape.decide && content.generation.prompt.empty()) {  // all texts were refused
+    GenerationResult result;
+    result.finish_reason = "stop";
+    result.decisions = content.shape.decide({}, {});
+    return make_ready_answer(std::move(result));
+  }
   return make_answer(engine_.submit(std::move(content.generation)), file_->tokenizer,
                      content.shape);
 }
@@ -435,6 +460,9 @@ Prepared LanguageModel::prepare(const ChatRequest& request) const {
 Prepared LanguageModel::prepare(const EmbeddingRequest& request) const {
   return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
 }
+Prepared LanguageModel::prepare(const DecisionRequest& request) const {
+  return Prepared(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+}
 ModelLoad LanguageModel::load() const { return impl_->load(); }
 std::unique_ptr<Answer> LanguageModel::start(Prepared prepared) {
   return impl_->start(std::move(*prepared.content_));
@@ -444,6 +472,9 @@ GenerationResult LanguageModel::complete(const CompletionRequest& request, const
 }
 GenerationResult LanguageModel::chat(const ChatRequest& request, const TextSink& sink) {
   return collect(*start(prepare(request)), request.prompt_progress, sink);
+}
+GenerationResult LanguageModel::decide(const DecisionRequest& request) {
+  return collect(*start(prepare(request)), {}, {});
 }
 PerplexityResult LanguageModel::perplexity(std::string_view text,
                                            const std::function<void(double)>& progress) {

@@ -60,6 +60,9 @@ class LanguageModel {
   Prepared prepare(const ChatRequest& request) const;
   // With the model's BOS, as a completion.
   Prepared prepare(const EmbeddingRequest& request) const;
+  // Asks by the model's chat template; of a model without one, as plain text. Throws
+  // invalid_argument where its only text is empty, not UTF-8, or too long for the context.
+  Prepared prepare(const DecisionRequest& request) const;
   // The answer as it comes; it must end before the model does. Throws overloaded where too many
   // wait.
   std::unique_ptr<Answer> start(Prepared prepared);
@@ -68,6 +71,8 @@ class LanguageModel {
   // By the model's own chat template. Throws unsupported where it has none, invalid_argument where
   // the conversation does not fit in the context or the template refuses it.
   GenerationResult chat(const ChatRequest& request, const TextSink& sink = {});
+  // Waits for the decisions. Throws as prepare() does.
+  GenerationResult decide(const DecisionRequest& request);
   // Windows of 512 tokens, each token but a window's first scored; `progress` gets the share done.
   PerplexityResult perplexity(std::string_view text,
                               const std::function<void(double)>& progress = {});

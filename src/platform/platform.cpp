@@ -123,6 +123,15 @@ std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view nam
   return std::make_unique<LoadedClassifier>(*directory, file, processor(threads), progress);
 }
 
+DecisionFileReport Platform::decide_file(LanguageModel& model, std::string_view name,
+                                         DecisionFileRequest request,
+                                         const ProgressSink& progress) {
+  if (!request.output.empty()) {
+    request.model = inspect(name, {}, progress).digest.value_or("");
+  }
+  return decide_rows(model, request, progress);
+}
+
 QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest& request,
                                   const ProgressSink& progress) {
   return quantize_model(store_.resolve(model), request, progress);

@@ -15,6 +15,7 @@
 #include "platform/audit.h"
 #include "platform/caller.h"
 #include "platform/conversion.h"
+#include "platform/decision_file.h"
 #include "platform/family_report.h"
 #include "platform/generation.h"
 #include "platform/governed_request.h"
@@ -86,6 +87,10 @@ class Platform {
   // threads of the first one. Throws as LanguageModel does.
   std::unique_ptr<LanguageModel> load(std::string_view model, const RunOptions& options,
                                       const ProgressSink& progress = {});
+  // Asks a loaded model about every row of a table (decision_file.h). `name`: as it was loaded, for
+  // the digest.
+  DecisionFileReport decide_file(LanguageModel& model, std::string_view name,
+                                 DecisionFileRequest request, const ProgressSink& progress = {});
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
   QuantizeReport quantize(std::string_view model, const QuantizeRequest& request,
                           const ProgressSink& progress = {});

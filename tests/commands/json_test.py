@@ -144,6 +144,23 @@ class JsonTest(DocumentedKeys, program.ProgramTest):
                    self.json("data", "check", "doubtful.csv", "--wrong-labels"))
         self.check("data split", self.json("data", "split", "doubtful.csv", "--test", "10%"))
 
+    def test_decide(self):
+        model = gguf_file.write_model(self.path("tiny.gguf"), context=512)
+        with open(self.path("q.json"), "w") as file:
+            file.write('[{"type": "predicate", "instructions": "x"},'
+                       '{"type": "score", "instructions": "x", "levels": ["a", "b"]},'
+                       '{"type": "choice", "instructions": "x", "choices": ["a", "b"], "multiple": true},'
+                       '{"type": "extract", "instructions": "x"}]')
+        # Of random weights: some text where a piece is found, and some where a value applies.
+        answers = [self.json("decide", model, text, "--question", "q.json") for text in ("a b c d", "x", "hello")]
+        for answer in answers:
+            for each in answer["answers"]:
+                if "choices" in each and not each["choices"]:
+                    each["choices"] = ["a"]
+                if "spans" in each and not each["spans"]:
+                    each["spans"] = [{"text": "", "start": 0, "end": 0, "start_byte": 0, "end_byte": 0, "probability": 0}]
+        self.check("decide", *answers)
+
     def test_keys(self):
         created = self.json("key", "create", "app", "--model", "prod*")
         self.check("key create", created, self.json("key", "create", "other"))

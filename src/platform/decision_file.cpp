@@ -1,0 +1,377 @@
+#include "platform/decision_file.h"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json_text.h"
+#include "platform/language_model.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::size_t kGroupRows = 32;  // that are computed together
+constexpr std::size_t kGroups = 3;      // under way
+constexpr auto kSyncEvery = std::chrono::seconds(10);
+constexpr auto kPoll = std::chrono::milliseconds(50);
+
+base::CsvReader::Read reader_of(const base::File& file, std::uint64_t end) {
+  return [&file, end, offset = std::uint64_t{0}](std::span<char> buffer) mutable {
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - offset));
+    file.read_at(offset, std::as_writable_bytes(buffer.first(count)));
+    offset += count;
+    return count;
+  };
+}
+
+std::size_t read_standard_input(std::span<char> buffer) {
+  for (;;) {
+    const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) throw base::system_error("cannot read standard input");
+  }
+}
+
+// What is added for one question, as columns.
+struct Columns {
+  std::string prefix;
+  static constexpr std::array<std::string_view, 6> kNames{"answer",     "probability", "confidence",
+                                                          "label_mass", "abstain",     "error"};
+  std::string name(std::size_t i) const { return prefix + std::string(kNames[i]); }
+};
+
+std::vector<Columns> columns_of(const std::vector<QuestionPointer>& questions,
+                                std::span<const std::string> taken) {
+  std::vector<Columns> all;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    const std::string name = question_name(*questions[i]);
+    Columns& columns = all.emplace_back();
+    if (questions.size() > 1)
+      columns.prefix = (name.empty() ? fmt::format("q{}", i + 1) : name) + "_";
+    const auto clashes = [&] {
+      for (std::size_t each = 0; each < Columns::kNames.size(); ++each)
+        if (std::ranges::find(taken, columns.name(each)) != taken.end()) return true;
+      return false;
+    };
+    while (clashes()) columns.prefix = "decision_" + columns.prefix;
+  }
+  return all;
+}
+
+class Run {
+ public:
+  Run(LanguageModel& model, const DecisionFileRequest& request, const ProgressSink& progress)
+      : model_(model), request_(request), progress_(progress) {}
+
+  DecisionFileReport run();
+
+ private:
+  // Rows that are computed together, and the answers to each question: of an extract one for each
+  // row that has a text, otherwise one for all of them, or one each where they had to be parted.
+  struct Asked {
+    std::unique_ptr<Answer> answer;
+    std::vector<std::size_t> rows;
+  };
+  struct Group {
+    std::vector<TableRow> rows;
+    std::vector<std::vector<Asked>> asked;              // by question
+    std::vector<std::vector<Decision>> decisions = {};  // by question, by row
+  };
+
+  void open_input();
+  void open_output();
+  Json description() const;
+  void continue_output(const std::filesystem::path& description_file);
+  void check_questions();
+  bool read_group(Group& group);
+  void start(Group& group);
+  void ask(Group& group, std::size_t question, std::vector<std::size_t> rows);
+  void finish(Group& group);
+  void collect(Group& group, std::size_t question, Asked& asked);
+  std::string lines_of(const Group& group);
+  void write(std::string_view lines);
+  void report() const;
+  void complete();
+  std::filesystem::path part() const { return request_.output.string() + ".part"; }
+  std::filesystem::path part_description() const { return request_.output.string() + ".part.json"; }
+
+  LanguageModel& model_;
+  const DecisionFileRequest& request_;
+  const ProgressSink& progress_;
+  std::optional<base::File> input_, output_;
+  base::Digest input_digest_;
+  std::uint64_t input_rows_ = 0;  // 0 where nobody knows
+  std::unique_ptr<TableReader> table_;
+  std::vector<Columns> columns_;
+  std::vector<std::string> added_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), synced_ = begun_;
+  DecisionFileReport report_;
+};
+
+// The digest tells whether a partial output is of this input; the rows, how far one is.
+void Run::open_input() {
+  const bool standard = request_.input == "-";
+  const std::string name = standard ? "standard input" : request_.input.string();
+  base::CsvReader::Read read = read_standard_input;
+  if (!standard) {
+    input_ = base::File::open(request_.input);
+    const std::uint64_t size = input_->size();
+    const ProgressSink& progress = progress_;
+    input_digest_ = base::digest_file(*input_, [&](std::uint64_t done, std::uint64_t total) {
+      if (progress) progress({"reading", done, total});
+    });
+    const auto counting =
+        read_table(request_.format, reader_of(*input_, size), request_.column, name);
+    TableRow row;
+    while (counting->next(row)) ++input_rows_;
+    read = reader_of(*input_, size);
+  }
+  table_ = read_table(request_.format, std::move(read), request_.column, name);
+  columns_ = columns_of(request_.questions, table_->columns());
+  for (const Columns& columns : columns_)
+    for (std::size_t i = 0; i < Columns::kNames.size(); ++i) added_.push_back(columns.name(i));
+}
+
+Json Run::description() const {
+  base::Sha256 questions;
+  for (const QuestionPointer& question : request_.questions)
+    questions.update(canonical_text(*question) + "\n");
+  return {{"version", 1},
+          {"input", input_digest_.text()},
+          {"questions", questions.finish().text()},
+          {"model", request_.model},
+          {"settings", request_.settings},
+          {"column", request_.column}};
+}
+
+void Run::open_output() {
+  if (request_.output.empty()) {
+    write(table_->header_line(added_));
+    return;
+  }
+  if (std::filesystem::exists(request_.output) && !request_.overwrite)
+    throw Error(Fault::already_exists, fmt::format("{} exists already; --overwrite replaces it",
+                                                   request_.output.string()));
+  output_ = base::File::append(part());
+  if (::flock(output_->descriptor(), LOCK_EX | LOCK_NB) != 0)
+    throw Error(Fault::already_exists,
+                fmt::format("another process is writing {}", part().string()));
+  if (request_.start_again) std::filesystem::remove(part_description());
+  if (std::filesystem::exists(part_description()) && input_) {
+    continue_output(part_description());
+    return;
+  }
+  std::filesystem::resize_file(part(), 0);
+  base::AtomicFile file(part_description());
+  file.write(description().dump(2) + "\n");
+  file.commit();
+  write(table_->header_line(added_));
+}
+
+void Run::continue_output(const std::filesystem::path& description_file) {
+  const base::File file = base::File::open(description_file);
+  std::string text(std::min<std::uint64_t>(file.size(), 1 << 16), ' ');
+  file.read_at(0, std::as_writable_bytes(std::span(text)));
+  const Json found = base::parse_json<Json>(text, description_file.string(), {});
+  const Json expected = description();
+  for (const auto& [key, value] : expected.items())
+    if (!found.is_object() || found.value(key, Json()) != value)
+      throw Error(Fault::already_exists,
+                  fmt::format("{} is of a run whose {} was another; --start-again throws it away",
+                              part().string(), key));
+  const auto written = table_->whole_rows(reader_of(*output_, output_->size()), added_);
+  if (!written)
+    throw Error(Fault::corrupt_file,
+                fmt::format("{} has other columns; --start-again throws it away", part().string()));
+  std::filesystem::resize_file(part(), written->bytes);
+  if (written->bytes == 0) write(table_->header_line(added_));
+  TableRow row;
+  for (std::uint64_t i = 0; i < written->rows; ++i)
+    if (!table_->next(row))
+      throw Error(Fault::corrupt_file,
+                  fmt::format("{} has more rows than the input; --start-again throws it away",
+                              part().string()));
+  report_.rows = report_.resumed = written->rows;
+}
+
+// A question that no row could be asked ends the run before it begins.
+void Run::check_questions() {
+  for (const QuestionPointer& question : request_.questions)
+    model_.prepare(DecisionRequest{.question = question, .texts = {"x"}});
+}
+
+bool Run::read_group(Group& group) {
+  TableRow row;
+  while (group.rows.size() < kGroupRows && table_->next(row)) group.rows.push_back(std::move(row));
+  return !group.rows.empty();
+}
+
+void Run::start(Group& group) {
+  group.asked.resize(request_.questions.size());
+  group.decisions.assign(request_.questions.size(), std::vector<Decision>(group.rows.size()));
+  std::vector<std::size_t> rows;
+  for (std::size_t i = 0; i < group.rows.size(); ++i) {
+    if (group.rows[i].problem.empty())
+      rows.push_back(i);
+    else
+      for (auto& decisions : group.decisions) decisions[i].refusal = group.rows[i].problem;
+  }
+  for (std::size_t question = 0; question < request_.questions.size(); ++question) {
+    if (!extracts(*request_.questions[question])) {
+      if (!rows.empty()) ask(group, question, rows);
+      continue;
+    }
+    for (const std::size_t row : rows) ask(group, question, {row});
+  }
+}
+
+// Rows together; where they are refused together, each alone, so that it is one row's error.
+void Run::ask(Group& group, std::size_t question, std::vector<std::size_t> rows) {
+  DecisionRequest request{.question = request_.questions[question], .texts = {}};
+  for (const std::size_t row : rows) request.texts.push_back(group.rows[row].text);
+  request.origin.cache_scope = "file";
+  try {
+    auto answer = model_.start(model_.prepare(request));
+    group.asked[question].push_back({std::move(answer), std::move(rows)});
+  } catch (const Error& error) {
+    if (error.fault() != Fault::invalid_argument && error.fault() != Fault::unsupported) throw;
+    if (rows.size() == 1)
+      group.decisions[question][rows[0]].refusal =
+          fmt::format("line {}: {}", group.rows[rows[0]].line, error.what());
+    else
+      for (const std::size_t row : rows) ask(group, question, {row});
+  }
+}
+
+void Run::collect(Group& group, std::size_t question, Asked& asked) {
+  while (!asked.answer->ended()) {
+    while (!asked.answer->wait_for(kPoll)) report();
+    asked.answer->poll();
+  }
+  const GenerationResult& result = asked.answer->result();
+  report_.positions += result.prompt_tokens - std::min(result.prompt_tokens, result.cached_tokens) +
+                       result.completion_tokens;
+  if (result.decisions.size() != asked.rows.size())
+    throw Error(Fault::cancelled, "the decisions were stopped");
+  for (std::size_t i = 0; i < asked.rows.size(); ++i) {
+    Decision& decision = group.decisions[question][asked.rows[i]];
+    decision = result.decisions[i];
+    if (!decision.refusal.empty())
+      decision.refusal =
+          fmt::format("line {}: {}", group.rows[asked.rows[i]].line, decision.refusal);
+  }
+}
+
+void Run::finish(Group& group) {
+  for (std::size_t question = 0; question < group.asked.size(); ++question)
+    for (Asked& asked : group.asked[question]) collect(group, question, asked);
+  write(lines_of(group));
+  report_.rows += group.rows.size();
+  report();
+}
+
+std::string Run::lines_of(const Group& group) {
+  std::string lines;
+  for (std::size_t row = 0; row < group.rows.size(); ++row) {
+    std::vector<std::pair<std::string, Json>> added;
+    bool failed = false;
+    for (std::size_t question = 0; question < columns_.size(); ++question) {
+      const Decision& decision = group.decisions[question][row];
+      const Columns& columns = columns_[question];
+      const bool refused = !decision.refusal.empty();
+      failed = failed || refused;
+      if (decision.abstain) ++report_.abstained;
+      const std::array<Json, 6> values{Json(decision.answer),     Json(decision.probability),
+                                       Json(decision.confidence), Json(decision.label_mass),
+                                       Json(decision.abstain),    Json(decision.refusal)};
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const bool error = i + 1 == values.size();
+        added.emplace_back(columns.name(i), error == refused ? values[i] : Json());
+      }
+      if (request_.format == TableFormat::json_lines)
+        added.emplace_back(columns.prefix + "decision", refused ? Json() : decision.json);
+    }
+    if (failed) ++report_.failed;
+    lines += table_->line_of(group.rows[row], added);
+  }
+  return lines;
+}
+
+void Run::write(std::string_view lines) {
+  if (!output_) {
+    request_.write(lines);
+    return;
+  }
+  output_->write_all(std::as_bytes(std::span(lines)));
+  const auto now = std::chrono::steady_clock::now();
+  if (now - synced_ < kSyncEvery) return;
+  output_->sync();
+  synced_ = now;
+}
+
+void Run::report() const {
+  if (progress_) progress_({"deciding", report_.rows, input_rows_, report_.resumed, "rows"});
+}
+
+void Run::complete() {
+  if (!output_) return;
+  output_->sync();
+  std::filesystem::rename(part(), request_.output);
+  std::filesystem::remove(part_description());
+  base::sync_directory(std::filesystem::absolute(request_.output).parent_path());
+}
+
+DecisionFileReport Run::run() {
+  check_questions();
+  open_input();
+  open_output();
+  std::deque<Group> groups;
+  bool more = true;
+  while (more || !groups.empty()) {
+    while (more && groups.size() < kGroups) {
+      Group group;
+      more = read_group(group);
+      if (!more) break;
+      start(group);
+      groups.push_back(std::move(group));
+    }
+    if (groups.empty()) break;
+    finish(groups.front());
+    groups.pop_front();
+  }
+  complete();
+  report_.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+  return report_;
+}
+
+}  // namespace
+
+DecisionFileReport decide_rows(LanguageModel& model, const DecisionFileRequest& request,
+                               const ProgressSink& progress) {
+  try {
+    return Run(model, request, progress).run();
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw Error(Fault::io, error.what());
+  }
+}
+
+}  // namespace malina::platform
