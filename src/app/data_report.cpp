@@ -101,8 +101,8 @@ void print_suspected(const PartReport& part, Console& console) {
   const std::size_t shown = std::min(part.suspected.size(), kShown);
   for (std::size_t i = 0; i < shown; ++i) {
     const tune::Suspicion& one = part.suspected[i];
-    console.print("  {:<11} line {}: {} rather than {}\n", "", one.line, short_text(one.suggested),
-                  short_text(one.given));
+    console.print("  {:<11} line {}: labelled {}, perhaps {}\n", "", one.line,
+                  short_text(one.given), short_text(one.suggested));
   }
   if (*part.suspected_rows > shown)
     console.print("  {:<11}{}\n", "", more(*part.suspected_rows, shown));

@@ -290,7 +290,7 @@ class Page {
   void suspected(const PartReport& part) {
     if (part.suspected.empty()) return;
     begin_table("Labels that are perhaps wrong", *part.suspected_rows,
-                {"line", "label", "rather", "how sure"});
+                {"line", "label", "perhaps", "how sure"});
     const std::size_t shown = std::min(part.suspected.size(), kMostRows);
     for (std::size_t i = 0; i < shown; ++i) {
       const tune::Suspicion& one = part.suspected[i];

@@ -133,7 +133,9 @@ class Judge {
                        verb(leaks.near, "stands", "stand"), report_.near));
     if (leaks.other_answer > 0)
       warn(part, "leak_other_answer",
-           fmt::format("{} of these {} answered differently there", leaks.other_answer,
+           fmt::format("{} of the {} that stand in an earlier part, or nearly, {} answered "
+                       "differently there",
+                       leaks.other_answer, count(leaks.rows(), "row"),
                        verb(leaks.other_answer, "is", "are")));
   }
 
@@ -184,12 +186,12 @@ class Judge {
     if (part.suspected_rows.value_or(0) == 0) return;
     const Suspicion& first = part.suspected.front();
     warn(part, "wrong_labels",
-         fmt::format("{} of {} ({}) {} perhaps labelled wrongly; the surest, on line {}: {} "
-                     "rather than {}",
+         fmt::format("{} of {} ({}) {} perhaps labelled wrongly; the surest, on line {}: "
+                     "labelled {}, perhaps {}",
                      *part.suspected_rows, count(part.rows, "row"),
                      percent(*part.suspected_rows, part.rows),
                      verb(*part.suspected_rows, "is", "are"), first.line,
-                     in_readable_quotes(first.suggested), in_readable_quotes(first.given)));
+                     in_readable_quotes(first.given), in_readable_quotes(first.suggested)));
   }
 
   void other_part(const PartReport& part) {

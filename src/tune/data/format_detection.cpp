@@ -239,6 +239,11 @@ DetectedFormat detect_json(const base::File& file, ByteStream::Place start, Synt
   const Sample sample = sample_rows(found.format, {}, file, start, options.limits, kSampledRows);
   if (sample.rows.empty() && sample.faults == 0)
     throw Error(Fault::corrupt_file, file.name() + " has no rows");
+  const std::string extension = lower(file.path().extension().string());
+  if (sample.rows.empty() && syntax == Syntax::json_lines && extension == ".json")
+    throw Error(Fault::unsupported,
+                file.name() +
+                    " is one JSON object, not rows: write one object a line, or one array of them");
   if (sample.rows.empty())
     throw Error(syntax == Syntax::json_lines ? Fault::unsupported : Fault::corrupt_file,
                 fmt::format("{}: none of the first {} rows can be read{}; line {}: {}", file.name(),
