@@ -249,8 +249,8 @@ void Run::ask(Group& group, std::size_t question, std::vector<std::size_t> rows)
   for (const std::size_t row : rows) request.texts.push_back(group.rows[row].text);
   request.origin.cache_scope = "file";
   try {
-    auto answer = model_.start(model_.prepare(request));
-    group.asked[question].push_back({std::move(answer), std::move(rows)});
+    auto answers = model_.start(model_.prepare(request));
+    group.asked[question].push_back({std::move(answers.front()), std::move(rows)});
   } catch (const Error& error) {
     if (error.fault() != Fault::invalid_argument && error.fault() != Fault::unsupported) throw;
     if (rows.size() == 1)

@@ -55,17 +55,20 @@ class LanguageModel {
                 const RunOptions& options, const std::function<void(double)>& progress = {});
   ~LanguageModel();
 
-  // Reads a request, and throws what complete() and chat() throw before anything is computed.
-  Prepared prepare(const CompletionRequest& request) const;
-  Prepared prepare(const ChatRequest& request) const;
+  // Reads a request, of which `count` answers are wanted, and throws what complete() and chat()
+  // throw before anything is computed. The prompt is read once; each answer has the seed after the
+  // one before, where one was given.
+  std::vector<Prepared> prepare(const CompletionRequest& request, std::size_t count = 1) const;
+  std::vector<Prepared> prepare(const ChatRequest& request, std::size_t count = 1) const;
   // With the model's BOS, as a completion.
-  Prepared prepare(const EmbeddingRequest& request) const;
-  // Asks by the model's chat template; of a model without one, as plain text. Throws
-  // invalid_argument where its only text is empty, not UTF-8, or too long for the context.
-  Prepared prepare(const DecisionRequest& request) const;
-  // The answer as it comes; it must end before the model does. Throws overloaded where too many
-  // wait.
-  std::unique_ptr<Answer> start(Prepared prepared);
+  std::vector<Prepared> prepare(const EmbeddingRequest& request, std::size_t count = 1) const;
+  // One answer, with the decisions of all its texts. Asks by the model's chat template; of a model
+  // without one, as plain text. Throws invalid_argument where its only text is empty, not UTF-8, or
+  // too long for the context.
+  std::vector<Prepared> prepare(const DecisionRequest& request) const;
+  // The answers as they come, all of them or none; they must end before the model does. Throws
+  // overloaded where RunOptions::most_waiting others wait already.
+  std::vector<std::unique_ptr<Answer>> start(std::vector<Prepared> prepared);
 
   GenerationResult complete(const CompletionRequest& request, const TextSink& sink = {});
   // By the model's own chat template. Throws unsupported where it has none, invalid_argument where

@@ -19,7 +19,7 @@ namespace {
 // All who waited for a model hear why it could not be loaded; who asks later makes it be tried
 // again.
 constexpr auto kFailureStands = std::chrono::seconds(2);
-// Who waits for a model asks many times a second.
+// Who waits for a model asks again within a second.
 constexpr auto kPatience = std::chrono::seconds(2);
 constexpr auto kLook = std::chrono::milliseconds(20);
 
@@ -115,6 +115,31 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
   return Lease{model.label, entry->digest(), std::move(held)};
 }
 
+ModelPool::Waiting::Waiting(ModelPool& pool, std::function<void()> changed)
+    : pool_(pool), changed_(std::move(changed)) {
+  const std::scoped_lock lock(pool_.mutex_);
+  const std::size_t most = pool_.options_.run.most_waiting;
+  if (most != 0 && pool_.waiting_.size() >= most)
+    throw Error(
+        Fault::overloaded,
+        fmt::format("{} requests wait already for models that are loading", pool_.waiting_.size()),
+        {.retry_after = std::chrono::seconds(5)});
+  pool_.waiting_.push_back(this);
+}
+
+ModelPool::Waiting::~Waiting() {
+  const std::scoped_lock lock(pool_.mutex_);
+  pool_.waiting_.remove(this);
+}
+
+std::unique_ptr<ModelPool::Waiting> ModelPool::wait(std::function<void()> changed) {
+  return std::make_unique<Waiting>(*this, std::move(changed));
+}
+
+void ModelPool::tell_waiting_locked() {
+  for (const Waiting* each : waiting_) each->changed_();
+}
+
 void ModelPool::release(Entry& entry) {
   const std::scoped_lock lock(mutex_);
   --entry.users;
@@ -178,6 +203,7 @@ void ModelPool::work() {
       entry->reserved_bytes = 0;
       entry->last_used = Clock::now();
       entry->move_to(ModelState::gone);
+      tell_waiting_locked();
     }
     std::erase(to_load_, entry);
     if (loaded) continue;
@@ -243,8 +269,9 @@ bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
     throw Error(
         Fault::out_of_memory,
         fmt::format("{} needs {} MiB ({} MiB of weights) and all models together may take {} "
-                    "MiB (--memory)",
-                    entry->label, least >> 20, need.weights >> 20, options_.memory_bytes >> 20));
+                    "MiB (--memory without --max-bodies)",
+                    entry->label, least >> 20, need.weights >> 20, options_.memory_bytes >> 20),
+        {.retry_helps = false});
   {
     std::unique_lock lock(mutex_);
     if (!make_room(least, lock)) return false;
@@ -260,6 +287,7 @@ bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
   entry->model = std::move(model);
   entry->last_used = Clock::now();
   entry->move_to(ModelState::ready);
+  tell_waiting_locked();
   return true;
 }
 

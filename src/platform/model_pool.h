@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -60,6 +61,23 @@ class ModelPool {
   // Throws what resolving threw, and for two seconds what loading threw: not_found, out_of_memory
   // (it can never fit), corrupt_file, unsupported.
   std::optional<Lease> acquire(const ResolvedModel& model);
+  // Held by who waits for a model: `changed` is called, by the pool's thread, whenever one becomes
+  // ready or cannot be loaded. It must neither block nor call the pool; once this is gone it is not
+  // running any more. The pool outlives it.
+  class Waiting {
+   public:
+    Waiting(ModelPool& pool, std::function<void()> changed);
+    ~Waiting();
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    friend class ModelPool;
+    ModelPool& pool_;
+    const std::function<void()> changed_;
+  };
+  // Before acquire() is asked again. Throws overloaded where RunOptions::most_waiting wait already.
+  std::unique_ptr<Waiting> wait(std::function<void()> changed);
   // How long it stays unused, instead of PoolOptions::keep_alive; zero: it goes with its last user.
   void keep(const Lease& lease, std::chrono::seconds time);
 
@@ -76,6 +94,7 @@ class ModelPool {
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;
   void release(Entry& entry);
+  void tell_waiting_locked();
 
   Processor& processor_;
   const PoolOptions options_;
@@ -83,6 +102,7 @@ class ModelPool {
   std::condition_variable changed_;
   std::map<Key, std::shared_ptr<Entry>> entries_;
   std::list<std::shared_ptr<Entry>> to_load_;
+  std::list<const Waiting*> waiting_;
   bool stopping_ = false;
   std::thread thread_;  // last
 };

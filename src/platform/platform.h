@@ -139,10 +139,11 @@ class Platform {
   // One more record, of what is no admitted request: a start, a refusal. `done` as of
   // GovernedRequest.
   void record(AuditEntry entry, GovernedRequest::Done done);
-  // Opens what admit() needs, so that a server that cannot record does not start.
+  // Opens what admit() needs, so that a server that cannot record does not start. Throws
+  // already_exists where another process serves this home.
   void open_records();
-  // Why nothing can be recorded until the program is started again; "" while it can.
-  std::string read_only_because();
+  // Whether something can be recorded now (govern/recording.h). May wait for the disk.
+  RecordingState recording();
 
   // Aliases (model_store.h). Each move is recorded in the audit.
   Alias set_alias(std::string_view name, std::string_view model, const Actor& by);
