@@ -19,7 +19,7 @@ import json_test  # found by server, as is program
 import program
 
 USAGE, NOT_FOUND, UNSUPPORTED, IO, UNAUTHENTICATED, DENIED = 2, 3, 6, 7, 9, 10
-BUSY = {"max_tokens": 400, "logit_bias": {"2": -100}}
+BUSY = {"max_tokens": 400, "temperature": 0, "logit_bias": {"2": -100}}
 
 
 class StatusTest(json_test.DocumentedKeys, server.ServerTest):

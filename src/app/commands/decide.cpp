@@ -225,9 +225,7 @@ extern const Command decide{
         "With --output a run that was stopped or killed goes on where it was by the same command.",
     .examples =
         "  malina decide smollm2-135m-instruct --question intent.json \"Where is my card?\"\n"
-        "  malina decide smollm2-135m-instruct --question intent.json mails.csv --column body "
-        "--output "
-        "out.csv\n"
+        "  malina decide smollm2-135m-instruct --question intent.json mails.csv --output out.csv\n"
         "  cat mail.txt | malina decide smollm2-135m-instruct --question urgent.json --json",
     .setup = setup};
 
