@@ -132,6 +132,13 @@ DecisionFileReport Platform::decide_file(LanguageModel& model, std::string_view 
   return decide_rows(model, request, progress);
 }
 
+DecisionFileReport Platform::decide_file(LoadedClassifier& classifier, DecisionFileRequest request,
+                                         const ProgressSink& progress) {
+  request.questions = {classifier.question()};
+  request.model = classifier.digest();
+  return decide_rows(classifier, request, progress);
+}
+
 QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest& request,
                                   const ProgressSink& progress) {
   return quantize_model(store_.resolve(model), request, progress);

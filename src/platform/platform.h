@@ -91,6 +91,9 @@ class Platform {
   // the digest.
   DecisionFileReport decide_file(LanguageModel& model, std::string_view name,
                                  DecisionFileRequest request, const ProgressSink& progress = {});
+  // The same by a tuned classifier, whose question is the only one.
+  DecisionFileReport decide_file(LoadedClassifier& classifier, DecisionFileRequest request,
+                                 const ProgressSink& progress = {});
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
   QuantizeReport quantize(std::string_view model, const QuantizeRequest& request,
                           const ProgressSink& progress = {});
