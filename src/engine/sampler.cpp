@@ -98,8 +98,7 @@ void Sampling::check(std::size_t vocabulary) const {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary)
       throw Error(Fault::invalid_argument,
                   fmt::format("logit_bias names token {}, outside of the vocabulary of {}", token,
-                              vocabulary),
-                  {.parameter = "logit_bias"});
+                              vocabulary));
     check_range("logit_bias", bias, -100, 100);
   }
 }

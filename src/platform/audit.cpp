@@ -1,6 +1,5 @@
 #include "platform/audit.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -67,8 +66,7 @@ AuditRecord record_of(const store::Row& row) {
                   .outcome = text("outcome"),
                   .status = static_cast<int>(number("status")),
                   .prompt_tokens = number("prompt_tokens"),
-                  .completion_tokens = number("completion_tokens"),
-                  .count = std::max<std::int64_t>(number("count"), 1)};
+                  .completion_tokens = number("completion_tokens")};
   return record;
 }
 

@@ -15,9 +15,6 @@
 
 namespace malina::platform {
 
-// As plain values.
-Decision decision_of(const decide::Question& question, const decide::Answer& answer);
-
 // Safe on many threads.
 class Decider {
  public:

@@ -4,7 +4,6 @@
 #include "platform/language_model.h"
 #include "serve/answering.h"
 #include "serve/endpoint.h"
-#include "serve/recorded.h"
 
 namespace malina::serve {
 
@@ -24,10 +23,8 @@ constexpr std::array kBody{
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   const auto lease = co_await ready_model(exchange, service, body["model"].get<std::string>());
-  const std::function<std::string()> work = [&] {
-    return lease.model->text_of(body["tokens"].get<std::vector<std::int64_t>>());
-  };
-  const std::string text = co_await recorded(exchange, service, lease, "detokenize", work);
+  const auto text = co_await exchange.elsewhere(
+      [&] { return lease.model->text_of(body["tokens"].get<std::vector<std::int64_t>>()); });
   const Json reply{{"prompt", text}};
   co_await exchange.reply(reply);
 }
