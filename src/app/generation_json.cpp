@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "platform/log_probabilities_json.h"
 
 namespace malina::app {
 namespace {
@@ -25,30 +26,6 @@ std::int64_t now() {
       .count();
 }
 
-Json log_probabilities(const std::vector<platform::ScoredToken>& scores) {
-  Json tokens = Json::array();
-  Json chosen = Json::array();
-  Json top = Json::array();
-  Json offsets = Json::array();
-  for (const platform::ScoredToken& score : scores) {
-    tokens.push_back(score.text);
-    chosen.push_back(score.log_probability ? Json(*score.log_probability) : Json());
-    offsets.push_back(score.text_offset);
-    if (!score.log_probability) {
-      top.push_back(nullptr);
-      continue;
-    }
-    Json alternatives = Json::object();
-    for (const auto& [text, log_probability] : score.top)
-      if (!alternatives.contains(text)) alternatives[text] = log_probability;
-    top.push_back(std::move(alternatives));
-  }
-  return {{"tokens", tokens},
-          {"token_logprobs", chosen},
-          {"top_logprobs", top},
-          {"text_offset", offsets}};
-}
-
 double rate(std::size_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
@@ -61,7 +38,8 @@ Json completion_json(std::string_view model, const platform::GenerationResult& r
               {"finish_reason", result.finish_reason},
               {"token_ids", result.token_ids},
               {"logprobs", nullptr}};
-  if (!result.scores.empty()) choice["logprobs"] = log_probabilities(result.scores);
+  if (!result.scores.empty())
+    choice["logprobs"] = platform::completion_log_probabilities(result.scores);
   return {{"object", "text_completion"},      {"created", now()},       {"model", model},
           {"choices", Json::array({choice})}, {"usage", usage(result)}, {"seed", result.seed},
           {"timings", timings(result)}};

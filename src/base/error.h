@@ -33,9 +33,11 @@ std::string_view name(Fault fault);
 
 // For programs that ask: what is more exact than the fault, and never needed to understand it.
 struct ErrorDetails {
-  std::string code = {};       // "context_length_exceeded"
-  std::string parameter = {};  // the part of the request that is wrong
+  std::string code = {};                                 // "context_length_exceeded"
+  std::string parameter = {};                            // the part of the request that is wrong
   std::optional<std::chrono::seconds> retry_after = {};  // when it may go better
+  bool retry_helps = true;  // false: the same request will never go better
+  std::string cause = {};   // what the message leaves out, for a log that only the operator reads
 };
 
 class Error : public std::runtime_error {

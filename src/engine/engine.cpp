@@ -56,7 +56,7 @@ class Engine::Impl {
     thread_.join();
   }
 
-  std::shared_ptr<Stream> submit(Generation generation);
+  std::vector<std::shared_ptr<Stream>> submit(std::vector<Generation> generations);
   const model::Model& model() const { return *model_; }
   const text::Tokenizer& tokenizer() const { return writer_.tokenizer(); }
   std::size_t context() const { return transformer_.context(); }
@@ -148,7 +148,8 @@ void Engine::Impl::check_tokens(std::span<const Token> tokens) const {
     if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
       throw Error(
           Fault::invalid_argument,
-          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab));
+          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab),
+          {.parameter = "prompt"});
 }
 
 void Engine::Impl::check_continuations(const Generation& generation) const {
@@ -183,21 +184,29 @@ void Engine::Impl::check_branches(const Task& task) const {
                             task.longest(), task.branches->least_pages() - 1, pool_.positions()));
 }
 
-std::shared_ptr<Stream> Engine::Impl::submit(Generation generation) {
-  check(generation);
-  auto stream = std::make_shared<Stream>();
-  auto task = std::make_unique<Task>(std::move(generation), stream, writer_.vocabulary());
-  if (task->branches) check_branches(*task);
-  task->submitted = Clock::now();
+std::vector<std::shared_ptr<Stream>> Engine::Impl::submit(std::vector<Generation> generations) {
+  std::vector<std::shared_ptr<Stream>> streams;
+  std::vector<std::unique_ptr<Task>> tasks;
+  for (Generation& generation : generations) {
+    check(generation);
+    streams.push_back(std::make_shared<Stream>());
+    tasks.push_back(
+        std::make_unique<Task>(std::move(generation), streams.back(), writer_.vocabulary()));
+    if (tasks.back()->branches) check_branches(*tasks.back());
+  }
   {
     const std::scoped_lock lock(mutex_);
     const std::size_t waiting = status_.waiting + submitted_.size();
     if (max_waiting_ != 0 && waiting >= max_waiting_)
-      throw Error(Fault::overloaded, fmt::format("{} requests wait already", waiting));
-    submitted_.push_back(std::move(task));
+      throw Error(Fault::overloaded, fmt::format("{} answers wait already", waiting));
+    submitted_.reserve(submitted_.size() + tasks.size());
+    for (auto& task : tasks) {
+      task->submitted = Clock::now();
+      submitted_.push_back(std::move(task));
+    }
   }
   wake_.notify_all();
-  return stream;
+  return streams;
 }
 
 void Engine::Impl::work() {
@@ -408,7 +417,12 @@ Engine::Engine(std::shared_ptr<const model::Model> model,
                                    options)) {}
 Engine::~Engine() = default;
 std::shared_ptr<Stream> Engine::submit(Generation generation) {
-  return impl_->submit(std::move(generation));
+  std::vector<Generation> one;
+  one.push_back(std::move(generation));
+  return std::move(impl_->submit(std::move(one)).front());
+}
+std::vector<std::shared_ptr<Stream>> Engine::submit(std::vector<Generation> generations) {
+  return impl_->submit(std::move(generations));
 }
 const model::Model& Engine::model() const { return impl_->model(); }
 const text::Tokenizer& Engine::tokenizer() const { return impl_->tokenizer(); }

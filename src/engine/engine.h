@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "engine/draft.h"
 #include "engine/generation.h"
@@ -60,6 +61,9 @@ class Engine {
   // token outside of the vocabulary, more tokens than the context (nothing is ever truncated), a
   // parameter out of range; base::Error(overloaded) where max_waiting generations wait already.
   std::shared_ptr<Stream> submit(Generation generation);
+  // Several of one request: all of them or none. They do not count against each other, so that what
+  // asks for more answers than may wait still runs where nobody waits.
+  std::vector<std::shared_ptr<Stream>> submit(std::vector<Generation> generations);
 
   const model::Model& model() const;
   const text::Tokenizer& tokenizer() const;

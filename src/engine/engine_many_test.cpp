@@ -399,5 +399,22 @@ TEST(EngineMany, RefusesWhenEnoughWait) {
   EXPECT_EQ(answer_of(*engine->submit(simple(5, 2))).events.size(), 2u);
 }
 
+TEST(EngineMany, OneRequestsOwnAnswersDoNotCountAgainstIt) {
+  Bench bench({"tiny/q4_1"});
+  const auto engine =
+      bench.engine({.context = 600, .positions = 600, .max_rows = 1, .max_waiting = 3});
+  std::vector<Generation> many;
+  for (int i = 0; i < 8; ++i) many.push_back(simple(5, 2));
+  for (const auto& stream : engine->submit(std::move(many)))
+    EXPECT_EQ(answer_of(*stream).events.size(), 2u);
+  // Where one of them can never run, none does.
+  many.clear();
+  many.push_back(simple(5, 2));
+  many.push_back(simple(5, 2));
+  many.back().prompt.push_back(1 << 30);
+  EXPECT_THROW(engine->submit(std::move(many)), base::Error);
+  EXPECT_EQ(engine->status().waiting, 0u);
+}
+
 }  // namespace
 }  // namespace malina::engine

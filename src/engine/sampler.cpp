@@ -98,7 +98,8 @@ void Sampling::check(std::size_t vocabulary) const {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary)
       throw Error(Fault::invalid_argument,
                   fmt::format("logit_bias names token {}, outside of the vocabulary of {}", token,
-                              vocabulary));
+                              vocabulary),
+                  {.parameter = "logit_bias"});
     check_range("logit_bias", bias, -100, 100);
   }
 }

@@ -33,20 +33,21 @@ std::string record_beginning(std::int64_t sequence, const Digest& previous) {
 
 std::string canonical_record(const AuditEntry& entry, std::int64_t sequence, const Digest& previous,
                              const base::Clock& clock, std::string_view boot) {
-  const Json rest{{"wall_us", microseconds(clock.wall())},
-                  {"monotonic_us", microseconds(clock.monotonic())},
-                  {"boot", boot},
-                  {"principal", cut(entry.actor.id)},
-                  {"tenant", cut(entry.actor.tenant)},
-                  {"action", cut(entry.action)},
-                  {"subject", cut(entry.subject)},
-                  {"model", cut(entry.model)},
-                  {"digest", cut(entry.digest)},
-                  {"request", cut(entry.request)},
-                  {"outcome", cut(entry.outcome)},
-                  {"status", entry.status},
-                  {"prompt_tokens", entry.prompt_tokens},
-                  {"completion_tokens", entry.completion_tokens}};
+  Json rest{{"wall_us", microseconds(clock.wall())},
+            {"monotonic_us", microseconds(clock.monotonic())},
+            {"boot", boot},
+            {"principal", cut(entry.actor.id)},
+            {"tenant", cut(entry.actor.tenant)},
+            {"action", cut(entry.action)},
+            {"subject", cut(entry.subject)},
+            {"model", cut(entry.model)},
+            {"digest", cut(entry.digest)},
+            {"request", cut(entry.request)},
+            {"outcome", cut(entry.outcome)},
+            {"status", entry.status},
+            {"prompt_tokens", entry.prompt_tokens},
+            {"completion_tokens", entry.completion_tokens}};
+  if (entry.count != 1) rest["count"] = entry.count;
   // ASCII, and a mark for bytes that are no UTF-8: whoever reads it reads the same.
   const std::string text = rest.dump(-1, ' ', true, Json::error_handler_t::replace);
   return record_beginning(sequence, previous).append(text, 1);

@@ -7,6 +7,8 @@
 //    "digest":"...","request":"...","outcome":"...","status":200,"prompt_tokens":12,
 //    "completion_tokens":34}
 //
+// and "count":N at the end where it stands for several events.
+//
 // Its hash is SHA-256 of the previous hash's 32 bytes followed by the record's bytes. The first
 // record's previous hash is all zero. Who changes, drops or moves a record has to change all after
 // it; signed checkpoints (audit_checkpoint.h) tell that, and a cut end.
@@ -38,6 +40,7 @@ struct AuditEntry {
   int status = 0;            // of HTTP; 0: none
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
+  std::int64_t count = 1;  // of like events that this one record stands for
 };
 
 struct AuditHead {

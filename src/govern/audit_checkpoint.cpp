@@ -53,7 +53,10 @@ const unsigned char* bytes(const std::string& text) {
 
 // A line that a crash cut short has no end: it goes first, so that the next one is a line.
 void append_line(const path& file, const std::string& line) {
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  constexpr mode_t kPrivate = S_IRUSR | S_IWUSR;
+  const int created = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kPrivate);
+  if (created >= 0) ::fchmod(created, kPrivate);  // whatever the umask
+  const int descriptor = created >= 0 ? created : ::open(file.c_str(), O_RDWR | O_CLOEXEC);
   if (descriptor < 0) throw base::system_error("cannot open " + file.string());
   const auto check = [&](bool good) {
     if (good) return;
@@ -160,9 +163,8 @@ AuditSigner AuditSigner::load(const path& home) {
     throw Error(Fault::corrupt_file, file.string() + " is no key: it has 64 hexadecimal digits");
   AuditSigner signer(*seed);
   if (!std::filesystem::exists(public_file, ignored)) {
-    base::AtomicFile written(public_file);
-    written.write(public_key_text(signer.public_) + "\n");
-    written.commit();
+    write_private_file(public_file, public_key_text(signer.public_) + "\n",
+                       base::AtomicFile::Existing::replace);
   }
   return signer;
 }

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "govern/audit_chain.h"
+#include "govern/recording.h"
 #include "store/writer.h"
 
 namespace malina::govern {
@@ -15,13 +16,19 @@ class AuditLog {
  public:
   using Also = std::function<void(store::Database&)>;
 
-  AuditLog(store::Writer& writer, const AuditChain& chain) : writer_(writer), chain_(chain) {}
+  // `watch` hears how each write went; it outlives the writer.
+  AuditLog(store::Writer& writer, const AuditChain& chain, RecordingWatch& watch)
+      : writer_(writer), chain_(chain), watch_(watch) {}
 
   // The record, and what `also` writes (nothing if empty), are durable together when `done` is
   // called without an exception (store/writer.h). What cannot be recorded must not happen: then the
   // request is refused.
   void record(AuditEntry entry, store::Writer::Done done, Also also = {}) {
-    writer_.submit(work(std::move(entry), std::move(also)), std::move(done));
+    writer_.submit(work(std::move(entry), std::move(also)),
+                   [&watch = watch_, done = std::move(done)](std::exception_ptr failure) {
+                     watch.note(failure);
+                     done(std::move(failure));
+                   });
   }
   std::future<void> record(AuditEntry entry, Also also = {}) {
     return writer_.submit(work(std::move(entry), std::move(also)));
@@ -38,6 +45,7 @@ class AuditLog {
 
   store::Writer& writer_;
   const AuditChain& chain_;
+  RecordingWatch& watch_;
 };
 
 }  // namespace malina::govern

@@ -11,8 +11,9 @@ RecordKeeper::RecordKeeper(std::filesystem::path home, std::unique_ptr<store::Da
       clock_(chain.clock()),
       database_(std::move(database)),
       quotas_(*database_, clock_),
+      watch_(clock_),
       writer_(*database_),
-      audit_(writer_, chain),
+      audit_(writer_, chain, watch_),
       thread_([this] { run(); }) {}
 
 RecordKeeper::~RecordKeeper() {
@@ -22,6 +23,21 @@ RecordKeeper::~RecordKeeper() {
   }
   ended_.notify_one();
   thread_.join();
+}
+
+RecordingState RecordKeeper::recording() {
+  if (std::string cause = writer_.read_only_because(); !cause.empty())
+    return {Recording::read_only, std::move(cause)};
+  if (watch_.should_ask()) {
+    std::exception_ptr failure;
+    try {
+      writer_.submit([](store::Database& database) { database.rewrite(); }).get();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    watch_.note(failure);
+  }
+  return watch_.state();
 }
 
 void RecordKeeper::run() {

@@ -12,6 +12,7 @@
 #include "govern/audit_checkpoint.h"
 #include "govern/audit_log.h"
 #include "govern/quota.h"
+#include "govern/recording.h"
 #include "store/writer.h"
 
 namespace malina::govern {
@@ -28,8 +29,9 @@ class RecordKeeper {
 
   AuditLog& audit() { return audit_; }
   QuotaLedger& quotas() { return quotas_; }
-  // Why nothing is recorded any more until the program is started again; "" while it is.
-  std::string read_only_because() const { return writer_.read_only_because(); }
+  // Whether something can be recorded now: as the last write told, and where that was long ago, by
+  // writing. May wait for the disk.
+  RecordingState recording();
 
  private:
   void run();
@@ -40,6 +42,7 @@ class RecordKeeper {
   const base::Clock& clock_;
   std::unique_ptr<store::Database> database_;
   QuotaLedger quotas_;
+  RecordingWatch watch_;
   store::Writer writer_;
   AuditLog audit_;
   std::mutex mutex_;

@@ -1,5 +1,6 @@
 #include "platform/audit.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -66,7 +67,8 @@ AuditRecord record_of(const store::Row& row) {
                   .outcome = text("outcome"),
                   .status = static_cast<int>(number("status")),
                   .prompt_tokens = number("prompt_tokens"),
-                  .completion_tokens = number("completion_tokens")};
+                  .completion_tokens = number("completion_tokens"),
+                  .count = std::max<std::int64_t>(number("count"), 1)};
   return record;
 }
 

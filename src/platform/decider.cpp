@@ -13,6 +13,14 @@ namespace {
 
 constexpr std::size_t kMostKnown = 16;
 
+std::size_t positions_of(const engine::Generation& generation) {
+  std::size_t tokens = generation.prompt.size();
+  for (const engine::Continuation& each : generation.continuations) tokens += each.tokens.size();
+  return tokens;
+}
+
+}  // namespace
+
 Decision decision_of(const decide::Question& question, const decide::Answer& answer) {
   return {.refusal = {},
           .answer = decide::answer_text(question, answer),
@@ -26,14 +34,6 @@ Decision decision_of(const decide::Question& question, const decide::Answer& ans
                            ? nlohmann::ordered_json()
                            : decide::to_systemone(question, answer)};
 }
-
-std::size_t positions_of(const engine::Generation& generation) {
-  std::size_t tokens = generation.prompt.size();
-  for (const engine::Continuation& each : generation.continuations) tokens += each.tokens.size();
-  return tokens;
-}
-
-}  // namespace
 
 void Decider::forget() {
   const std::scoped_lock lock(mutex_);

@@ -15,6 +15,9 @@
 
 namespace malina::platform {
 
+// As plain values.
+Decision decision_of(const decide::Question& question, const decide::Answer& answer);
+
 // Safe on many threads.
 class Decider {
  public:

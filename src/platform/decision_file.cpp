@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "platform/language_model.h"
+#include "platform/tuning.h"
 
 namespace malina::platform {
 
@@ -78,8 +79,10 @@ std::vector<Columns> columns_of(const std::vector<QuestionPointer>& questions,
 
 class Run {
  public:
-  Run(LanguageModel& model, const DecisionFileRequest& request, const ProgressSink& progress)
-      : model_(model), request_(request), progress_(progress) {}
+  // One of the two answers; the other is null.
+  Run(LanguageModel* model, LoadedClassifier* classifier, const DecisionFileRequest& request,
+      const ProgressSink& progress)
+      : model_(model), classifier_(classifier), request_(request), progress_(progress) {}
 
   DecisionFileReport run();
 
@@ -113,7 +116,8 @@ class Run {
   std::filesystem::path part() const { return request_.output.string() + ".part"; }
   std::filesystem::path part_description() const { return request_.output.string() + ".part.json"; }
 
-  LanguageModel& model_;
+  LanguageModel* model_;
+  LoadedClassifier* classifier_;
   const DecisionFileRequest& request_;
   const ProgressSink& progress_;
   std::optional<base::File> input_, output_;
@@ -214,8 +218,9 @@ void Run::continue_output(const std::filesystem::path& description_file) {
 
 // A question that no row could be asked ends the run before it begins.
 void Run::check_questions() {
+  if (model_ == nullptr) return;
   for (const QuestionPointer& question : request_.questions)
-    model_.prepare(DecisionRequest{.question = question, .texts = {"x"}});
+    model_->prepare(DecisionRequest{.question = question, .texts = {"x"}});
 }
 
 bool Run::read_group(Group& group) {
@@ -249,8 +254,18 @@ void Run::ask(Group& group, std::size_t question, std::vector<std::size_t> rows)
   for (const std::size_t row : rows) request.texts.push_back(group.rows[row].text);
   request.origin.cache_scope = "file";
   try {
-    auto answer = model_.start(model_.prepare(request));
-    group.asked[question].push_back({std::move(answer), std::move(rows)});
+    if (classifier_ != nullptr) {
+      std::vector<Decision> decisions = classifier_->decide(request.texts);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!decisions[i].refusal.empty())
+          decisions[i].refusal =
+              fmt::format("line {}: {}", group.rows[rows[i]].line, decisions[i].refusal);
+        group.decisions[question][rows[i]] = std::move(decisions[i]);
+      }
+      return;
+    }
+    auto answers = model_->start(model_->prepare(request));
+    group.asked[question].push_back({std::move(answers.front()), std::move(rows)});
   } catch (const Error& error) {
     if (error.fault() != Fault::invalid_argument && error.fault() != Fault::unsupported) throw;
     if (rows.size() == 1)
@@ -365,13 +380,27 @@ DecisionFileReport Run::run() {
 
 }  // namespace
 
-DecisionFileReport decide_rows(LanguageModel& model, const DecisionFileRequest& request,
-                               const ProgressSink& progress) {
+namespace {
+
+DecisionFileReport run_rows(LanguageModel* model, LoadedClassifier* classifier,
+                            const DecisionFileRequest& request, const ProgressSink& progress) {
   try {
-    return Run(model, request, progress).run();
+    return Run(model, classifier, request, progress).run();
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(Fault::io, error.what());
   }
+}
+
+}  // namespace
+
+DecisionFileReport decide_rows(LanguageModel& model, const DecisionFileRequest& request,
+                               const ProgressSink& progress) {
+  return run_rows(&model, nullptr, request, progress);
+}
+
+DecisionFileReport decide_rows(LoadedClassifier& classifier, const DecisionFileRequest& request,
+                               const ProgressSink& progress) {
+  return run_rows(nullptr, &classifier, request, progress);
 }
 
 }  // namespace malina::platform

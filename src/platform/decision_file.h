@@ -16,6 +16,7 @@
 namespace malina::platform {
 
 class LanguageModel;
+class LoadedClassifier;
 
 struct DecisionFileRequest {
   std::vector<QuestionPointer> questions;
@@ -50,6 +51,9 @@ struct DecisionFileReport {
 // otherwise throws already_exists and says which is not. Throws what a question throws that no row
 // could be asked; io; cancelled from `progress`, which leaves what was written.
 DecisionFileReport decide_rows(LanguageModel& model, const DecisionFileRequest& request,
+                               const ProgressSink& progress = {});
+// The same by a tuned classifier; its question is the only one.
+DecisionFileReport decide_rows(LoadedClassifier& classifier, const DecisionFileRequest& request,
                                const ProgressSink& progress = {});
 
 }  // namespace malina::platform

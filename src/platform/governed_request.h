@@ -16,6 +16,8 @@ namespace malina::platform {
 using govern::QuotaRefusal;
 using govern::QuotaVerdict;
 using govern::QuotaWindow;
+using govern::Recording;
+using govern::RecordingState;
 
 struct RequestFacts {
   std::string action = {};      // "chat.completions"
@@ -32,8 +34,9 @@ struct RequestOutcome {
   std::int64_t completion_tokens = 0;
 };
 
-// Made by Platform::admit; the platform outlives it. One owner, any thread. Where it goes without end() after begin(), the
-// audit says "abandoned"; what it held of the quota is given back in any case.
+// Made by Platform::admit; the platform outlives it. One owner, any thread. Where it goes without
+// end() after begin(), the audit says "abandoned"; what it held of the quota is given back in any
+// case.
 class GovernedRequest {
  public:
   // Nothing when the record is durable; otherwise why not, and then the request must be refused, or
@@ -51,6 +54,7 @@ class GovernedRequest {
   // The outcome; before the [DONE] of a stream, or the answer's last byte. Once, after begin().
   void end(const RequestOutcome& outcome, Done done);
 
+  bool open() const { return open_; }                     // begun, and not ended
   const QuotaVerdict& quota() const { return verdict_; }  // for x-ratelimit-*
 
  private:

@@ -11,7 +11,6 @@
 #include "base/machine.h"
 #include "engine/engine.h"
 #include "engine/json_constraint.h"
-#include "platform/adapter_file.h"
 #include "platform/decider.h"
 #include "platform/engine_answer.h"
 #include "platform/model_file.h"
@@ -140,6 +139,17 @@ std::shared_ptr<const model::Model> load_weights(const ModelFile& file, Processo
 
 }  // namespace
 
+namespace {
+
+std::size_t longest_piece(const text::Tokenizer& tokenizer) {
+  std::size_t longest = 1;
+  for (std::size_t id = 0; id < tokenizer.vocabulary_size(); ++id)
+    longest = std::max(longest, tokenizer.bytes(static_cast<text::Token>(id), true).size());
+  return longest;
+}
+
+}  // namespace
+
 struct Prepared::Content {
   engine::Generation generation;
   AnswerShape shape;
@@ -157,29 +167,22 @@ class LanguageModel::Impl {
   Impl(std::shared_ptr<const ModelFile> file, Processor& processor, const RunOptions& options,
        const std::function<void(double)>& progress)
       : file_(std::move(file)),
-        device_(processor.device),
-        exact_(options.exact),
         model_(load_weights(*file_, processor, options, progress)),
         engine_(model_, file_->tokenizer, processor.device, processor.arbiter,
                 engine_options(*model_, options)) {}
 
-  Prepared::Content prepare(const CompletionRequest& request) const;
-  Prepared::Content prepare(const ChatRequest& request) const;
-  Prepared::Content prepare(const EmbeddingRequest& request) const;
-  Prepared::Content prepare(const DecisionRequest& request) const;
+  std::vector<Prepared> prepare(const DecisionRequest& request) const;
+  template <class Request>
+  std::vector<Prepared> prepare(const Request& request, std::size_t count) const;
   ModelLoad load() const;
-  std::unique_ptr<Answer> start(Prepared::Content content);
-  PerplexityResult perplexity(std::string_view text, const LoadedAdapter& adapter,
-                              const std::function<void(double)>& progress);
-  LoadedAdapter load_adapter(const std::filesystem::path& place) const {
-    return to_adapter(read_adapter(place, *model_).tensors, "", device_,
-                      exact_ ? model::Adapter::Storage::single : model::Adapter::Storage::half);
-  }
+  std::vector<std::unique_ptr<Answer>> start(std::vector<Prepared> prepared);
+  PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
 
   std::vector<text::Token> tokens(std::string_view text, bool special) const {
     return tokenizer().encode(text, {.add_bos = special && tokenizer().adds_bos()});
   }
   std::vector<text::Token> render(const nlohmann::ordered_json& messages) const;
+  void check_bytes(std::size_t bytes, const char* parameter) const;
   std::string text_of(const std::vector<std::int64_t>& tokens) const;
   std::size_t context() const { return engine_.context(); }
   const text::ChatTemplate* chat_template() const {
@@ -194,18 +197,28 @@ class LanguageModel::Impl {
 
  private:
   const text::Tokenizer& tokenizer() const { return *file_->tokenizer; }
-  static Prepared::Content ready(engine::Generation generation, const SamplingOptions& sampling,
-                                 const RequestOrigin& origin, bool echo);
+  // What is to be generated, but for the sampling.
+  engine::Generation generation_of(const CompletionRequest& request,
+                                   std::vector<text::Token> prompt) const;
+  engine::Generation generation_of(const ChatRequest& request,
+                                   std::vector<text::Token> prompt) const;
+  engine::Generation generation_of(const EmbeddingRequest& request,
+                                   std::vector<text::Token> prompt) const;
   std::vector<text::Token> prompt_of(const CompletionRequest& request) const;
+  std::vector<text::Token> prompt_of(const ChatRequest& request) const {
+    return render(request.messages);
+  }
+  std::vector<text::Token> prompt_of(const EmbeddingRequest& request) const {
+    return request.tokens ? *request.tokens : tokens(request.text, true);
+  }
 
   std::shared_ptr<const ModelFile> file_;
-  math::Device& device_;
-  bool exact_;
   std::shared_ptr<const model::Model> model_;
   engine::Engine engine_;
   engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
   mutable Decider decider_{file_->tokenizer, model_->sizes().vocab, engine_.context()};
   std::optional<text::ChatTemplate> replaced_;
+  const std::size_t longest_piece_ = longest_piece(*file_->tokenizer);  // bytes
 };
 
 std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest& request) const {
@@ -218,48 +231,123 @@ std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest&
                             {.add_bos = tokenizer().adds_bos(), .parse_special = request.special});
 }
 
-Prepared::Content LanguageModel::Impl::ready(engine::Generation generation,
-                                             const SamplingOptions& sampling,
-                                             const RequestOrigin& origin, bool echo) {
-  const std::uint64_t seed = seed_of(sampling);
-  generation.sampling = sampling_of(sampling, seed);
-  generation.owner = origin.owner;
-  generation.cache_scope = origin.cache_scope;
-  generation.deadline = origin.deadline;
-  const AnswerShape shape{.prompt_tokens = generation.prompt.size(),
-                          .seed = seed,
-                          .scores = generation.log_probabilities.has_value(),
-                          .echo = echo};
-  return {std::move(generation), shape};
+namespace {
+
+const SamplingOptions& sampling_of(const CompletionRequest& request) { return request.sampling; }
+const SamplingOptions& sampling_of(const ChatRequest& request) { return request.sampling; }
+const SamplingOptions& sampling_of(const EmbeddingRequest&) {
+  static const SamplingOptions kNone;
+  return kNone;
+}
+bool echoes(const CompletionRequest& request) { return request.echo; }
+bool echoes(const ChatRequest&) { return false; }
+bool echoes(const EmbeddingRequest&) { return false; }
+
+}  // namespace
+
+namespace {
+
+std::size_t text_bytes(const nlohmann::ordered_json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>().size();
+  std::size_t sum = 0;
+  if (value.is_structured())
+    for (const auto& part : value) sum += text_bytes(part);
+  return sum;
+}
+std::size_t text_bytes(const ChatRequest& request) { return text_bytes(request.messages); }
+std::size_t text_bytes(const CompletionRequest& request) {
+  return request.text.size() + request.suffix.value_or("").size();
+}
+std::size_t text_bytes(const EmbeddingRequest& request) { return request.text.size(); }
+const char* text_parameter(const ChatRequest&) { return "messages"; }
+const char* text_parameter(const CompletionRequest&) { return "prompt"; }
+const char* text_parameter(const EmbeddingRequest&) { return "input"; }
+
+}  // namespace
+
+// Tokenising takes some forty bytes for each of the text, so what cannot fit however it is cut is
+// refused before. A token may stand for more bytes than it has where white space is normalised or
+// characters are unknown: hence twice as many.
+void LanguageModel::Impl::check_bytes(std::size_t bytes, const char* parameter) const {
+  if (bytes / 2 / longest_piece_ <= engine_.context()) return;
+  throw Error(Fault::invalid_argument,
+              fmt::format("the text has {} bytes, far more than the {} tokens of the context hold",
+                          bytes, engine_.context()),
+              {.code = "context_length_exceeded", .parameter = parameter});
 }
 
-Prepared::Content LanguageModel::Impl::prepare(const DecisionRequest& request) const {
+std::vector<Prepared> LanguageModel::Impl::prepare(const DecisionRequest& request) const {
   if (const auto refused = file_->refused_templates.find("");
       chat_template() == nullptr && refused != file_->refused_templates.end())
     throw refused->second;
   Decider::Asked asked = decider_.ask(request, chat_template());
-  engine::Generation& generation = asked.generation;
-  generation.owner = request.origin.owner;
-  generation.cache_scope = request.origin.cache_scope;
-  generation.deadline = request.origin.deadline;
+  asked.generation.owner = request.origin.owner;
+  asked.generation.cache_scope = request.origin.cache_scope;
+  asked.generation.deadline = request.origin.deadline;
   const AnswerShape shape{.prompt_tokens = asked.tokens, .decide = std::move(asked.finish)};
-  return {std::move(generation), shape};
+  std::vector<Prepared> prepared;
+  prepared.push_back(
+      Prepared(std::make_unique<Prepared::Content>(std::move(asked.generation), shape)));
+  return prepared;
 }
 
-std::unique_ptr<Answer> LanguageModel::Impl::start(Prepared::Content content) {
-  if (content.shape.decide && content.generation.prompt.empty()) {  // all texts were refused
+template <class Request>
+std::vector<Prepared> LanguageModel::Impl::prepare(const Request& request,
+                                                   std::size_t count) const {
+  check_bytes(text_bytes(request), text_parameter(request));
+  std::vector<text::Token> prompt = prompt_of(request);
+  std::vector<Prepared> prepared;
+  for (std::size_t i = 0; i < count; ++i) {
+    engine::Generation generation =
+        generation_of(request, i + 1 < count ? prompt : std::move(prompt));
+    const SamplingOptions& sampling = sampling_of(request);
+    const std::uint64_t seed = seed_of(sampling) + (sampling.seed ? i : 0);
+    generation.sampling = platform::sampling_of(sampling, seed);
+    generation.owner = request.origin.owner;
+    generation.cache_scope = request.origin.cache_scope;
+    generation.deadline = request.origin.deadline;
+    const AnswerShape shape{.prompt_tokens = generation.prompt.size(),
+                            .seed = seed,
+                            .scores = generation.log_probabilities.has_value(),
+                            .echo = echoes(request)};
+    prepared.push_back(Prepared(std::make_unique<Prepared::Content>(std::move(generation), shape)));
+  }
+  return prepared;
+}
+
+std::vector<std::unique_ptr<Answer>> LanguageModel::Impl::start(std::vector<Prepared> prepared) {
+  // Decisions of which every text was refused need nothing of the engine.
+  const auto is_ready = [](const Prepared& each) {
+    return each.content_->shape.decide && each.content_->generation.prompt.empty();
+  };
+  std::vector<engine::Generation> generations;
+  std::vector<bool> ready;
+  for (Prepared& each : prepared) {
+    ready.push_back(is_ready(each));
+    if (!ready.back()) generations.push_back(std::move(each.content_->generation));
+  }
+  std::vector<std::shared_ptr<engine::Stream>> streams;
+  if (!generations.empty()) streams = engine_.submit(std::move(generations));
+  auto stream = streams.begin();
+  std::vector<std::unique_ptr<Answer>> answers;
+  for (std::size_t i = 0; i < prepared.size(); ++i) {
+    const AnswerShape& shape = prepared[i].content_->shape;
+    if (!ready[i]) {
+      answers.push_back(make_answer(std::move(*stream++), file_->tokenizer, shape));
+      continue;
+    }
     GenerationResult result;
     result.finish_reason = "stop";
-    result.decisions = content.shape.decide({}, {});
-    return make_ready_answer(std::move(result));
+    result.decisions = shape.decide({}, {});
+    answers.push_back(make_ready_answer(std::move(result)));
   }
-  return make_answer(engine_.submit(std::move(content.generation)), file_->tokenizer,
-                     content.shape);
+  return answers;
 }
 
-Prepared::Content LanguageModel::Impl::prepare(const CompletionRequest& request) const {
+engine::Generation LanguageModel::Impl::generation_of(const CompletionRequest& request,
+                                                      std::vector<text::Token> prompt) const {
   engine::Generation generation;
-  generation.prompt = prompt_of(request);
+  generation.prompt = std::move(prompt);
   if (generation.prompt.empty())
     throw Error(Fault::invalid_argument, "the prompt is empty: give at least one token");
   generation.max_tokens = request.max_tokens;
@@ -277,12 +365,13 @@ Prepared::Content LanguageModel::Impl::prepare(const CompletionRequest& request)
   if (request.json) generation.constraint = json_.constraint();
   generation.log_probabilities = request.log_probabilities;
   generation.score_prompt = request.echo;
-  return ready(std::move(generation), request.sampling, request.origin, request.echo);
+  return generation;
 }
 
-Prepared::Content LanguageModel::Impl::prepare(const EmbeddingRequest& request) const {
+engine::Generation LanguageModel::Impl::generation_of(const EmbeddingRequest& request,
+                                                      std::vector<text::Token> prompt) const {
   engine::Generation generation;
-  generation.prompt = request.tokens ? *request.tokens : tokens(request.text, true);
+  generation.prompt = std::move(prompt);
   if (generation.prompt.empty())
     throw Error(Fault::invalid_argument, "the input is empty: give at least one token",
                 {.parameter = "input"});
@@ -291,8 +380,14 @@ Prepared::Content LanguageModel::Impl::prepare(const EmbeddingRequest& request) 
                 fmt::format("the input has {} tokens and the context holds {}",
                             generation.prompt.size(), engine_.context()),
                 {.code = "context_length_exceeded", .parameter = "input"});
+  for (const text::Token token : generation.prompt)
+    if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
+      throw Error(
+          Fault::invalid_argument,
+          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab),
+          {.parameter = "input"});
   generation.pooling = request.last_token ? engine::Pooling::last : engine::Pooling::mean;
-  return ready(std::move(generation), {}, request.origin, false);
+  return generation;
 }
 
 ModelLoad LanguageModel::Impl::load() const {
@@ -347,9 +442,10 @@ std::vector<text::Token> LanguageModel::Impl::render(const nlohmann::ordered_jso
   return tokenizer().encode(source->render(input), {.add_bos = tokenizer().adds_bos()});
 }
 
-Prepared::Content LanguageModel::Impl::prepare(const ChatRequest& request) const {
+engine::Generation LanguageModel::Impl::generation_of(const ChatRequest& request,
+                                                      std::vector<text::Token> prompt) const {
   engine::Generation generation;
-  generation.prompt = render(request.messages);
+  generation.prompt = std::move(prompt);
   if (generation.prompt.size() >= engine_.context())
     throw Error(Fault::invalid_argument,
                 fmt::format("the conversation has {} tokens and the context holds {}",
@@ -360,11 +456,10 @@ Prepared::Content LanguageModel::Impl::prepare(const ChatRequest& request) const
   generation.stop = request.stop;
   if (request.json) generation.constraint = json_.constraint();
   generation.log_probabilities = request.log_probabilities;
-  return ready(std::move(generation), request.sampling, request.origin, false);
+  return generation;
 }
 
 PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
-                                                 const LoadedAdapter& adapter,
                                                  const std::function<void(double)>& progress) {
   const std::vector<text::Token> tokens = tokenizer().encode(text);
   const bool bos = tokenizer().adds_bos() && tokenizer().bos();
@@ -394,7 +489,6 @@ PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
                          tokens.begin() + static_cast<std::ptrdiff_t>(last));
     window.log_probabilities = 0;
     window.score_prompt = true;
-    window.adapter = adapter;
     streams.push_back(engine_.submit(std::move(window)));
     ++result.windows;
     if (streams.size() < kWindowsInFlight) continue;
@@ -460,49 +554,39 @@ MemoryNeed memory_need(const ModelFile& file, const RunOptions& options) {
 
 LanguageModel::LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
                              const RunOptions& options, const std::function<void(double)>& progress)
-    : impl_(std::make_shared<Impl>(std::move(file), processor, options, progress)) {}
-LanguageModel::LanguageModel(const LanguageModel& base, LoadedAdapter adapter)
-    : impl_(base.impl_), adapter_(std::move(adapter)) {}
+    : impl_(std::make_unique<Impl>(std::move(file), processor, options, progress)) {}
 LanguageModel::~LanguageModel() = default;
 
-LoadedAdapter LanguageModel::load_adapter(const std::filesystem::path& place) const {
-  return impl_->load_adapter(place);
+std::vector<Prepared> LanguageModel::prepare(const CompletionRequest& request,
+                                             std::size_t count) const {
+  return impl_->prepare(request, count);
 }
-std::uint64_t LanguageModel::bytes_of(const LoadedAdapter& adapter) { return adapter->bytes(); }
-
-Prepared LanguageModel::under_adapter(std::unique_ptr<Prepared::Content> content) const {
-  content->generation.adapter = adapter_;
-  return Prepared(std::move(content));
+std::vector<Prepared> LanguageModel::prepare(const ChatRequest& request, std::size_t count) const {
+  return impl_->prepare(request, count);
 }
-
-Prepared LanguageModel::prepare(const CompletionRequest& request) const {
-  return under_adapter(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+std::vector<Prepared> LanguageModel::prepare(const EmbeddingRequest& request,
+                                             std::size_t count) const {
+  return impl_->prepare(request, count);
 }
-Prepared LanguageModel::prepare(const ChatRequest& request) const {
-  return under_adapter(std::make_unique<Prepared::Content>(impl_->prepare(request)));
-}
-Prepared LanguageModel::prepare(const EmbeddingRequest& request) const {
-  return under_adapter(std::make_unique<Prepared::Content>(impl_->prepare(request)));
-}
-Prepared LanguageModel::prepare(const DecisionRequest& request) const {
-  return under_adapter(std::make_unique<Prepared::Content>(impl_->prepare(request)));
+std::vector<Prepared> LanguageModel::prepare(const DecisionRequest& request) const {
+  return impl_->prepare(request);
 }
 ModelLoad LanguageModel::load() const { return impl_->load(); }
-std::unique_ptr<Answer> LanguageModel::start(Prepared prepared) {
-  return impl_->start(std::move(*prepared.content_));
+std::vector<std::unique_ptr<Answer>> LanguageModel::start(std::vector<Prepared> prepared) {
+  return impl_->start(std::move(prepared));
 }
 GenerationResult LanguageModel::complete(const CompletionRequest& request, const TextSink& sink) {
-  return collect(*start(prepare(request)), request.prompt_progress, sink);
+  return collect(*start(prepare(request)).front(), request.prompt_progress, sink);
 }
 GenerationResult LanguageModel::chat(const ChatRequest& request, const TextSink& sink) {
-  return collect(*start(prepare(request)), request.prompt_progress, sink);
+  return collect(*start(prepare(request)).front(), request.prompt_progress, sink);
 }
 GenerationResult LanguageModel::decide(const DecisionRequest& request) {
-  return collect(*start(prepare(request)), {}, {});
+  return collect(*start(prepare(request)).front(), {}, {});
 }
 PerplexityResult LanguageModel::perplexity(std::string_view text,
                                            const std::function<void(double)>& progress) {
-  return impl_->perplexity(text, adapter_, progress);
+  return impl_->perplexity(text, progress);
 }
 std::vector<std::int32_t> LanguageModel::tokens(std::string_view text, bool special) const {
   return impl_->tokens(text, special);

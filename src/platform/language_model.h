@@ -1,8 +1,6 @@
 // A model in memory, ready to answer.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -10,16 +8,9 @@
 #include "platform/generation.h"
 #include "platform/processor.h"
 
-namespace malina::model {
-class Adapter;
-}
-
 namespace malina::platform {
 
 struct ModelFile;
-
-// An adapter in memory, for the model that loaded it. Immutable, shared.
-using LoadedAdapter = std::shared_ptr<const model::Adapter>;
 
 // What a model takes in memory, counted before any of it is read.
 struct MemoryNeed {
@@ -62,26 +53,22 @@ class LanguageModel {
   // (says what is needed and available).
   LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
                 const RunOptions& options, const std::function<void(double)>& progress = {});
-  // The same model under an adapter that it loaded: requests run beside its own, in its engine.
-  LanguageModel(const LanguageModel& base, LoadedAdapter adapter);
   ~LanguageModel();
 
-  // What read_adapter() takes, in half precision but for RunOptions::exact. Throws what that
-  // throws, and out_of_memory.
-  LoadedAdapter load_adapter(const std::filesystem::path& place) const;
-  static std::uint64_t bytes_of(const LoadedAdapter& adapter);
-
-  // Reads a request, and throws what complete() and chat() throw before anything is computed.
-  Prepared prepare(const CompletionRequest& request) const;
-  Prepared prepare(const ChatRequest& request) const;
+  // Reads a request, of which `count` answers are wanted, and throws what complete() and chat()
+  // throw before anything is computed. The prompt is read once; each answer has the seed after the
+  // one before, where one was given.
+  std::vector<Prepared> prepare(const CompletionRequest& request, std::size_t count = 1) const;
+  std::vector<Prepared> prepare(const ChatRequest& request, std::size_t count = 1) const;
   // With the model's BOS, as a completion.
-  Prepared prepare(const EmbeddingRequest& request) const;
-  // Asks by the model's chat template; of a model without one, as plain text. Throws
-  // invalid_argument where its only text is empty, not UTF-8, or too long for the context.
-  Prepared prepare(const DecisionRequest& request) const;
-  // The answer as it comes; it must end before the model does. Throws overloaded where too many
-  // wait.
-  std::unique_ptr<Answer> start(Prepared prepared);
+  std::vector<Prepared> prepare(const EmbeddingRequest& request, std::size_t count = 1) const;
+  // One answer, with the decisions of all its texts. Asks by the model's chat template; of a model
+  // without one, as plain text. Throws invalid_argument where its only text is empty, not UTF-8, or
+  // too long for the context.
+  std::vector<Prepared> prepare(const DecisionRequest& request) const;
+  // The answers as they come, all of them or none; they must end before the model does. Throws
+  // overloaded where RunOptions::most_waiting others wait already.
+  std::vector<std::unique_ptr<Answer>> start(std::vector<Prepared> prepared);
 
   GenerationResult complete(const CompletionRequest& request, const TextSink& sink = {});
   // By the model's own chat template. Throws unsupported where it has none, invalid_argument where
@@ -108,10 +95,7 @@ class LanguageModel {
 
  private:
   class Impl;
-  Prepared under_adapter(std::unique_ptr<Prepared::Content> content) const;
-
-  std::shared_ptr<Impl> impl_;
-  LoadedAdapter adapter_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace malina::platform

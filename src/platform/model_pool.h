@@ -1,11 +1,11 @@
 // The models in memory: loaded on first use, shared, and given up when others need the room.
-// Adapters are loaded beside their base, on first use too, and go before any model does.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -46,13 +46,11 @@ struct PooledModel {
 // Safe on many threads. A thread of its own loads and gives up.
 class ModelPool {
  public:
-  // A model in use, under its adapter where it has one: both stay in memory until the last of
-  // their leases ends.
+  // A model in use: it stays in memory until the last of its leases ends.
   struct Lease {
     std::string label;  // the name that was asked for
     base::Digest digest;
     std::shared_ptr<LanguageModel> model;
-    std::string weights = {};  // which entry of the pool it is
   };
 
   // The processor must outlive it.
@@ -63,6 +61,23 @@ class ModelPool {
   // Throws what resolving threw, and for two seconds what loading threw: not_found, out_of_memory
   // (it can never fit), corrupt_file, unsupported.
   std::optional<Lease> acquire(const ResolvedModel& model);
+  // Held by who waits for a model: `changed` is called, by the pool's thread, whenever one becomes
+  // ready or cannot be loaded. It must neither block nor call the pool; once this is gone it is not
+  // running any more. The pool outlives it.
+  class Waiting {
+   public:
+    Waiting(ModelPool& pool, std::function<void()> changed);
+    ~Waiting();
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    friend class ModelPool;
+    ModelPool& pool_;
+    const std::function<void()> changed_;
+  };
+  // Before acquire() is asked again. Throws overloaded where RunOptions::most_waiting wait already.
+  std::unique_ptr<Waiting> wait(std::function<void()> changed);
   // How long it stays unused, instead of PoolOptions::keep_alive; zero: it goes with its last user.
   void keep(const Lease& lease, std::chrono::seconds time);
 
@@ -71,21 +86,15 @@ class ModelPool {
 
  private:
   struct Entry;
-  struct AdapterEntry;
   using Key = std::string;  // the digest, or the path of a file that is not in the store
 
   void work();
   bool load(const std::shared_ptr<Entry>& entry);  // false: there is no room now
-  // Of a ready entry; null while the adapter is loading. Throws why it could not be loaded.
-  std::shared_ptr<AdapterEntry> adapter_of(const std::shared_ptr<Entry>& entry,
-                                           const ResolvedModel& model);
-  bool load_next_adapter(std::unique_lock<std::mutex>& lock);
-  // Drops unused adapters: of those unused for `idle` or longer the longest unused. False: none.
-  bool give_up_adapter(std::chrono::seconds idle);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;
-  void release(Entry& entry, AdapterEntry* adapter);
+  void release(Entry& entry);
+  void tell_waiting_locked();
 
   Processor& processor_;
   const PoolOptions options_;
@@ -93,7 +102,7 @@ class ModelPool {
   std::condition_variable changed_;
   std::map<Key, std::shared_ptr<Entry>> entries_;
   std::list<std::shared_ptr<Entry>> to_load_;
-  std::list<std::shared_ptr<AdapterEntry>> adapters_to_load_;
+  std::list<const Waiting*> waiting_;
   bool stopping_ = false;
   std::thread thread_;  // last
 };

@@ -12,7 +12,6 @@
 #include <string_view>
 #include <vector>
 
-#include "platform/adapter_export.h"
 #include "platform/audit.h"
 #include "platform/caller.h"
 #include "platform/conversion.h"
@@ -92,6 +91,9 @@ class Platform {
   // the digest.
   DecisionFileReport decide_file(LanguageModel& model, std::string_view name,
                                  DecisionFileRequest request, const ProgressSink& progress = {});
+  // The same by a tuned classifier, whose question is the only one.
+  DecisionFileReport decide_file(LoadedClassifier& classifier, DecisionFileRequest request,
+                                 const ProgressSink& progress = {});
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
   QuantizeReport quantize(std::string_view model, const QuantizeRequest& request,
                           const ProgressSink& progress = {});
@@ -105,12 +107,6 @@ class Platform {
   // not_found where its base is not in the store.
   std::unique_ptr<LoadedClassifier> load_classifier(std::string_view name, unsigned threads = 0,
                                                     const ProgressSink& progress = {});
-  // Adapters (adapter_export.h): `adapter` is a name in the store, or a path and then `base` a name
-  // or a path of the model that it is for.
-  AdapterExport export_adapter(std::string_view adapter, std::string_view base,
-                               const std::filesystem::path& output);
-  MergeReport merge_adapter(std::string_view adapter, std::string_view base,
-                            const MergeRequest& request, const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
   // The gate before training, and parts of a data set (platform/data_sets.h).
@@ -146,10 +142,11 @@ class Platform {
   // One more record, of what is no admitted request: a start, a refusal. `done` as of
   // GovernedRequest.
   void record(AuditEntry entry, GovernedRequest::Done done);
-  // Opens what admit() needs, so that a server that cannot record does not start.
+  // Opens what admit() needs, so that a server that cannot record does not start. Throws
+  // already_exists where another process serves this home.
   void open_records();
-  // Why nothing can be recorded until the program is started again; "" while it can.
-  std::string read_only_because();
+  // Whether something can be recorded now (govern/recording.h). May wait for the disk.
+  RecordingState recording();
 
   // Aliases (model_store.h). Each move is recorded in the audit.
   Alias set_alias(std::string_view name, std::string_view model, const Actor& by);
@@ -171,8 +168,6 @@ class Platform {
   AliasRecording alias_recording(const Actor& by);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
   Processor& processor(unsigned threads);
-  AdapterSource adapter_source(std::string_view adapter, std::string_view base);
-  std::shared_ptr<const ModelFile> file_of(const ResolvedModel& resolved);
 
   ModelStore store_;
   const std::string offline_reason_;

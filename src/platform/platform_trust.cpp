@@ -82,11 +82,11 @@ QuotaVerdict Platform::quota(const Caller& caller) {
 }
 
 void Platform::open_records() {
-  records_.keys();
   records_.keeper();
+  records_.keys();
 }
 
-std::string Platform::read_only_because() { return records_.read_only_because(); }
+RecordingState Platform::recording() { return records_.recording(); }
 
 AliasRecording Platform::alias_recording(const Actor& by) {
   return [this, by](store::Database& database, const Alias& alias, const AliasMove& move) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "base/error.h"
@@ -103,20 +104,23 @@ TEST_F(PlatformTrustTest, RequestThatGoesAwayIsRecordedAsAbandoned) {
 TEST_F(PlatformTrustTest, QuotaIsRefusedWithItsReasonAndSurvivesARestart) {
   const Caller caller = this->caller(
       {.name = "app", .limits = {.requests_per_minute = 2, .tokens_per_minute = 1000}});
+  // A home has one server at a time: this one ends before the next begins.
+  std::optional<Platform> first(std::in_place, folder_.path() / "home");
   for (const char* id : {"r1", "r2"}) {
-    auto admission = platform_.admit(caller, facts(id, 400));
+    auto admission = first->admit(caller, facts(id, 400));
     ASSERT_TRUE(admission.request);
     wait_for([&](auto done) { admission.request->begin(done); });
     wait_for([&](auto done) {
       admission.request->end({.prompt_tokens = 100, .completion_tokens = 50}, done);
     });
   }
-  const auto refused = platform_.admit(caller, facts("r3"));
+  const auto refused = first->admit(caller, facts("r3"));
   EXPECT_FALSE(refused.request);
   EXPECT_EQ(refused.verdict.refusal, QuotaRefusal::requests);
   EXPECT_GT(refused.verdict.retry_after.count(), 10'000);
   EXPECT_EQ(refused.verdict.requests.limit, 2);
-  EXPECT_EQ(platform_.admit(caller, facts("r4", 1001)).verdict.refusal, QuotaRefusal::too_large);
+  EXPECT_EQ(first->admit(caller, facts("r4", 1001)).verdict.refusal, QuotaRefusal::too_large);
+  first.reset();
   Platform restarted(folder_.path() / "home");
   EXPECT_EQ(restarted.admit(caller, facts("r5")).verdict.refusal, QuotaRefusal::requests);
   EXPECT_NEAR(static_cast<double>(restarted.quota(caller).tokens.remaining), 700, 150);

@@ -1,8 +1,11 @@
 #include "platform/server_settings.h"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+
+#include "base/error.h"
 
 namespace malina::platform {
 
@@ -19,6 +22,16 @@ bool is_loopback_address(std::string_view host) {
 std::uint64_t memory_budget(const ServerSettings& settings, const base::Machine& machine) {
   if (settings.memory != 0) return settings.memory;
   return machine.usable_bytes() / 5 * 4;
+}
+
+std::uint64_t body_budget(const ServerSettings& settings, std::uint64_t memory) {
+  if (settings.max_bodies >= memory)
+    throw base::Error(base::Fault::invalid_argument,
+                      fmt::format("--max-bodies is {} MiB of a memory of {} MiB: that leaves "
+                                  "nothing for models",
+                                  settings.max_bodies >> 20, memory >> 20));
+  if (settings.max_bodies != 0) return settings.max_bodies;
+  return std::min<std::uint64_t>(memory / 8, 256ULL << 20);
 }
 
 }  // namespace malina::platform

@@ -48,6 +48,9 @@ struct ServerSettings {
   std::chrono::milliseconds drain = std::chrono::seconds(30);  // for what runs when it must stop
   unsigned connections = 4096;                                 // open at once
   std::uint64_t max_body = 32ULL << 20;                        // bytes of a request's body
+  // Bytes of `memory` for the bodies of requests under way, and what they are read into; 0:
+  // body_budget().
+  std::uint64_t max_bodies = 0;
 
   std::string log_format = "text";  // "text" or "json"
   std::string log_level = "info";   // "error", "warning", "info" or "debug"
@@ -60,5 +63,8 @@ bool is_loopback_address(std::string_view host);
 // `machine` when it starts. The rest is for the program, the system's file cache and its
 // neighbours.
 std::uint64_t memory_budget(const ServerSettings& settings, const base::Machine& machine);
+// How much of `memory` bodies may take: settings.max_bodies, or an eighth, 256 MiB at most. Throws
+// invalid_argument where that leaves nothing for models.
+std::uint64_t body_budget(const ServerSettings& settings, std::uint64_t memory);
 
 }  // namespace malina::platform

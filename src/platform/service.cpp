@@ -19,9 +19,9 @@ namespace {
 
 constexpr std::size_t kParallel = 16;  // whole contexts of a model, where memory allows
 
-PoolOptions pool_options(const ServerSettings& settings) {
+PoolOptions pool_options(const ServerSettings& settings, std::uint64_t memory) {
   PoolOptions options;
-  options.memory_bytes = memory_budget(settings, base::read_machine());
+  options.memory_bytes = memory;
   options.keep_alive = std::chrono::duration_cast<std::chrono::seconds>(settings.keep_alive);
   options.run.context = settings.context;
   options.run.parallel = settings.parallel != 0 ? settings.parallel : kParallel;
@@ -38,7 +38,7 @@ Error no_key() {
                "Bearer ID.SECRET' (malina key create)");
 }
 
-Error refused(const QuotaVerdict& verdict) {
+Error quota_used_up(const QuotaVerdict& verdict) {
   const auto seconds = std::clamp<std::chrono::seconds>(
       std::chrono::ceil<std::chrono::seconds>(verdict.retry_after), std::chrono::seconds(1),
       std::chrono::seconds(60));  // official clients refuse to wait for longer
@@ -64,6 +64,23 @@ Error refused(const QuotaVerdict& verdict) {
   }
 }
 
+// The cause names files of this machine: the log's business, no client's.
+Error not_recorded(const RecordingState& state) {
+  const bool full = state.recording == Recording::disk_full;
+  const char* why =
+      full ? "the disk is full, so nothing can be recorded, and what cannot be recorded is not "
+             "done; it goes on by itself when there is room"
+           : "nothing can be recorded now, and what cannot be recorded is not done";
+  return Error(Fault::overloaded,
+               state.recording == Recording::read_only
+                   ? "writing to the disk failed: nothing is recorded, and so nothing is done, "
+                     "until the server is started again"
+                   : why,
+               {.code = full ? "disk_full" : "read_only",
+                .retry_after = std::chrono::seconds(10),
+                .cause = state.cause});
+}
+
 // Waits for a record to be durable. What cannot be recorded must not be done.
 template <class Start>
 void wait_for_record(Start start) {
@@ -76,9 +93,9 @@ void wait_for_record(Start start) {
   });
   try {
     done.get_future().get();
-  } catch (const Error&) {  // the cause names files of this machine: no client's business
-    throw Error(Fault::overloaded, "the request cannot be recorded now, so it is not done",
-                {.code = "read_only", .retry_after = std::chrono::seconds(10)});
+  } catch (const Error& error) {
+    if (error.fault() == Fault::overloaded) throw;
+    throw not_recorded(govern::told_by(std::current_exception()).value_or(RecordingState{}));
   }
 }
 
@@ -97,8 +114,13 @@ ListedModel listed(const ModelRecord& record) {
 Service::Service(Platform& platform, const ServerSettings& settings)
     : platform_(platform),
       settings_(settings),
+      memory_bytes_(memory_budget(settings, base::read_machine())),
+      body_bytes_(body_budget(settings, memory_bytes_)),
       processor_(settings.threads),
-      pool_(processor_, pool_options(settings)) {
+      pool_(processor_, pool_options(settings, memory_bytes_ - body_bytes_)),
+      refusals_(base::system_clock(), [this](AuditEntry entry) {
+        platform_.record(std::move(entry), [](std::exception_ptr) {});  // lost on a full disk
+      }) {
   platform_.open_records();
   if (!settings_.trust_loopback.empty() && !loopback_caller())
     throw Error(Fault::invalid_argument,
@@ -164,7 +186,7 @@ std::optional<ModelPool::Lease> Service::lease(const Caller& caller, std::string
 
 std::unique_ptr<GovernedRequest> Service::begin(const Caller& caller, const RequestFacts& facts) {
   Admission admission = platform_.admit(caller, facts);
-  if (!admission.request) throw refused(admission.verdict);
+  if (!admission.request) throw quota_used_up(admission.verdict);
   wait_for_record([&](auto done) { admission.request->begin(std::move(done)); });
   return std::move(admission.request);
 }
@@ -173,6 +195,9 @@ void Service::end(GovernedRequest& request, const RequestOutcome& outcome) {
   wait_for_record([&](auto done) { request.end(outcome, std::move(done)); });
 }
 
-std::string Service::read_only_because() { return platform_.read_only_because(); }
+void Service::check_recording() {
+  const RecordingState state = platform_.recording();
+  if (state.recording != Recording::works) throw not_recorded(state);
+}
 
 }  // namespace malina::platform

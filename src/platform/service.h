@@ -13,6 +13,7 @@
 #include "platform/inspection.h"
 #include "platform/model_pool.h"
 #include "platform/processor.h"
+#include "platform/refusal_audit.h"
 #include "platform/server_settings.h"
 
 namespace malina::platform {
@@ -58,15 +59,25 @@ class Service {
   // Records the outcome, durably: blocks for a commit.
   void end(GovernedRequest& request, const RequestOutcome& outcome);
 
+  // Keeps count of a request that was refused, for the audit (refusal_audit.h); returns at once.
+  void refused(const Refusal& refusal) { refusals_.note(refusal); }
+  void flush_refusals() { refusals_.flush(); }  // now and then
+
   ModelPool& pool() { return pool_; }
   const ServerSettings& settings() const { return settings_; }
-  std::string read_only_because();  // "": work can be recorded, and so be done
+  // What bodies of requests may take; the models have the rest of the memory.
+  std::uint64_t body_bytes() const { return body_bytes_; }
+  // Throws overloaded where nothing can be recorded now, and so nothing done: code disk_full, which
+  // goes by itself, or read_only. May wait for the disk.
+  void check_recording();
 
  private:
   Platform& platform_;
   const ServerSettings settings_;
+  const std::uint64_t memory_bytes_, body_bytes_;
   Processor processor_;
   ModelPool pool_;
+  RefusalAudit refusals_;
 };
 
 }  // namespace malina::platform

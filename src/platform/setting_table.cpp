@@ -107,7 +107,8 @@ constexpr Setting kTable[] = {
     {.table = "serve",
      .name = "memory",
      .type = SettingType::size,
-     .help = "Memory for all models and their answers; auto is 80 % of what the process may take",
+     .help = "Memory for all models, their answers and what clients send; auto is 80 % of what the "
+             "process may take",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.memory; },
      .most = 1ULL << 50,
      .zero = "auto"},
@@ -168,7 +169,9 @@ constexpr Setting kTable[] = {
     {.table = "serve",
      .name = "max_queue",
      .type = SettingType::number,
-     .help = "Requests that may wait at once; what is more is refused at once",
+     .help =
+         "Answers of a model that may wait at once, and requests for models that are loading; a "
+         "request that finds so many waiting is refused at once, however many it asks for",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.max_queue; },
      .least = 1,
      .most = 1'000'000},
@@ -199,6 +202,14 @@ constexpr Setting kTable[] = {
      .place = [](Settings& s) -> SettingPlace { return &s.serve.max_body; },
      .least = 1024,
      .most = 1ULL << 30},
+    {.table = "serve",
+     .name = "max_bodies",
+     .type = SettingType::size,
+     .help = "Memory for the bodies of all requests under way and what they are read into, four "
+             "times their bytes; a part of memory, auto is an eighth of it and at most 256MiB",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.max_bodies; },
+     .most = 1ULL << 40,
+     .zero = "auto"},
 
     {.table = "serve",
      .name = "log_format",

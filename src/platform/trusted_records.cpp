@@ -60,6 +60,7 @@ govern::RecordKeeper& TrustedRecords::keeper() {
   const std::scoped_lock lock(opening_);
   if (!keeper_) {
     ModelFolder(home_).create();
+    if (!serving_) serving_.emplace(home_);
     keeper_ = std::make_unique<govern::RecordKeeper>(
         home_, store::open_sqlite(home_ / "malina.db", store::Access::read_write), chain_);
   }
@@ -87,9 +88,12 @@ void TrustedRecords::sign_audit() noexcept {
   }
 }
 
-std::string TrustedRecords::read_only_because() {
-  const std::scoped_lock lock(opening_);
-  return keeper_ ? keeper_->read_only_because() : "";
+govern::RecordingState TrustedRecords::recording() {
+  {
+    const std::scoped_lock lock(opening_);
+    if (!keeper_) return {};
+  }
+  return keeper_->recording();  // once made, it stays; what waits for the disk holds no lock
 }
 
 }  // namespace malina::platform

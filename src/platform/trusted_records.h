@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "govern/audit_chain.h"
 #include "govern/key_store.h"
 #include "govern/record_keeper.h"
 #include "platform/audit.h"
+#include "platform/serving_lock.h"
 #include "store/database.h"
 
 namespace malina::platform {
@@ -23,7 +25,8 @@ class TrustedRecords {
   bool exist() const;  // whether there is a database to look into
   // These create the home folder, the database and what belongs to it.
   govern::KeyStore& keys();
-  // For a process that serves: audit, quotas, checkpoints.
+  // For a process that serves: audit, quotas, checkpoints. Throws already_exists where another one
+  // serves this home: it is held from here on.
   govern::RecordKeeper& keeper();
   const govern::AuditChain& audit_chain() const { return chain_; }
   // These change nothing, and answer where nothing can be written too: a full disk, a folder of
@@ -34,8 +37,8 @@ class TrustedRecords {
   // After a change by a command: signs it with all before it. A failure is no failure of the
   // change, which is recorded: the next checkpoint signs it too.
   void sign_audit() noexcept;
-  // Why nothing is recorded any more; "" while it is.
-  std::string read_only_because();
+  // govern/record_keeper.h; works where there is no keeper yet.
+  govern::RecordingState recording();
 
  private:
   store::Database& database();  // of commands and keys; the keeper has its own
@@ -47,6 +50,7 @@ class TrustedRecords {
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<store::Database> reader_;  // where `database_` cannot be opened
   std::unique_ptr<govern::KeyStore> keys_;
+  std::optional<ServingLock> serving_;  // outlives what the keeper still writes
   std::unique_ptr<govern::RecordKeeper> keeper_;
 };
 

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "model/peft.h"
+#include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
 
@@ -118,9 +119,42 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
   const auto model = file_ ? load(*file_, processor, progress) : nullptr;
   classifier_ = std::make_unique<tune::Classifier>(
       directory, model, file_ ? file_->tokenizer : nullptr, processor.device);
+  nlohmann::ordered_json choice{
+      {"type", "choice"}, {"instructions", "Which label fits?"}, {"choices", labels()}};
+  question_ = questions_of(choice, "labels").at(0);
+  digest_ = base::digest_file(base::File::open(directory / tune::kManifestName)).text();
 }
 
 LoadedClassifier::~LoadedClassifier() = default;
+
+std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> texts) {
+  std::vector<Decision> decisions(texts.size());
+  std::vector<std::string> asked;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) {
+      decisions[i].refusal = "the text is empty";
+      continue;
+    }
+    asked.push_back(texts[i]);
+    places.push_back(i);
+  }
+  const auto answers = classifier_->answer(asked);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    const double best = answers[i].probabilities[answers[i].answer];
+    const double even = 1.0 / static_cast<double>(labels().size());
+    decide::Answer answer;
+    answer.probabilities = answers[i].probabilities;
+    answer.best = answers[i].answer;
+    answer.probability = best;
+    answer.confidence = (best - even) / (1 - even);
+    answer.label_mass = 1;
+    answer.calibrated = true;
+    answer.abstain = answers[i].abstain;
+    decisions[places[i]] = decision_of(*question_, answer);
+  }
+  return decisions;
+}
 
 TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
                        std::shared_ptr<const ModelFile> file, Processor& processor,

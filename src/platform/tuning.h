@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/decision.h"
 #include "platform/model_store.h"
 #include "platform/progress.h"
 #include "tune/classifier.h"
@@ -56,13 +57,19 @@ class LoadedClassifier {
   ~LoadedClassifier();
 
   const std::vector<std::string>& labels() const { return classifier_->manifest().labels; }
-  std::vector<tune::ClassifierAnswer> answer(std::span<const std::string> texts) {
-    return classifier_->answer(texts);
-  }
+  // What it was trained to answer, as a choice among its labels.
+  const QuestionPointer& question() const { return question_; }
+  // One for each text; an empty one is refused. Calibrated; it abstains below the threshold that
+  // its validation data gave.
+  std::vector<Decision> decide(std::span<const std::string> texts);
+  // Of its manifest, which names its base and all that it was made from.
+  const std::string& digest() const { return digest_; }
 
  private:
   std::shared_ptr<const ModelFile> file_;
   std::unique_ptr<tune::Classifier> classifier_;
+  QuestionPointer question_;
+  std::string digest_;
 };
 
 // The base may be null (method `linear`). Throws base::Error as tune::Tuning does; already_exists

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "platform/language_model.h"
 #include "serve/api_error.h"
 #include "serve/metrics.h"
+#include "serve/recorded.h"
 
 namespace malina::serve {
 
@@ -16,7 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kLook = std::chrono::milliseconds(20);  // while a model loads
+constexpr auto kLook = std::chrono::milliseconds(1000);  // so the pool knows that one waits
 constexpr auto kCheck = std::chrono::milliseconds(500);
 constexpr auto kFirstLook = std::chrono::milliseconds(4);  // for a turn
 constexpr auto kLastLook = std::chrono::milliseconds(256);
@@ -42,18 +44,24 @@ asio::awaitable<platform::ModelPool::Lease> ready_model(Exchange& exchange,
                                                         platform::Service& service,
                                                         std::string model) {
   const auto until = Clock::now() + service.settings().load_wait;
+  std::unique_ptr<platform::ModelPool::Waiting> waiting;
   for (;;) {
     auto lease =
         co_await exchange.elsewhere([&] { return service.lease(exchange.caller(), model); });
     if (lease) co_return *std::move(lease);
-    if (Clock::now() >= until)
+    if (!waiting) {  // and ask once more: it may have become ready meanwhile
+      waiting = service.pool().wait(exchange.waker());
+      continue;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+    if (left.count() <= 0)
       throw ApiError{.status = 503,
                      .type = "overloaded_error",
                      .code = "loading",
                      .param = "model",
                      .message = "the model '" + model + "' is still loading",
                      .retry_after = std::chrono::seconds(5)};
-    co_await exchange.pause(kLook);
+    co_await exchange.pause(std::min(left, kLook));
   }
 }
 
@@ -75,17 +83,22 @@ bool request_echo(const platform::EmbeddingRequest&) { return false; }
 }  // namespace
 
 template <class Request>
-void Answering::start_here(std::vector<Request>& requests, std::string_view action) {
+void Answering::start_here(std::vector<Request>& requests, std::size_t each,
+                           std::string_view action) {
   const platform::RequestOrigin from = origin();
   std::size_t prompt_tokens = 0;
   std::size_t most_tokens = 0;
   std::vector<platform::Prepared> prepared;
   for (Request& request : requests) {
     request.origin = from;
-    prepared.push_back(lease_.model->prepare(request));
-    prompt_tokens += prepared.back().prompt_tokens();
     echo_ = request_echo(request);
-    most_tokens += prepared.back().most_tokens();
+    std::vector<platform::Prepared> answers = lease_.model->prepare(request, each);
+    request = {};  // its text may be long, and is in tokens now
+    std::ranges::move(answers, std::back_inserter(prepared));
+  }
+  for (const platform::Prepared& one : prepared) {
+    prompt_tokens += one.prompt_tokens();
+    most_tokens += one.most_tokens();
   }
   record_ = service_.begin(exchange_.caller(),
                            {.action = std::string(action),
@@ -95,26 +108,15 @@ void Answering::start_here(std::vector<Request>& requests, std::string_view acti
                             .tokens = static_cast<std::int64_t>(prompt_tokens + most_tokens)});
   admitted_ = Clock::now();
   last_piece_.resize(prepared.size());
-  for (platform::Prepared& each : prepared)
-    answers_.push_back(lease_.model->start(std::move(each)));
+  answers_ = lease_.model->start(std::move(prepared));
 }
 
-template void Answering::start_here(std::vector<platform::ChatRequest>&, std::string_view);
-template void Answering::start_here(std::vector<platform::CompletionRequest>&, std::string_view);
-template void Answering::start_here(std::vector<platform::EmbeddingRequest>&, std::string_view);
-
-void Answering::show_quota() {
-  const auto show = [&](const char* kind, const platform::QuotaWindow& window) {
-    if (window.limit == 0) return;
-    exchange_.header(fmt::format("x-ratelimit-limit-{}", kind), fmt::format("{}", window.limit));
-    exchange_.header(fmt::format("x-ratelimit-remaining-{}", kind),
-                     fmt::format("{}", window.remaining));
-    exchange_.header(fmt::format("x-ratelimit-reset-{}", kind),
-                     fmt::format("{}ms", window.reset.count()));
-  };
-  show("requests", record_->quota().requests);
-  show("tokens", record_->quota().tokens);
-}
+template void Answering::start_here(std::vector<platform::ChatRequest>&, std::size_t,
+                                    std::string_view);
+template void Answering::start_here(std::vector<platform::CompletionRequest>&, std::size_t,
+                                    std::string_view);
+template void Answering::start_here(std::vector<platform::EmbeddingRequest>&, std::size_t,
+                                    std::string_view);
 
 asio::awaitable<void> Answering::wait_for_turn() {
   auto look = kFirstLook;  // the turn itself is no event of an answer
@@ -189,9 +191,8 @@ Answering::Tokens Answering::computed(const platform::Answer& answer) const {
   return {answer.prompt_done(), taken};
 }
 
-platform::RequestOutcome Answering::outcome(std::string word) const {
+platform::RequestOutcome Answering::outcome() const {
   platform::RequestOutcome outcome;
-  outcome.outcome = std::move(word);
   for (const auto& answer : answers_) {
     const auto [prompt, completion] = computed(*answer);
     outcome.prompt_tokens += static_cast<std::int64_t>(prompt);
@@ -205,7 +206,7 @@ Answering::~Answering() {
   for (const auto& answer : answers_) answer->cancel();
   try {
     count();
-    record_->end(outcome("cancelled"), [](std::exception_ptr) {});
+    exchange_.leave(std::move(record_), outcome());
   } catch (...) {
     // No memory for a record: the intent without an outcome says as much.
   }
@@ -223,7 +224,7 @@ void Answering::count() {
 
 asio::awaitable<void> Answering::settle() {
   count();
-  const platform::RequestOutcome done = outcome("done");
+  const platform::RequestOutcome done = outcome();
   const auto record = std::move(record_);
   co_await exchange_.elsewhere([&] { service_.end(*record, done); });
 }

@@ -12,6 +12,7 @@
 
 #include "platform/service.h"
 #include "serve/exchange.h"
+#include "serve/recorded.h"
 
 namespace malina::serve {
 
@@ -32,16 +33,20 @@ class Answering {
 
   Answering(Exchange& exchange, platform::Service& service, platform::ModelPool::Lease lease)
       : exchange_(exchange), service_(service), lease_(std::move(lease)) {}
-  // Without settle(), as where the client went: records and charges what was computed until then.
+  // Without settle(): what was computed until then is charged, and recorded with the reason
+  // (Exchange::leave).
   ~Answering();
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
-  // Admits and starts one answer for each request, all of them or none.
+  // Admits and starts `each` answers to every request, one request's after another's: all of them
+  // or none.
   template <class Request>
-  asio::awaitable<void> start(std::vector<Request> requests, std::string_view action) {
-    co_await exchange_.elsewhere([&] { start_here(requests, action); });
-    show_quota();
+  asio::awaitable<void> start(std::vector<Request> requests, std::string_view action,
+                              std::size_t each = 1) {
+    co_await exchange_.elsewhere([&] { start_here(requests, each, action); });
+    exchange_.release_body();
+    show_quota(exchange_, record_->quota());
   }
 
   // Waits until the first of them is computed. A response should begin only then: while it waits
@@ -62,15 +67,14 @@ class Answering {
 
  private:
   template <class Request>
-  void start_here(std::vector<Request>& requests, std::string_view action);
+  void start_here(std::vector<Request>& requests, std::size_t each, std::string_view action);
   platform::RequestOrigin origin() const;
   struct Tokens {
     std::size_t prompt, completion;
   };
   Tokens computed(const platform::Answer& answer) const;  // so far
-  platform::RequestOutcome outcome(std::string word) const;
-  void count();       // for the metrics
-  void show_quota();  // in the response's headers
+  platform::RequestOutcome outcome() const;               // its counts so far
+  void count();                                           // for the metrics
 
   Exchange& exchange_;
   platform::Service& service_;

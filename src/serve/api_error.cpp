@@ -25,6 +25,30 @@ ApiError bad_request(std::string message, std::string param, std::string code) {
           .message = std::move(message)};
 }
 
+std::string_view outcome_word(const ApiError& error) {
+  switch (error.status) {
+    case 400:
+      return "refused";
+    case 401:
+      return "revoked";
+    case 408:
+      return "timeout";
+    case 503:
+      return error.code == "draining" ? "cut off" : "overloaded";
+    default:
+      return "failed";
+  }
+}
+
+ApiError draining() {
+  return {.status = 503,
+          .type = "overloaded_error",
+          .code = "draining",
+          .message = "the server is stopping",
+          .retry_after = std::chrono::seconds(5),
+          .close = true};
+}
+
 namespace {
 
 struct Row {
@@ -65,6 +89,8 @@ ApiError api_error(const std::exception_ptr& error, const std::string& request_i
       result.param = failure.details().parameter;
       result.message = failure.what();
       result.retry_after = failure.details().retry_after;
+      result.cause = failure.details().cause;
+      result.retry_helps = failure.details().retry_helps;
       if (row.status == 409) result.retry_helps = false;
       if (result.code == "insufficient_quota") result.retry_helps = false;
       if (row.status >= 429 && !result.retry_after) result.retry_after = std::chrono::seconds(1);
@@ -75,7 +101,8 @@ ApiError api_error(const std::exception_ptr& error, const std::string& request_i
       result.type = "overloaded_error";
       result.code = "out_of_memory";
       result.message = failure.what();
-      result.retry_after = std::chrono::seconds(30);
+      result.retry_helps = failure.details().retry_helps;
+      if (result.retry_helps) result.retry_after = std::chrono::seconds(30);
     }
   } catch (...) {  // a defect: said in the log alone
   }

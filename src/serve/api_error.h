@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace malina::serve {
@@ -19,12 +20,19 @@ struct ApiError {
   std::optional<std::chrono::seconds> retry_after = {};
   bool retry_helps = true;  // false: x-should-retry: false, for statuses that clients try again
   bool close = false;       // the connection
+  std::string cause = {};   // for the log alone
   std::string allow = {};   // the methods there are, of a 405
 
   nlohmann::ordered_json body() const;
 };
 
 ApiError bad_request(std::string message, std::string param = {}, std::string code = {});
+
+// What is told to who comes, or still waits, while the server stops: a 503.
+ApiError draining();
+
+// What the audit calls it where an answer that was begun ends so: "timeout", "revoked", ...
+std::string_view outcome_word(const ApiError& error);
 
 // What became of a request. 5xx of defects carry the request's id alone, and what() goes to the
 // log.

@@ -1,6 +1,8 @@
 #include "serve/chat_messages.h"
 
 #include <array>
+#include <utility>
+
 namespace malina::serve {
 
 namespace {
@@ -28,8 +30,8 @@ constexpr std::array kMessageFields{
     Field{.name = "function_call", .types = Type::object, .use = Use::refused, .neutral = "[]"},
 };
 
-std::string text_of(const Json& content) {
-  if (content.is_string()) return content.get<std::string>();
+std::string text_of(Json& content) {
+  if (content.is_string()) return std::move(content.get_ref<std::string&>());
   std::string text;
   for (const Json& part : content) text += part["text"].get_ref<const std::string&>();
   return text;
@@ -39,12 +41,12 @@ std::string text_of(const Json& content) {
 
 std::span<const Field> message_fields() { return kMessageFields; }
 
-Json template_messages(const Json& messages) {
+Json template_messages(Json messages) {
   Json result = Json::array();
-  for (const Json& message : messages) {
+  for (Json& message : messages) {
     const bool developer = message["role"] == "developer";
-    Json plain{{"role", developer ? Json("system") : message["role"]},
-               {"content", text_of(message["content"])}};
+    Json plain{{"role", developer ? Json("system") : message["role"]}};
+    plain["content"] = text_of(message["content"]);
     if (message.contains("name")) plain["name"] = message["name"];
     result.push_back(std::move(plain));
   }

@@ -11,6 +11,6 @@ std::span<const Field> message_fields();
 
 // Of checked messages: content parts joined to one text; "developer" is the system's role; members
 // that are null are gone, as Transformers gives them to a template.
-Json template_messages(const Json& messages);
+Json template_messages(Json messages);
 
 }  // namespace malina::serve

@@ -11,12 +11,8 @@
 #include <boost/asio/ssl/stream_base.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/status.hpp>
 #include <exception>
-#include <iterator>
 
 #include "base/error.h"
 #include "base/json_text.h"
@@ -26,6 +22,7 @@
 #include "serve/api_error.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
+#include "serve/target.h"
 #include "serve/wire.h"
 
 namespace malina::serve {
@@ -36,13 +33,10 @@ namespace http = beast::http;
 using asio::use_awaitable;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-using Parser = http::request_parser<http::string_body>;
 
-constexpr std::size_t kRead = 16 * 1024;
+constexpr int kClientClosed = 499;                         // nginx's: nobody is there to be told
 constexpr auto kLook = std::chrono::milliseconds(100);     // how often a busy socket is looked at
 constexpr auto kCutLook = std::chrono::milliseconds(500);  // how late a cut may be noticed
-constexpr std::size_t kElsewhere = 64 * 1024;  // bytes of a body that is not parsed between others
-constexpr std::size_t kMostDiscarded = 1 << 20;  // of a body that nobody reads
 
 // What a coroutine of asio gives an error code instead of throwing.
 constexpr auto kNoThrow = asio::as_tuple(use_awaitable);
@@ -60,7 +54,19 @@ bool usable_id(std::string_view id) {
   });
 }
 
-std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+// Ordered, since templates show tools in the order in which they came; so members are bounded.
+CheckedBody checked_body(std::string text, const Endpoint& endpoint) {
+  constexpr base::JsonLimits kLimits{
+      .bytes = std::size_t{1} << 30, .values = 1 << 18, .depth = 64, .members = 1024};
+  Json body;
+  try {
+    body = base::parse_json<Json>(text, "the body", kLimits);
+  } catch (const base::Error& error) {
+    throw bad_request(error.what(), {}, "invalid_json");
+  }
+  text = {};  // before it is there twice
+  return check_body(std::move(body), endpoint.body);
+}
 
 // Has the client closed its side? TLS or not, and whatever bytes are still to be read.
 bool peer_closed(int socket) {
@@ -72,11 +78,16 @@ class Connection final : public Exchange {
  public:
   Connection(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls,
              ServerState& state)
-      : Exchange(state.workers),
+      : Exchange(state.workers, state.long_work),
         state_(state),
-        loopback_(from_loopback(socket)),
+        peer_(address_of(socket)),
         wire_(std::move(socket), std::move(tls)),
-        timer_(wire_.get_executor()) {}
+        timer_(wire_.get_executor()),
+        reader_(wire_, state.limits, state.bodies) {
+    state_.readers.insert(&reader_);
+    if (state_.draining) reader_.stop();
+  }
+  ~Connection() override { state_.readers.erase(&reader_); }
 
   asio::awaitable<void> run();
 
@@ -88,66 +99,59 @@ class Connection final : public Exchange {
   Metrics& metrics() override { return state_.metrics; }
   void check_connected() const override {
     if (gone_) throw Disconnected();
-    if (state_.cut) throw ending();
+    if (state_.cut) throw draining();
   }
   asio::awaitable<void> changed(std::span<const std::unique_ptr<platform::Answer>> answers,
                                 std::chrono::milliseconds time) override;
   asio::awaitable<void> pause(std::chrono::milliseconds time) override;
+  std::function<void()> waker() override;
+  void release_body() override {
+    reader_.release_body();
+    body_bytes_ = 0;
+  }
 
  private:
   struct Watch {
     bool over = false;
   };
 
-  static bool from_loopback(const asio::ip::tcp::socket& socket);
-  static ApiError ending() {
-    return {.status = 503,
-            .type = "overloaded_error",
-            .code = "draining",
-            .message = "the server is stopping",
-            .retry_after = std::chrono::seconds(5)};
-  }
-  ApiError too_large() const {
-    return {.status = 413,
-            .type = "request_too_large",
-            .message = fmt::format("the body is longer than {} bytes (--max-body)",
-                                   state_.limits.body_bytes),
-            .close = true};
-  }
+  static asio::ip::address address_of(const asio::ip::tcp::socket& socket);
   asio::awaitable<bool> handshake();
-  asio::awaitable<bool> read_header(Parser& parser);
-  asio::awaitable<void> read_body(Parser& parser, const Endpoint& endpoint);
-  asio::awaitable<void> one_request(Parser& parser);
-  asio::awaitable<void> dispatch(Parser& parser);
+  asio::awaitable<bool> read_header();
+  asio::awaitable<void> read_body(const Endpoint& endpoint);
+  asio::awaitable<void> one_request();
+  asio::awaitable<void> dispatch();
+  RequestHead facts();
   asio::awaitable<void> fail(const std::exception_ptr& error);
   asio::awaitable<void> watch(std::shared_ptr<Watch> watch);
   asio::awaitable<void> send(std::string bytes);
-  asio::awaitable<void> linger();
   bool ollama() const { return path_.starts_with("/api/"); }
   std::string shown(const ApiError& answer) const;
-  void begin_request(const Parser& parser);
+  void begin_request();
+  void conclude(const std::exception_ptr& error);
+  void note_refusal(const ApiError& answer);
+  void end_request();
   std::string head(unsigned status, std::string_view type, std::optional<std::size_t> length);
   void log_request(Clock::time_point began);
 
   ServerState& state_;
-  const bool loopback_;
+  const asio::ip::address peer_;
   Wire wire_;
   asio::steady_timer timer_;  // what the endpoint waits by
-  beast::flat_buffer buffer_;
+  RequestReader reader_;
   const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 
   // Of the request.
   bool keep_alive_ = false, head_only_ = false, chunked_ = false, old_protocol_ = false;
-  bool began_ = false, whole_body_read_ = false, gone_ = false;
+  bool began_ = false, gone_ = false, woken_ = false;
   unsigned status_ = 0;
   std::string method_, path_, failure_;
   std::string_view route_;  // of the table; "" where none matched
 };
 
-bool Connection::from_loopback(const asio::ip::tcp::socket& socket) {
+asio::ip::address Connection::address_of(const asio::ip::tcp::socket& socket) {
   error_code error;
-  const auto peer = socket.remote_endpoint(error);
-  return !error && peer.address().is_loopback();
+  return socket.remote_endpoint(error).address();
 }
 
 asio::awaitable<void> Connection::run() {
@@ -161,18 +165,15 @@ asio::awaitable<void> Connection::run() {
     if (!agreed) co_return;
   }
   do {
-    Parser parser;
-    parser.header_limit(static_cast<std::uint32_t>(state_.limits.header_bytes));
-    parser.body_limit(state_.limits.body_bytes);
-    const bool another = co_await read_header(parser);
+    const bool another = co_await read_header();
     if (!another) break;
-    co_await one_request(parser);
+    co_await one_request();
   } while (keep_alive_ && !gone_ && !state_.draining);
   if (wire_.has_tls() && !gone_) {  // so that nobody takes the end for a cut
     wire_.tcp().expires_after(std::chrono::seconds(1));
     co_await wire_.tls().async_shutdown(kNoThrow);
   }
-  if (!whole_body_read_) co_await linger();
+  if (!reader_.whole()) co_await reader_.discard();
   wire_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, error);
 }
 
@@ -183,53 +184,38 @@ asio::awaitable<bool> Connection::handshake() {
   co_return !error;
 }
 
-// False where there is no further request: the client closed, or was too slow to begin one.
-asio::awaitable<bool> Connection::read_header(Parser& parser) {
-  keep_alive_ = false;
-  began_ = whole_body_read_ = head_only_ = false;
-  if (buffer_.size() == 0) {
-    wire_.tcp().expires_after(state_.limits.idle_time);
-    const auto [error, size] = co_await wire_.async_read_some(buffer_.prepare(kRead), kNoThrow);
-    if (error) co_return false;
-    buffer_.commit(size);
+// False where there is no further request. What cannot be read as HTTP is answered once, without
+// believing any of it.
+asio::awaitable<bool> Connection::read_header() {
+  keep_alive_ = began_ = head_only_ = false;
+  std::exception_ptr error;
+  try {
+    const bool another = co_await reader_.read_header();
+    co_return another;
+  } catch (...) {
+    error = std::current_exception();
   }
-  wire_.tcp().expires_after(state_.limits.header_time);
-  const auto [error, size] = co_await http::async_read_header(wire_, buffer_, parser, kNoThrow);
-  if (!error) co_return true;
-  if (error == http::error::end_of_stream || error == asio::error::operation_aborted ||
-      error == asio::error::connection_reset)
-    co_return false;
-  // What cannot be read as HTTP is answered once, without believing any of it.
   request_id_ = new_id("req_");
   method_ = path_ = "?";
   headers_.clear();
-  ApiError answer = bad_request("the request is not valid HTTP: " + error.message());
-  if (error == http::error::header_limit) {
-    answer.status = 431;
-    answer.message = fmt::format("the header is longer than {} bytes", state_.limits.header_bytes);
-  }
-  if (error == http::error::body_limit) answer = too_large();
-  if (error == beast::error::timeout)
-    answer = {.status = 408, .type = "timeout_error", .message = "the header took too long"};
-  answer.close = true;
   try {
-    co_await fail(std::make_exception_ptr(answer));
+    co_await fail(error);
   } catch (const Disconnected&) {
   }
   co_return false;
 }
 
-void Connection::begin_request(const Parser& parser) {
-  const auto& request = parser.get();
-  const std::string_view target = view(request.target());
-  method_ = std::string(view(request.method_string()));
+void Connection::begin_request() {
+  const std::string_view target = reader_.target();
+  method_ = std::string(reader_.method());
   path_ = std::string(target.substr(0, target.find('?')));
-  const std::string_view given = view(request["x-request-id"]);
+  const std::string_view given = reader_.field("x-request-id");
   request_id_ = usable_id(given) ? std::string(given) : new_id("req_");
-  old_protocol_ = request.version() < 11;
-  keep_alive_ = request.keep_alive();
+  old_protocol_ = reader_.is_old();
+  keep_alive_ = reader_.keep_alive();
   head_only_ = method_ == "HEAD";
   body_ = Json::object();
+  body_bytes_ = 0;
   caller_ = {};
   headers_.clear();
   failure_.clear();
@@ -238,13 +224,49 @@ void Connection::begin_request(const Parser& parser) {
   gone_ = false;
 }
 
-asio::awaitable<void> Connection::one_request(Parser& parser) {
+// Ends the records of answers that did not come to their end in order.
+void Connection::conclude(const std::exception_ptr& error) {
+  for (Left& left : std::exchange(left_, {})) {
+    platform::RequestOutcome outcome = left.counts;
+    outcome.outcome = "cancelled";
+    outcome.status = kClientClosed;
+    if (error) {
+      const ApiError answer = api_error(error, request_id_);
+      outcome.outcome = outcome_word(answer);
+      outcome.status = static_cast<int>(answer.status);
+    }
+    try {
+      left.record->end(outcome, [](std::exception_ptr) {});
+    } catch (...) {
+      // No memory for a record: the intent without an outcome says as much.
+    }
+  }
+}
+
+// Who is refused is known to the audit too.
+void Connection::note_refusal(const ApiError& answer) {
+  if (answer.status != 401 && answer.status != 403 && answer.status != 429) return;
+  state_.service.refused({.actor = platform::actor(caller_),
+                          .source = peer_.to_string(),
+                          .action = route_.empty() ? "request" : fmt::format("request {}", route_),
+                          .request_id = request_id_,
+                          .status = static_cast<int>(answer.status)});
+}
+
+// Freeing a document of many values takes a while.
+void Connection::end_request() {
+  reader_.finish();
+  if (is_long()) asio::post(long_work_, [body = std::move(body_)] {});
+  body_ = Json::object();
+}
+
+asio::awaitable<void> Connection::one_request() {
   const auto began = Clock::now();
-  begin_request(parser);
+  begin_request();
   ++state_.requests;
   std::exception_ptr error;
   try {
-    co_await dispatch(parser);
+    co_await dispatch();
   } catch (const Disconnected&) {
     gone_ = true;
   } catch (...) {
@@ -257,45 +279,41 @@ asio::awaitable<void> Connection::one_request(Parser& parser) {
       gone_ = true;
     }
   }
+  conclude(error);
+  end_request();
   --state_.requests;
   log_request(began);
 }
 
-asio::awaitable<void> Connection::dispatch(Parser& parser) {
-  const auto& request = parser.get();
-  const auto fields = static_cast<std::size_t>(std::distance(request.begin(), request.end()));
-  if (fields > state_.limits.header_fields)
-    throw ApiError{
-        .status = 431,
-        .type = "invalid_request_error",
-        .message = fmt::format("the header has more than {} fields", state_.limits.header_fields),
-        .close = true};
-  RequestHead facts{.method = method_,
-                    .path = path_,
-                    .host = view(request["host"]),
-                    .authorization = std::nullopt,
-                    .has_origin = request.find("origin") != request.end(),
-                    .from_loopback = loopback_};
-  if (request.find("authorization") != request.end())
-    facts.authorization = view(request["authorization"]);
-  // RFC 9112, 6.1: what two readers could take for bodies of different lengths ends the connection.
-  if (const auto coding = request.find("transfer-encoding");
-      coding != request.end() &&
-      (request.count("transfer-encoding") > 1 || !beast::iequals(coding->value(), "chunked") ||
-       request.find("content-length") != request.end() || old_protocol_)) {
-    ApiError answer =
-        bad_request("Transfer-Encoding may be 'chunked' alone, without Content-Length");
-    answer.close = true;
-    throw answer;
-  }
-  if (request.count("host") > 1 || request.count("authorization") > 1)
-    throw bad_request("a header that may come once came twice");
-  Match found = match(facts, state_.hosts, state_.service);
-  caller_ = std::move(found.caller);
+// What the header says. Throws ApiError where it cannot be taken at its word.
+RequestHead Connection::facts() {
+  reader_.check_header();
+  const Target target = parse_target(reader_.target());
+  path_ = target.path;
+  // RFC 9110, 7.4: an https resource is not given over a connection that anyone can read, unless a
+  // proxy that speaks TLS stands before it.
+  if (target.https && !wire_.has_tls() && !state_.settings.allow_plaintext)
+    throw ApiError{.status = 421,
+                   .type = "invalid_request_error",
+                   .message = "the target is an https address, and this connection is not"};
+  RequestHead head{.method = method_,
+                   .path = path_,
+                   .host = std::string(reader_.field("host")),
+                   .authorization = std::nullopt,
+                   .has_origin = reader_.has("origin"),
+                   .from_loopback = peer_.is_loopback()};
+  // RFC 9112, 3.2.2: then the Host header, which must be there all the same, says nothing.
+  if (target.absolute && (!head.host.empty() || old_protocol_)) head.host = target.authority;
+  if (reader_.has("authorization")) head.authorization = reader_.field("authorization");
+  return head;
+}
+
+asio::awaitable<void> Connection::dispatch() {
+  Match found = match(facts(), state_.hosts, state_.service, caller_);
   route_ = found.endpoint->path;
   parameter_ = std::move(found.parameter);
-  if (found.endpoint->works && state_.draining) throw ending();
-  co_await read_body(parser, *found.endpoint);
+  if (found.endpoint->works && state_.draining) throw draining();
+  co_await read_body(*found.endpoint);
   const auto watched = std::make_shared<Watch>();
   asio::co_spawn(wire_.get_executor(), watch(watched), asio::detached);
   std::exception_ptr error;
@@ -309,46 +327,15 @@ asio::awaitable<void> Connection::dispatch(Parser& parser) {
   if (error) std::rethrow_exception(error);
 }
 
-asio::awaitable<void> Connection::read_body(Parser& parser, const Endpoint& endpoint) {
-  if (!parser.is_done()) {
-    if (view(parser.get()["expect"]).starts_with("100-"))
-      co_await send("HTTP/1.1 100 Continue\r\n\r\n");
-    wire_.tcp().expires_after(state_.limits.body_time);
-    const auto [error, size] = co_await http::async_read(wire_, buffer_, parser, kNoThrow);
-    if (error == http::error::body_limit) throw too_large();
-    if (error == beast::error::timeout)
-      throw ApiError{.status = 408,
-                     .type = "timeout_error",
-                     .message = "the body took too long",
-                     .close = true};
-    if (error == http::error::partial_message || error == asio::error::connection_reset)
-      throw Disconnected();
-    if (error) {
-      ApiError answer = bad_request("the body is not valid HTTP: " + error.message());
-      answer.close = true;
-      throw answer;
-    }
-  }
-  whole_body_read_ = true;
-  const std::string& text = parser.get().body();
+asio::awaitable<void> Connection::read_body(const Endpoint& endpoint) {
+  if (reader_.wants_go_ahead()) co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+  std::string text = co_await reader_.read_body();
   if (!endpoint.has_body) {
     if (!text.empty()) throw bad_request("this route takes no body");
     co_return;
   }
-  // Ordered, since templates show tools in the order in which they came; so members are bounded.
-  constexpr base::JsonLimits kLimits{
-      .bytes = std::size_t{1} << 30, .values = 1 << 18, .depth = 64, .members = 1024};
-  Json body;
-  try {
-    // Not as one expression: GCC 12 awaits both branches of a conditional operator.
-    if (text.size() < kElsewhere)
-      body = base::parse_json<Json>(text, "the body", kLimits);
-    else
-      body = co_await elsewhere([&] { return base::parse_json<Json>(text, "the body", kLimits); });
-  } catch (const base::Error& error) {
-    throw bad_request(error.what(), {}, "invalid_json");
-  }
-  CheckedBody checked = check_body(std::move(body), endpoint.body);
+  body_bytes_ = text.size();
+  CheckedBody checked = co_await beside([&] { return checked_body(std::move(text), endpoint); });
   body_ = std::move(checked.json);
   std::string ignored;
   for (const std::string& field : checked.ignored) ignored += (ignored.empty() ? "" : ", ") + field;
@@ -364,7 +351,8 @@ std::string Connection::shown(const ApiError& answer) const {
 // What a client is told that gets no answer: as a response, or where that has begun as an event.
 asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   const ApiError answer = api_error(error, request_id_);
-  failure_ = answer.message;
+  note_refusal(answer);
+  failure_ = answer.cause.empty() ? answer.message : answer.message + ": " + answer.cause;
   if (answer.status == 500) {
     try {
       std::rethrow_exception(error);
@@ -386,7 +374,7 @@ asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   if (!answer.retry_helps) header("x-should-retry", "false");
   if (!answer.allow.empty()) header("allow", answer.allow);
   if (answer.status == 401) header("www-authenticate", "Bearer");
-  if (answer.close || !whole_body_read_) keep_alive_ = false;
+  if (answer.close || !reader_.whole()) keep_alive_ = false;
   co_await reply(answer.status, "application/json", shown(answer));
 }
 
@@ -426,9 +414,22 @@ asio::awaitable<void> Connection::changed(
 
 asio::awaitable<void> Connection::pause(std::chrono::milliseconds time) {
   check_connected();
-  timer_.expires_after(time);
-  co_await timer_.async_wait(kNoThrow);
+  if (!woken_) {
+    timer_.expires_after(std::min<std::chrono::milliseconds>(time, kCutLook));
+    co_await timer_.async_wait(kNoThrow);
+  }
+  woken_ = false;
   check_connected();
+}
+
+std::function<void()> Connection::waker() {
+  return [executor = wire_.get_executor(), this, alive = std::weak_ptr<int>(alive_)] {
+    asio::post(executor, [this, alive] {
+      if (!alive.lock()) return;
+      woken_ = true;
+      timer_.cancel();
+    });
+  };
 }
 
 std::string Connection::head(unsigned status, std::string_view type,
@@ -483,29 +484,16 @@ asio::awaitable<void> Connection::send(std::string bytes) {
   }
 }
 
-// Reads what the client still sends, for a moment: closed at once, it would not see the answer.
-asio::awaitable<void> Connection::linger() {
-  error_code error;
-  wire_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
-  wire_.tcp().expires_after(std::chrono::seconds(1));
-  std::size_t discarded = 0;
-  std::string scrap(kRead, '\0');
-  while (discarded < kMostDiscarded) {
-    const auto [failed, size] = co_await wire_.async_read_some(asio::buffer(scrap), kNoThrow);
-    if (failed) break;
-    discarded += size;
-  }
-}
-
 void Connection::log_request(Clock::time_point began) {
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  state_.metrics.request(route_.empty() ? "none" : route_, gone_ ? 499 : status_, seconds);
+  state_.metrics.request(route_.empty() ? "none" : route_,
+                         gone_ ? unsigned{kClientClosed} : status_, seconds);
   state_.log.request({.id = request_id_,
                       .method = method_,
                       .path = path_,
                       .key = caller_.key_id,
                       .tenant = caller_.tenant,
-                      .status = gone_ ? 499 : status_,
+                      .status = gone_ ? unsigned{kClientClosed} : status_,
                       .seconds = seconds,
                       .failure = failure_});
 }

@@ -5,24 +5,18 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <chrono>
 #include <memory>
+#include <unordered_set>
 
 #include "platform/server_settings.h"
+#include "serve/body_ledger.h"
+#include "serve/request_reader.h"
 #include "serve/router.h"
 
 namespace malina::serve {
 
 class Log;
 class Metrics;
-
-// Limits of reference/trust.md, R18 and section 5.
-struct ConnectionLimits {
-  std::size_t header_bytes = 32 * 1024;
-  std::size_t header_fields = 100;
-  std::size_t body_bytes = 0;
-  std::chrono::seconds header_time{10}, body_time{30}, write_time{30}, idle_time{60};
-};
 
 // What all connections of a server share. On the server's thread only.
 struct ServerState {
@@ -32,9 +26,12 @@ struct ServerState {
   const ConnectionLimits limits;
   Log& log;
   Metrics& metrics;
-  asio::any_io_executor workers;
-  bool draining = false;  // no new work
-  bool cut = false;       // what still runs ends now, with an error
+  BodyLedger bodies;
+  asio::any_io_executor workers;    // for what blocks
+  asio::any_io_executor long_work;  // for what large bodies ask for, one after another
+  std::unordered_set<RequestReader*> readers = {};  // of all connections
+  bool draining = false;                            // no new work
+  bool cut = false;                                 // what still runs ends now, with an error
   std::size_t connections = 0;
   std::size_t requests = 0;  // under way
 };

@@ -15,10 +15,10 @@ bool all_numbers(const Json& list) {
   return std::ranges::all_of(list, [](const Json& each) { return each.is_number(); });
 }
 
-platform::EmbeddingRequest one(const Json& input) {
+platform::EmbeddingRequest one(Json& input) {
   platform::EmbeddingRequest request;
   if (input.is_string() && !input.get_ref<const std::string&>().empty()) {
-    request.text = input.get<std::string>();
+    request.text = std::move(input.get_ref<std::string&>());
     return request;
   }
   if (!input.is_array() || input.empty())
@@ -43,7 +43,7 @@ void normalise(std::vector<float>& vector) {
 
 }  // namespace
 
-std::vector<platform::EmbeddingRequest> embedding_inputs(const Json& input) {
+std::vector<platform::EmbeddingRequest> embedding_inputs(Json input) {
   std::vector<platform::EmbeddingRequest> requests;
   if (input.is_string() || all_numbers(input)) {
     requests.push_back(one(input));
@@ -51,7 +51,7 @@ std::vector<platform::EmbeddingRequest> embedding_inputs(const Json& input) {
   }
   if (input.size() > kMostInputs)
     throw bad_request("'input' has more than 256 texts", "input", "invalid_value");
-  for (const Json& each : input) requests.push_back(one(each));
+  for (Json& each : input) requests.push_back(one(each));
   return requests;
 }
 

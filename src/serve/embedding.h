@@ -12,7 +12,7 @@
 namespace malina::serve {
 
 // A text, texts, token ids or lists of them, each as one request. Throws ApiError 400.
-std::vector<platform::EmbeddingRequest> embedding_inputs(const Json& input);
+std::vector<platform::EmbeddingRequest> embedding_inputs(Json input);
 
 struct Embeddings {
   std::vector<std::vector<float>> vectors;  // of length 1 where normalised

@@ -26,7 +26,7 @@ namespace malina::serve {
 namespace asio = boost::asio;
 using platform::Permission;
 
-enum class Method { get, head, post, delete_ };
+enum class Method { get, post, delete_ };  // HEAD follows GET by itself
 std::string_view name(Method method);
 
 struct Endpoint {
@@ -36,7 +36,7 @@ struct Endpoint {
   bool open_to_all = false;  // without a key
   std::span<const Field> body = {};
   bool has_body = false;  // false: one that comes is refused
-  bool works = false;     // occupies the model: refused while the server drains
+  bool works = false;     // work, or asks for where to send it: refused while the server drains
   std::string_view summary = "";
   std::string_view details = "";
   std::string_view tag = "malina";

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "platform/caller.h"
+#include "platform/governed_request.h"
 #include "serve/field.h"
 
 namespace malina::platform {
@@ -64,6 +65,13 @@ class Exchange {
   virtual asio::awaitable<void> end_stream() = 0;
   virtual bool began() const = 0;
 
+  // A record whose request did not come to its end in order: it is ended, with these counts, when
+  // it is known why.
+  void leave(std::unique_ptr<platform::GovernedRequest> record,
+             const platform::RequestOutcome& counts) {
+    left_.push_back({std::move(record), counts});
+  }
+
   virtual Metrics& metrics() = 0;
   // Throws Disconnected where the client has gone.
   virtual void check_connected() const = 0;
@@ -71,24 +79,53 @@ class Exchange {
   // (Disconnected).
   virtual asio::awaitable<void> changed(std::span<const std::unique_ptr<platform::Answer>> answers,
                                         std::chrono::milliseconds time) = 0;
+  // Until the time is over, a waker() is called or the client goes (Disconnected).
   virtual asio::awaitable<void> pause(std::chrono::milliseconds time) = 0;
+  // Ends the pause() that is under way, or the next one. Safe on any thread, at any time.
+  virtual std::function<void()> waker() = 0;
 
-  // Runs what blocks or takes long on a thread for that, and returns what it returns.
+  // Runs what blocks or takes long on a thread for that, and returns what it returns. What a large
+  // body asks for comes after what others ask for, so that memory is taken for one of them at a
+  // time.
   template <class Function>
   asio::awaitable<std::invoke_result_t<Function>> elsewhere(Function function) {
     using Result = std::invoke_result_t<Function>;
-    return asio::co_spawn(workers_, call<Result, Function>(std::move(function)),
-                          asio::use_awaitable);
+    return asio::co_spawn(is_long() ? long_work_ : workers_,
+                          call<Result, Function>(std::move(function)), asio::use_awaitable);
   }
+  // Runs what takes as long as the body is: here where that is short, or else elsewhere().
+  template <class Function>
+  asio::awaitable<std::invoke_result_t<Function>> beside(Function function) {
+    using Result = std::invoke_result_t<Function>;
+    if (body_bytes_ >= kBeside) return elsewhere(std::move(function));
+    return call<Result, Function>(std::move(function));
+  }
+  // A member of the body, which has it no more; null where there is none.
+  Json take(const char* member) {
+    const auto found = body_.find(member);
+    return found == body_.end() ? Json() : std::move(*found);
+  }
+  // Of the body only what is small is still needed: what was held for it is free for others.
+  virtual void release_body() = 0;
 
  protected:
-  explicit Exchange(asio::any_io_executor workers) : workers_(std::move(workers)) {}
+  static constexpr std::size_t kBeside = 64 * 1024, kLong = 1024 * 1024;  // bytes of a body
 
-  asio::any_io_executor workers_;
+  Exchange(asio::any_io_executor workers, asio::any_io_executor long_work)
+      : workers_(std::move(workers)), long_work_(std::move(long_work)) {}
+  bool is_long() const { return body_bytes_ >= kLong; }
+
+  asio::any_io_executor workers_, long_work_;
+  std::size_t body_bytes_ = 0;  // as it came; 0 once it is released
   platform::Caller caller_;
   std::string request_id_, parameter_;
   Json body_;
   std::vector<std::pair<std::string, std::string>> headers_;
+  struct Left {
+    std::unique_ptr<platform::GovernedRequest> record;
+    platform::RequestOutcome counts;
+  };
+  std::vector<Left> left_;
 
  private:
   template <class Result, class Function>

@@ -38,8 +38,7 @@ Json failures(const Endpoint& endpoint) {
   const auto add = [&](const char* status, const char* text) {
     Json& response = responses[status];
     response["description"] = text;
-    if (endpoint.method != Method::head)
-      response["content"]["application/json"]["schema"] = error_schema(ollama);
+    response["content"]["application/json"]["schema"] = error_schema(ollama);
   };
   add("400", "The request is wrong");
   if (!endpoint.open_to_all) add("401", "The key is missing, unknown, expired or revoked");
@@ -81,12 +80,10 @@ Json operation(const Endpoint& endpoint, const std::vector<std::string>& models)
     result["requestBody"]["content"]["application/json"]["schema"] = std::move(body);
   }
   Json success{{"description", "Done"}};
-  if (endpoint.method != Method::head) {
-    success["content"][std::string(endpoint.answer_type)]["schema"] =
-        Json::parse(endpoint.answer_schema);
-    if (!endpoint.stream_type.empty())
-      success["content"][std::string(endpoint.stream_type)]["schema"] = {{"type", "string"}};
-  }
+  success["content"][std::string(endpoint.answer_type)]["schema"] =
+      Json::parse(endpoint.answer_schema);
+  if (!endpoint.stream_type.empty())
+    success["content"][std::string(endpoint.stream_type)]["schema"] = {{"type", "string"}};
   result["responses"] = {{"200", std::move(success)}};
   result["responses"].update(failures(endpoint));
   return result;

@@ -73,8 +73,6 @@ std::string_view name(Method method) {
   switch (method) {
     case Method::get:
       return "GET";
-    case Method::head:
-      return "HEAD";
     case Method::post:
       return "POST";
     case Method::delete_:
@@ -125,7 +123,8 @@ std::optional<std::string> percent_decoded(std::string_view text) {
   return result;
 }
 
-Match match(const RequestHead& head, const HostList& hosts, platform::Service& service) {
+Match match(const RequestHead& head, const HostList& hosts, platform::Service& service,
+            platform::Caller& caller) {
   if (head.host.empty()) throw bad_request("the request has no Host header", {}, "host_missing");
   if (!hosts.allows(head.host))
     throw ApiError{.status = 403,
@@ -136,12 +135,16 @@ Match match(const RequestHead& head, const HostList& hosts, platform::Service& s
                        "--allowed-hosts lists those that it does"};
   const Endpoint* found = nullptr;
   std::string allowed;
-  Match result{nullptr, {}, {}};
+  Match result{nullptr, {}};
   for (const Endpoint* endpoint : endpoints()) {
     const auto parameter = fit(endpoint->path, head.path);
     if (!parameter) continue;
-    allowed.append(allowed.empty() ? "" : ", ").append(name(endpoint->method));
-    if (name(endpoint->method) != head.method) continue;
+    const bool get = endpoint->method == Method::get;
+    allowed.append(allowed.empty() ? "" : ", ")
+        .append(name(endpoint->method))
+        .append(get ? ", HEAD" : "");
+    // RFC 9110, 9.3.2: HEAD is GET without the body, which the connection leaves out.
+    if (name(endpoint->method) != head.method && !(get && head.method == "HEAD")) continue;
     found = endpoint;
     result.parameter = *parameter;
   }
@@ -149,7 +152,7 @@ Match match(const RequestHead& head, const HostList& hosts, platform::Service& s
     result.endpoint = found;
     return result;
   }
-  result.caller = authenticate(head, service);
+  caller = authenticate(head, service);
   if (found == nullptr && allowed.empty()) throw not_found(head);
   if (found == nullptr)
     throw ApiError{
@@ -158,7 +161,7 @@ Match match(const RequestHead& head, const HostList& hosts, platform::Service& s
         .code = "method_not_allowed",
         .message = head.path + " takes " + allowed + ", not " + head.method.substr(0, 20),
         .allow = allowed};
-  if (!result.caller.may(found->needs))
+  if (!caller.may(found->needs))
     throw ApiError{.status = 403,
                    .type = "permission_error",
                    .code = "missing_permission",

@@ -19,7 +19,7 @@ namespace malina::serve {
 // What the header of a request says.
 struct RequestHead {
   std::string method, path;  // the path without a query
-  std::string_view host;     // of the Host header; empty without one
+  std::string host;          // of an absolute target or the Host header; empty without one
   std::optional<std::string_view> authorization;
   bool has_origin = false;
   bool from_loopback = false;
@@ -27,8 +27,7 @@ struct RequestHead {
 
 struct Match {
   const Endpoint* endpoint;
-  std::string parameter;    // of the path, decoded
-  platform::Caller caller;  // empty where the route is open to all
+  std::string parameter;  // of the path, decoded
 };
 
 // Hosts by which this server may be called: the name in a Host header, without its port.
@@ -44,7 +43,10 @@ class HostList {
 
 // In this order: the Host, a route that is open to all, the key, the route, the method, the key's
 // permission. Throws ApiError: 400 and 403 (Host), 401, 404, 405, 403.
-Match match(const RequestHead& head, const HostList& hosts, platform::Service& service);
+// `caller` is set as soon as it is known, also where it may not do that; empty where the route is
+// open to all.
+Match match(const RequestHead& head, const HostList& hosts, platform::Service& service,
+            platform::Caller& caller);
 
 // "Bearer abc": abc. nullopt for every other scheme.
 std::optional<std::string_view> bearer(std::optional<std::string_view> authorization);

@@ -71,6 +71,8 @@ class Database {
   // Within a transaction: runs `work`, and undoes what it alone did when it throws. Where the
   // whole transaction is undone with it (a full disk), what follows in it throws the same.
   virtual void nested(const std::function<void()>& work) = 0;
+  // Within a transaction: writes something that changes nothing, to learn whether it can.
+  virtual void rewrite() = 0;
   // Why this connection writes no more until it is opened again, or "" while it does. A sync that
   // failed is not tried again: the system forgets what it could not write and reports success the
   // next time, so that only a new start, which reads what is truly there, can tell what was lost.
@@ -79,9 +81,9 @@ class Database {
 
 enum class Access { read_write, read_only };
 
-// Opens the SQLite 3 database `file` and, unless read only, creates it and brings its schema up to
-// date. read_only is for a folder that this user may not write to; it assumes that nobody else
-// does. Where `schema` is empty a file of any version is read.
+// Opens the SQLite 3 database `file` and, unless read only, creates it (mode 0600, whatever the
+// umask) and brings its schema up to date. read_only is for a folder that this user may not write
+// to; it assumes that nobody else does. Where `schema` is empty a file of any version is read.
 std::unique_ptr<Database> open_sqlite(const std::filesystem::path& file, Access access,
                                       std::span<const Migration> schema = migrations());
 

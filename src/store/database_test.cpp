@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,6 +53,22 @@ TEST_F(DatabaseTest, KeepsWhatWasCommitted) {
   EXPECT_TRUE(rows[0].is_null(2));
   EXPECT_EQ(fault_of([&] { rows[0].integer(0); }), base::Fault::internal);
   EXPECT_TRUE(std::filesystem::exists(file()));
+}
+
+TEST_F(DatabaseTest, IsItsOwnersAloneWhateverTheUmask) {
+  for (const mode_t mask : {0000, 0022, 0777}) {
+    const mode_t before = ::umask(mask);
+    const auto database = open();
+    database->execute("INSERT INTO t VALUES ('x', 1)");
+    ::umask(before);
+    for (const char* ending : {"", "-wal", "-shm"}) {
+      struct stat status{};
+      ASSERT_EQ(::stat((file().string() + ending).c_str(), &status), 0) << ending;
+      EXPECT_EQ(status.st_mode & 07777, 0600U) << ending << " with umask " << mask;
+    }
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+  }
 }
 
 TEST_F(DatabaseTest, TransactionThatThrowsLeavesNothing) {

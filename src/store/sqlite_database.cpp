@@ -3,6 +3,7 @@
 // the file are not trusted.
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -70,6 +71,7 @@ class SqliteDatabase final : public Database {
   std::int64_t execute(std::string_view sql, std::initializer_list<Value> parameters) override;
   void transaction(const std::function<void()>& work) override;
   void nested(const std::function<void()>& work) override;
+  void rewrite() override;
   std::string read_only_because() const override;
 
  private:
@@ -163,6 +165,14 @@ std::string uri(const std::filesystem::path& file, std::string_view query) {
   return text.append(query);
 }
 
+// Before SQLite creates it: what it puts beside a database (-wal, -shm) has that one's mode.
+// Without a descriptor, whose closing would drop the locks of another connection of this process
+// (POSIX).
+void create_private(const std::filesystem::path& file) {
+  constexpr mode_t kPrivate = S_IRUSR | S_IWUSR;
+  if (::mknod(file.c_str(), S_IFREG | kPrivate, 0) == 0) ::chmod(file.c_str(), kPrivate);
+}
+
 SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
                                std::span<const Migration> schema)
     : file_(file) {
@@ -181,6 +191,7 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& file, Access access,
   const std::string name = uri(file, write || log ? "" : "?immutable=1");
   const int flags = SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX |
                     (write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+  if (write) create_private(file);  // where that fails, opening says why
   sqlite3* handle = nullptr;
   const int result = sqlite3_open_v2(name.c_str(), &handle, flags, nullptr);
   handle_.reset(handle);
@@ -359,6 +370,14 @@ void SqliteDatabase::nested(const std::function<void()>& work) {
     if (!undone) lost_because_ = std::current_exception();
     throw;
   }
+}
+
+// The first page, with the number that it has.
+void SqliteDatabase::rewrite() {
+  const std::scoped_lock lock(mutex_);
+  check_writable();
+  const std::int64_t version = query("PRAGMA user_version", {}).at(0).integer(0);
+  script(fmt::format("PRAGMA user_version = {}", version), "write to");
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ class ClientsTest(server.ServerTest):
             model="tiny", prompt="x", max_tokens=1).usage.completion_tokens, 1)
 
     def test_openai_raises_where_a_stream_is_cut(self):
-        running = self.start("--drain", "0s")
+        running = self.start_instead("--drain", "0s")
         client = openai.OpenAI(base_url=running.url + "/v1", api_key=running.key, max_retries=0)
         raised = []
 

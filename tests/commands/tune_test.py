@@ -54,6 +54,24 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         other = self.json(*self.arguments("words", "--method", "linear"))
         self.check("tune", report, other)
 
+    def test_what_was_tuned_decides(self):
+        self.output(*self.arguments("fruit"))
+        answer, = self.json("decide", "tiny:fruit", "order 3 of banana split to table 9")["answers"]
+        self.assertEqual((answer["choice"], answer["calibrated"]), ("fruit1", True))
+        self.assertAlmostEqual(sum(each["probability"] for each in answer["probabilities"]), 1, places=6)
+        self.write("new.csv", "id,text\n" + "".join(f"{i},order {i} of {FRUITS[i % 3]} to table 1\n" for i in range(100)) + "x,\n")
+        self.output("decide", "tiny:fruit", "new.csv", "--output", "out.csv")
+        with open(self.path("out.csv"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        self.assertEqual(len(lines), 102)
+        for i, line in enumerate(lines[1:101]):
+            self.assertIn(f",fruit{i % 3},", line)
+        self.assertIn("line 102: the text is empty", lines[101])
+        self.assertIn("own question", self.error(USAGE, "decide", "tiny:fruit", "x", "--question", "q.json"))
+        self.assertIn("no tuned classifier", self.error(USAGE, "decide", "tiny", "x"))
+        self.json("remove", "tiny")
+        self.output("decide", "tiny:fruit", "order 3 of apple pie to table 9")  # words alone need no base
+
     def test_an_adapter_has_the_same_bytes_for_any_threads_and_after_a_kill(self):
         self.output(*self.arguments("one", "--method", "lora", "--threads", "1"))
         expected = self.digest(self.place("one", ADAPTER))

@@ -1,11 +1,14 @@
 """How a server begins, what it survives and how it ends."""
 
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import random
 import re
+import resource
+import select
 import signal
 import socket
 import ssl
@@ -92,6 +95,61 @@ class LifeTest(server.ServerTest):
         answer = self.raw(text)
         self.assertNotIn(b"chunked", answer)
         self.assertTrue(answer.endswith(b"data: [DONE]\n\n"), answer[-100:])
+
+    def test_absolute_targets_name_the_host(self):
+        """RFC 9112, 3.2.2: the Host header then says nothing, but must be there."""
+        ask = lambda target, host="Host: evil.example\r\n", version="1.1": self.raw(
+            f"GET {target} HTTP/{version}\r\n{host}Connection: close\r\n\r\n".encode())
+        self.assertIn(b" 200 ", ask("http://localhost:1/health")[:20])
+        self.assertIn(b" 200 ", ask("HTTP://LOCALHOST")[:20])
+        self.assertIn(b" 200 ", ask("http://localhost/health", "", "1.0")[:20])
+        self.assertIn(b" 400 ", ask("http://localhost/health", "")[:20])
+        self.assertIn(b" 403 ", ask("http://evil.example/health", "Host: localhost\r\n")[:20])
+        self.assertIn(b" 403 ", ask("http://localhost.evil.example/health", "Host: localhost\r\n")[:20])
+        self.assertIn(b" 400 ", ask("http://localhost@evil.example/health", "Host: localhost\r\n")[:20])
+        self.assertIn(b" 400 ", ask("ftp://localhost/health")[:20])
+        self.assertIn(b" 421 ", ask("https://localhost/health")[:20])
+        self.assertIn(b" 401 ", ask("http://localhost/v1/models")[:20])
+
+    def test_head_is_get_without_the_body(self):
+        document = self.server.get("/openapi.json").json()
+        paths = [path.replace("{model}", "tiny") for path, methods in document["paths"].items() if "get" in methods]
+        self.assertGreater(len(paths), 5)
+        changing = ("/metrics", "/api/ps")  # counts what was asked meanwhile
+        for path in paths:
+            with self.subTest(path=path):
+                self.server.complete(max_tokens=1)
+                whole, head = self.server.get(path), self.server.request("HEAD", path)
+                self.assertEqual(head.status, 200)
+                self.assertEqual(head.body, b"")
+                self.assertEqual(head.headers["content-type"], whole.headers["content-type"])
+                if path not in changing:
+                    self.assertEqual(head.headers["content-length"], str(len(whole.body)))
+        wrong = self.server.request("HEAD", "/v1/completions")
+        self.assertEqual((wrong.status, wrong.headers["allow"]), (405, "POST"))
+        self.assertEqual(self.server.request("DELETE", "/v1/models").headers["allow"], "GET, HEAD")
+
+    def test_who_waits_for_a_connection_does_not_fill_the_log(self):
+        """With no descriptor left the system tells of the same waiting client again and again."""
+        self.server.get("/health")
+        pid = self.server.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        said = lambda: self.server.errors().count("connections cannot be taken")
+        held = []
+        try:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (self.server.descriptors() + 3, before[1]))
+            held = [self.server.socket() for _ in range(8)]
+            end = time.monotonic() + server.SECONDS
+            while said() == 0:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+            time.sleep(1)
+            self.assertEqual(said(), 1)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            for connection in held:
+                connection.close()
+        self.assertEqual(self.server.get("/health").status, 200)
 
     def test_an_expectation_is_answered(self):
         body = json.dumps({"model": "tiny", "prompt": "x", "max_tokens": 1}).encode()
@@ -190,10 +248,16 @@ class QueueTest(server.ServerTest):
             time.sleep(0.02)
 
     def test_a_model_that_there_is_not_ends_the_start(self):
+        self.start_instead().stop()
         result = subprocess.run([program.PROGRAM, "serve", "--port", "0", "--models", "none"], timeout=60,
                                 capture_output=True, env=self.environment_of_class())
         self.assertEqual(result.returncode, 3)
         self.assertIn("there is no model 'none'", result.stderr.decode())
+
+    def test_a_request_is_not_refused_for_its_own_answers(self):
+        self.assertEqual(len(self.server.complete(n=8, max_tokens=1).json()["choices"]), 8)
+        self.assertEqual(len(self.server.complete(["hello"] * 20, n=2, max_tokens=1).json()["choices"]), 40)
+        self.assertEqual(len(self.server.chat(n=8, max_tokens=1).json()["choices"]), 8)
 
     def test_too_many_are_told_at_once_and_others_in_time(self):
         statuses = []
@@ -214,6 +278,132 @@ class QueueTest(server.ServerTest):
         self.assertGreater(len(refused), 0)
         self.assertTrue(all(int(after) >= 1 for _, after, _ in refused))
         self.assertEqual(self.server.complete(max_tokens=1).status, 200)
+
+
+class BodyTest(server.ServerTest):
+    """A body counts four times its bytes: what it is read into takes memory too."""
+
+    options = ("--max-bodies", "1MiB")
+
+    def begin(self, sent):
+        """A connection that has sent so many bytes of a body of 200,000."""
+        connection = self.server.socket()
+        self.addCleanup(connection.close)
+        connection.sendall(f"POST /v1/tokenize HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+                           f"{self.server.key}\r\nContent-Length: 200000\r\n\r\n".encode())
+        connection.sendall(self.body[:sent])
+        return connection
+
+    def setUp(self):
+        super().setUp()
+        start = b'{"model": "tiny", "prompt": "'
+        self.body = start + b"a" * (200000 - len(start) - 2) + b'"}'
+
+    def test_bodies_together_are_bounded(self):
+        both = [self.begin(150000), self.begin(150000)]
+        refused = select.select(both, [], [], server.SECONDS)[0]
+        self.assertEqual(len(refused), 1)  # what it had is free for the other
+        answer = refused[0].recv(1000)
+        self.assertIn(b" 503 ", answer[:20])
+        self.assertIn(b"retry-after: 1\r\n", answer)
+        self.assertIn(b"connection: close\r\n", answer)
+        self.assertEqual(self.server.get("/v1/models").status, 200)  # what is small goes on
+        other = both[1 - both.index(refused[0])]
+        other.sendall(self.body[150000:])
+        self.assertIn(b" 200 ", other.recv(1000)[:20])
+        self.assertEqual(self.server.post("/v1/tokenize", self.body).status, 200)  # all is given back
+
+    def test_one_that_never_fits_is_too_large(self):
+        answer = self.server.post("/v1/tokenize", self.body + b" " * 100000)
+        self.assert_error(answer, 413)
+        self.assertIn("245760 bytes", answer.json()["error"]["message"])
+
+    def test_many_after_one_another_leave_nothing(self):
+        with contextlib.closing(self.server.connect()) as connection:
+            for _ in range(20):
+                connection.request("POST", "/v1/tokenize", self.body, self.server.headers())
+                answer = connection.getresponse()
+                self.assertEqual((answer.status, answer.read()[:9]), (200, b'{"count":'))
+
+    def test_a_model_that_never_fits_is_no_reason_to_try_again(self):
+        running = self.start_instead("--memory", "64KiB")
+        answer = running.complete(max_tokens=1)
+        self.assert_error(answer, 503, "out_of_memory")
+        self.assertEqual(answer.headers["x-should-retry"], "false")
+        self.assertIsNone(answer.headers["retry-after"])
+
+    def test_bodies_leave_memory_for_models(self):
+        self.start_instead().stop()
+        result = subprocess.run([program.PROGRAM, "serve", "--port", "0", "--memory", "64MiB", "--max-bodies",
+                                 "64MiB"], timeout=60, capture_output=True, env=self.environment_of_class())
+        self.assertEqual(result.returncode, program.USAGE)
+        self.assertIn("--max-bodies", result.stderr.decode())
+
+
+class DiskTest(server.ServerTest):
+    def wait_for_health(self, running, status):
+        end = time.monotonic() + server.SECONDS
+        while (answer := running.get("/health", key=False)).status != status:
+            self.assertLess(time.monotonic(), end, answer.body)
+            time.sleep(0.1)
+        return answer
+
+    def test_health_says_when_nothing_can_be_recorded(self):
+        """A limit on the size of files stands for a disk that takes nothing more."""
+        limit = lambda most: resource.prlimit(self.server.process.pid, resource.RLIMIT_FSIZE,
+                                              (most, resource.RLIM_INFINITY))
+        self.wait_for_health(self.server, 200)
+        limit(1)
+        refused = self.server.complete(max_tokens=1)
+        self.assert_error(refused, 503, "read_only")
+        sick = self.server.get("/health", key=False)
+        self.assert_error(sick, 503, "read_only")
+        self.assertGreaterEqual(int(sick.headers["retry-after"]), 1)
+        for answer in (sick, refused):
+            self.assertNotIn(self.shared.encode(), answer.body)
+        self.assertIn("malina.db", self.server.errors())  # the log has the cause
+        limit(resource.RLIM_INFINITY)
+        self.wait_for_health(self.server, 200)  # without any request that records
+        self.assertEqual(self.server.complete(max_tokens=1).status, 200)
+
+    def test_a_full_disk(self):
+        """A real one where this user may mount."""
+        mount = os.path.join(self.shared, "disk")
+        os.makedirs(mount)
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", mount], capture_output=True)
+        if made.returncode != 0:
+            return
+        try:
+            self.check_full_disk(mount)
+        finally:
+            subprocess.run(["umount", "-l", mount], check=True)
+
+    def check_full_disk(self, mount):
+        home = os.path.join(mount, "home")
+        environment = dict(self.environment_of_class(), MALINA_HOME=home)
+        model = os.path.join(self.shared, "tiny.gguf")
+        subprocess.run([program.PROGRAM, "import", model, "--name", "tiny"], env=environment, check=True,
+                       capture_output=True)
+        running = server.Server(home, self.shared, environment=environment)
+        self.addCleanup(running.close)
+        self.assertEqual(running.complete(max_tokens=1).status, 200)
+        filler = os.path.join(mount, "filler")
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        end = time.monotonic() + server.SECONDS
+        while running.complete(max_tokens=1).status != 503:  # the log has some room that it reuses
+            self.assertLess(time.monotonic(), end)
+        self.assert_error(running.complete(max_tokens=1), 503, "disk_full")
+        self.assert_error(self.wait_for_health(running, 503), 503, "disk_full")
+        os.remove(filler)
+        self.wait_for_health(running, 200)
+        self.assertEqual(running.complete(max_tokens=1).status, 200)
+        self.assertEqual(running.stop(), 0)
+        subprocess.run([program.PROGRAM, "audit", "verify"], env=environment, check=True, capture_output=True)
 
 
 class LoadingTest(server.ServerTest):
@@ -311,10 +501,10 @@ class TlsTest(server.ServerTest):
         os.replace(os.path.join(cls.shared, "new.pem"), os.path.join(cls.shared, "tls.pem"))
 
     @classmethod
-    def start(cls, *options):
+    def start(cls, *options, port=0):
         cls.certificate("first")
         return super().start("--tls-certificate", os.path.join(cls.shared, "tls.pem"), "--tls-key",
-                             os.path.join(cls.shared, "tls.key"), *options)
+                             os.path.join(cls.shared, "tls.key"), *options, port=port)
 
     def subject(self, **options):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -368,12 +558,14 @@ class StopTest(server.ServerTest):
         return answer
 
     def test_sigterm_lets_answers_end_and_takes_no_more(self):
-        answer = self.start_stream(self.server)
-        self.server.process.send_signal(signal.SIGTERM)
+        running = self.start_instead("--drain", "30s")
+        answer = self.start_stream(running)
+        running.process.send_signal(signal.SIGTERM)
         self.assertTrue(answer.read().endswith(b"data: [DONE]\n\n"))
-        self.assertEqual(self.server.stop(), 0)
+        self.assertEqual(running.stop(), 0)
 
     def test_a_service_manager_passes_the_socket_and_is_told(self):
+        self.start_instead().stop()
         with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
@@ -402,13 +594,62 @@ class StopTest(server.ServerTest):
                 process.wait()
 
     def test_a_short_drain_cuts_with_an_error_and_no_done(self):
-        running = self.start("--drain", "0s")
+        running = self.start_instead("--drain", "0s")
         answers = [self.start_stream(running) for _ in range(8)]
         running.process.send_signal(signal.SIGTERM)
+        cut = 0
         for answer in answers:
             text = answer.read().decode()
             self.assertTrue("[DONE]" in text or '"code":"draining"' in text, text[-300:])
+            cut += "[DONE]" not in text
         self.assertEqual(running.stop(), 0)
+        records = [json.loads(line)["record"] for line in
+                   self.run_program("audit", "tail", "-n", "16", "--json").splitlines()]
+        self.assertEqual(sum(each["outcome"] == "cut off" and each["status"] == 503 for each in records), cut)
+
+    def test_the_end_waits_for_no_client(self):
+        """One sends half a body, one half a header, one nothing more."""
+        running = self.start_instead("--drain", "60s")
+        idle = running.socket()
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertIn(b" 200 ", idle.recv(1000))
+        header = running.socket()
+        header.sendall(b"GET /health HTTP/1.1\r\nHost:")
+        body = running.socket()
+        body.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {running.key}"
+                     f"\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n".encode())
+        self.assertIn(b" 100 ", body.recv(1000))  # now it is under way
+        body.sendall(b'{"model"')
+        began = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        answer = body.recv(1000)
+        self.assertIn(b" 503 ", answer[:20])
+        self.assertIn(b'"code":"draining"', answer)
+        self.assertEqual(running.stop(), 0)
+        self.assertLess(time.monotonic() - began, 25)  # neither the body's 30 s nor the drain's 60
+        for connection in (idle, header):
+            try:
+                self.assertEqual(connection.recv(1000), b"")
+            except ConnectionResetError:
+                pass
+            connection.close()
+        body.close()
+
+    def test_one_server_at_a_time_has_a_home(self):
+        running = self.start_instead("--drain", "0s")
+        environment = self.environment_of_class()
+        second = subprocess.run([program.PROGRAM, "serve", "--port", "0"], capture_output=True, timeout=60,
+                                env=environment)
+        self.assertEqual(second.returncode, 4)
+        self.assertIn(f"another server (process {running.process.pid}) serves the models of "
+                      f"{self.shared_home}", second.stderr.decode())
+        self.assertEqual(second.stdout, b"")
+        self.run_program("key", "list")  # commands go on
+        self.assertEqual(running.get("/health").status, 200)
+        running.stop(signal.SIGKILL)
+        again = self.start("--drain", "0s")  # nothing of it is left behind
+        self.assertEqual(again.get("/health").status, 200)
+        self.assertEqual(again.stop(), 0)
 
 
 if __name__ == "__main__":

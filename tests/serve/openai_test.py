@@ -229,10 +229,23 @@ class OpenAiTest(server.ServerTest):
             with self.subTest(body=body):
                 self.assert_error(self.server.post("/v1/chat/completions", body), 400)
 
+    def test_tokens_outside_of_the_vocabulary_are_named(self):
+        self.assert_error(self.server.complete([1, 999999]), 400, None, "prompt")
+        self.assert_error(self.server.complete([[1], [999999]], n=2), 400, None, "prompt")
+        self.assert_error(self.server.complete("x", logit_bias={"999999": 1}), 400, None, "logit_bias")
+        self.assert_error(self.server.chat(logit_bias={"999999": 1}), 400, None, "logit_bias")
+        self.assert_error(self.server.post("/v1/embeddings", {"model": "tiny", "input": [999999]}), 400, None,
+                          "input")
+        self.assert_error(self.server.post("/v1/detokenize", {"model": "tiny", "tokens": [999999]}), 400, None,
+                          "tokens")
+
     def test_a_prompt_too_long_is_refused_and_never_cut(self):
-        long = "x" * (self.context * 2)
-        self.assert_error(self.server.chat(long), 400, "context_length_exceeded", "messages")
-        self.assert_error(self.server.complete(long), 400, "context_length_exceeded", "prompt")
+        for length in (self.context * 2, 3_000_000):  # the last one before it is read into tokens
+            long = "x" * length
+            self.assert_error(self.server.chat(long), 400, "context_length_exceeded", "messages")
+            self.assert_error(self.server.complete(long), 400, "context_length_exceeded", "prompt")
+            self.assert_error(self.server.post("/v1/embeddings", {"model": "tiny", "input": long}), 400,
+                              "context_length_exceeded", "input")
 
     def test_an_unknown_model_is_a_404(self):
         response = self.server.post("/v1/completions", {"model": "none", "prompt": "x"})

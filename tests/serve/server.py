@@ -60,11 +60,11 @@ class Response:
 class Server:
     """Started at once; stop() ends it and gives its exit code."""
 
-    def __init__(self, home, folder, *options, environment=None):
+    def __init__(self, home, folder, *options, environment=None, port=0):
         self.home, self.folder = home, folder
         self.log = open(os.path.join(folder, "serve.log"), "ab+")
         self.process = subprocess.Popen(
-            [program.PROGRAM, "serve", "--port", "0", *options], stdin=subprocess.DEVNULL,
+            [program.PROGRAM, "serve", "--port", str(port), *options], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, cwd=folder, env=environment)
         self.said = ""
         self.url = None
@@ -189,11 +189,23 @@ class ServerTest(program.ProgramTest):
         return result.stdout.decode()
 
     @classmethod
-    def start(cls, *options):
+    def start(cls, *options, port=0):
         server = Server(cls.shared_home, cls.shared, *options,
-                        environment=cls.environment_of_class())
+                        environment=cls.environment_of_class(), port=port)
         cls.addClassCleanup(server.close)
         return server
+
+    def start_instead(self, *options):
+        """A server with other options, in place of the class's own until the test ends: a home has one."""
+        self.server.stop()
+        running = self.start(*options)
+
+        def put_back():
+            running.stop()
+            type(self).server = self.start(*self.options, port=self.server.port)
+
+        self.addCleanup(put_back)
+        return running
 
     def assert_error(self, response, status, code=None, param=None):
         self.assertEqual(response.status, status, response.body)

@@ -19,7 +19,7 @@ import json_test  # found by server, as is program
 import program
 
 USAGE, NOT_FOUND, UNSUPPORTED, IO, UNAUTHENTICATED, DENIED = 2, 3, 6, 7, 9, 10
-BUSY = {"max_tokens": 400, "logit_bias": {"2": -100}}
+BUSY = {"max_tokens": 400, "temperature": 0, "logit_bias": {"2": -100}}
 
 
 class StatusTest(json_test.DocumentedKeys, server.ServerTest):
@@ -153,7 +153,7 @@ class StatusTest(json_test.DocumentedKeys, server.ServerTest):
                     self.assertLessEqual(len(re.sub(rb"\x1b\[[\d;]*[mK]", b"", line).decode()), 80, line)
 
     def test_a_server_that_goes_is_waited_for(self):
-        own = self.start()
+        own = self.start_instead()
         self.server, before = own, self.server
         try:
             process, main, until = self.terminal()
@@ -264,7 +264,9 @@ class TlsStatusTest(server.ServerTest):
     def test_the_certificate_of_the_settings_is_trusted_and_no_other(self):
         mine, key = self.certificate("mine")
         other, _ = self.certificate("other")
-        running = self.start("--tls-certificate", mine, "--tls-key", key)
+        self.assertIn("does not speak TLS",
+                      self.status("--server", self.server.url.replace("http", "https"), code=IO))
+        running = self.start_instead("--tls-certificate", mine, "--tls-key", key)
         path = os.path.join(self.shared, "tls.toml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f'[serve]\nport = {running.port}\ntls_certificate = "{mine}"\ntls_key = "{key}"\n')
@@ -275,8 +277,6 @@ class TlsStatusTest(server.ServerTest):
         self.assertIn("another certificate", self.status(*url, "--certificate", other, code=IO))
         self.assertIn("cannot read", self.status(*url, "--certificate", path, code=IO))
         self.assertIn("https://", self.status("--server", running.url.replace("https", "http"), code=IO))
-        self.assertIn("does not speak TLS",
-                      self.status("--server", self.server.url.replace("http", "https"), code=IO))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import time
 
 import server
@@ -23,7 +24,9 @@ class TrustTest(server.ServerTest):
 
     def test_only_health_and_the_root_are_open(self):
         open_routes = {(method, path) for method, path, _, is_open in self.routes() if is_open}
-        self.assertEqual(open_routes, {("GET", "/health"), ("GET", "/"), ("HEAD", "/")})
+        self.assertEqual(open_routes, {("GET", "/health"), ("GET", "/")})
+        for path in ("/health", "/"):
+            self.assertEqual(self.server.request("HEAD", path, key=False).status, 200)
 
     def test_every_route_refuses_every_wrong_key(self):
         identity, secret = self.server.key.split(".")
@@ -39,6 +42,9 @@ class TrustTest(server.ServerTest):
                         self.assertEqual(response.status, 200 if is_open else 401)
                         if not is_open and not path.startswith("/api/"):
                             self.assertEqual(response.json()["error"]["code"], "invalid_api_key")
+                        if method == "GET":
+                            head = self.server.request("HEAD", path, key=False, headers=headers)
+                            self.assertEqual(head.status, response.status)
 
     def test_wrong_keys_are_all_told_the_same(self):
         identity = self.server.key.split(".")[0]
@@ -109,6 +115,7 @@ class TrustTest(server.ServerTest):
         if "[DONE]" not in rest:  # the tiny model may have been faster
             self.assertIn('"code":"invalid_api_key"', rest)
             self.assertLess(time.monotonic() - began, 5)
+            self.assertIn(("revoked", 401), {(each["outcome"], each["status"]) for each in self.audit(100)})
         end = time.monotonic() + 5
         while self.server.get("/v1/models", key=key).status != 401:
             self.assertLess(time.monotonic(), end)
@@ -132,10 +139,47 @@ class TrustTest(server.ServerTest):
         self.assert_error(response, 429, "insufficient_quota")
         self.assertEqual(response.headers["x-should-retry"], "false")
 
+    def test_tokenizing_is_a_request_of_the_quota(self):
+        key = self.make_key("--requests-per-minute", "2", "--tokens-per-minute", "1000")
+        first = self.server.post("/v1/tokenize", {"model": "tiny", "prompt": "hello"}, key=key)
+        self.assertEqual((first.status, first.headers["x-ratelimit-remaining-requests"],
+                          first.headers["x-ratelimit-remaining-tokens"]), (200, "1", "1000"))
+        ids = first.json()["tokens"]
+        self.assertEqual(self.server.post("/v1/detokenize", {"model": "tiny", "tokens": ids}, key=key).status, 200)
+        for path, body in (("tokenize", {"prompt": "x"}), ("detokenize", {"tokens": ids})):
+            self.assert_error(self.server.post(f"/v1/{path}", {"model": "tiny", **body}, key=key), 429,
+                              "rate_limit_exceeded")
+        mine = [each for each in self.audit(200) if each["principal"] == key.split(".")[0]]
+        self.assertEqual([(each["action"], each["outcome"]) for each in mine],
+                         [("tokenize", "intent"), ("tokenize", "done"), ("detokenize", "intent"),
+                          ("detokenize", "done"), ("request /v1/tokenize", "refused")])
+        self.assertEqual(mine[-1]["status"], 429)
+
+    def audit(self, count):
+        return [json.loads(line)["record"] for line in
+                self.run_program("audit", "tail", "-n", str(count), "--json").splitlines()]
+
+    def test_refusals_are_audited_and_fill_no_disk(self):
+        running = self.start_instead()
+        key = self.make_key("--permit", "train")
+        before = int(self.audit(1)[0]["sequence"])
+        for _ in range(50):
+            self.assertEqual(running.get("/v1/models", key="wrong").status, 401)
+            self.assertEqual(running.get("/v1/models", key=key).status, 403)
+        running.stop()  # which ends the minute
+        records = [each for each in self.audit(30) if each["sequence"] > before and each["outcome"] == "refused"]
+        count = lambda status: [each.get("count", 1) for each in records if each["status"] == status]
+        self.assertEqual(count(401), [1, 49])
+        self.assertEqual(count(403), [1, 49])
+        self.assertEqual({each["subject"] for each in records}, {"127.0.0.1"})
+        self.assertEqual({each["principal"] for each in records if each["status"] == 403}, {key.split(".")[0]})
+        self.assertEqual({each["principal"] for each in records if each["status"] == 401}, {""})
+        self.run_program("audit", "verify")
+
     def test_calls_without_a_key_count_as_one_where_that_was_said(self):
         self.assertEqual(self.server.get("/v1/models", key=False).status, 401)
         identity = self.make_key().split(".")[0]
-        running = self.start("--trust-loopback", identity)
+        running = self.start_instead("--trust-loopback", identity)
         self.assertEqual(running.get("/v1/models", key=False).status, 200)
         self.assertEqual(running.get("/metrics", key=False).status, 403)  # and no more than that key
         for headers in ({"Origin": "http://localhost"}, {"Origin": "null"}):
@@ -145,18 +189,37 @@ class TrustTest(server.ServerTest):
         end = time.monotonic() + 5
         while running.get("/v1/models", key=False).status != 401:
             self.assertLess(time.monotonic(), end)
+
+    def test_what_a_server_keeps_is_private_whatever_the_umask(self):
+        home = os.path.join(self.shared, "open")
+        environment = dict(self.environment_of_class(), MALINA_HOME=home)
+        before = os.umask(0)
+        try:
+            running = server.Server(home, self.shared, environment=environment)
+        finally:
+            os.umask(before)
+        self.addCleanup(running.close)
+        self.assertEqual(running.get("/v1/models").status, 200)
+        running.process.send_signal(signal.SIGSTOP)  # with its log as it is
+        modes = lambda: {name: os.stat(os.path.join(home, name)).st_mode & 0o777 for name in os.listdir(home)
+                         if os.path.isfile(os.path.join(home, name))}
+        self.assertEqual(set(modes().values()), {0o600}, modes())
+        self.assertIn("malina.db-wal", modes())
+        running.process.send_signal(signal.SIGCONT)
         running.stop()
+        self.assertIn(running.key, running.said)  # its first start
+        self.assertIn("audit.checkpoints", modes())
+        self.assertEqual(set(modes().values()), {0o600}, modes())
 
     def test_the_admins_key_file_is_private(self):
         mode = os.stat(os.path.join(self.shared_home, "admin.key")).st_mode & 0o777
         self.assertEqual(mode, 0o600)
-        self.assertIn(self.server.key, self.server.said)
 
     def test_requests_are_audited_without_a_word_of_them(self):
         self.server.chat("hello secret-word", max_tokens=2)
         self.run_program("audit", "verify")
         records = [json.loads(line) for line in
-                   self.run_program("audit", "tail", "-n", "4", "--json").splitlines()]
+                   self.run_program("audit", "tail", "-n", "200", "--json").splitlines()]
         self.assertIn("secret-word", "hello secret-word")
         text = json.dumps(records)
         self.assertNotIn("secret-word", text)

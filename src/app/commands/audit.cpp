@@ -128,6 +128,7 @@ void print_record(const AuditRecord& record, bool json, Console& console) {
   if (entry.status != 0) add("status", std::to_string(entry.status));
   if (entry.prompt_tokens + entry.completion_tokens > 0)
     add("tokens", fmt::format("{}+{}", entry.prompt_tokens, entry.completion_tokens));
+  if (entry.count != 1) add("count", std::to_string(entry.count));
   console.print("{} {}\n", line, printable(entry.outcome));
 }
 

@@ -7,6 +7,7 @@
 #include "app/interrupt.h"
 #include "app/progress_bar.h"
 #include "base/error.h"
+#include "platform/tuning.h"
 
 namespace malina::app {
 namespace {
@@ -106,17 +107,20 @@ void print(Console& console, const std::string& name, const platform::Decision& 
                                              decision.calibrated ? "" : "; not calibrated")));
 }
 
-void decide_text(const Options& options, std::string text,
-                 const std::vector<platform::QuestionPointer>& questions,
-                 platform::LanguageModel& model, Session& session) {
+std::vector<platform::Decision> decisions_of(
+    const std::string& text, const std::vector<platform::QuestionPointer>& questions,
+    platform::LanguageModel& model, Session& session) {
   std::vector<platform::Decision> decisions;
-  {
-    ProgressBar bar(session.console());
-    for (const auto& question : questions) {
-      bar({"deciding", decisions.size(), questions.size(), 0, "questions"});
-      decisions.push_back(model.decide({.question = question, .texts = {text}}).decisions.at(0));
-    }
+  ProgressBar bar(session.console());
+  for (const auto& question : questions) {
+    bar({"deciding", decisions.size(), questions.size(), 0, "questions"});
+    decisions.push_back(model.decide({.question = question, .texts = {text}}).decisions.at(0));
   }
+  return decisions;
+}
+
+void show(const Options& options, const std::vector<platform::Decision>& decisions,
+          const std::vector<platform::QuestionPointer>& questions, Session& session) {
   if (options.json) {
     Json json{{"model", options.run.model}, {"answers", Json::array()}};
     for (const auto& decision : decisions) json["answers"].push_back(decision.json);
@@ -127,9 +131,11 @@ void decide_text(const Options& options, std::string text,
     print(session.console(), platform::question_name(*questions[i]), decisions[i]);
 }
 
+// Calls `decide` with what is asked of the rows.
+template <class Decide>
 void decide_table(const Options& options, platform::TableFormat format,
-                  std::vector<platform::QuestionPointer> questions, platform::LanguageModel& model,
-                  Session& session) {
+                  std::vector<platform::QuestionPointer> questions, Session& session,
+                  Decide&& decide) {
   Console& console = session.console();
   platform::DecisionFileRequest request{
       .questions = std::move(questions),
@@ -151,8 +157,7 @@ void decide_table(const Options& options, platform::TableFormat format,
   platform::DecisionFileReport report;
   try {
     ProgressBar bar(console);
-    report =
-        session.platform().decide_file(model, options.run.model, std::move(request), bar.sink());
+    report = decide(std::move(request), bar.sink());
   } catch (const Error& error) {
     if (error.fault() != Fault::cancelled || options.output.empty()) throw;
     throw Error(Fault::cancelled,
@@ -168,9 +173,45 @@ void decide_table(const Options& options, platform::TableFormat format,
   if (!options.output.empty()) console.write(line);
 }
 
+// By a classifier that was tuned, which brings its question.
+void run_classifier(const Options& options, platform::LoadedClassifier& classifier,
+                    Session& session) {
+  if (!options.question.empty())
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} was tuned for its own question; --question is for models",
+                            options.run.model));
+  const std::vector<platform::QuestionPointer> questions{classifier.question()};
+  if (const auto format = format_of(options)) {
+    decide_table(options, *format, questions, session, [&](auto request, const auto& sink) {
+      return session.platform().decide_file(classifier, std::move(request), sink);
+    });
+    return;
+  }
+  const std::vector<std::string> texts{options.input == "-" ? read_standard_input()
+                                                            : options.input};
+  const auto decisions = classifier.decide(texts);
+  if (!decisions.front().refusal.empty())
+    throw Error(Fault::invalid_argument, decisions.front().refusal);
+  show(options, decisions, questions, session);
+}
+
+std::unique_ptr<platform::LoadedClassifier> load_classifier(const Options& options,
+                                                            Session& session) {
+  ProgressBar bar(session.console());
+  return session.platform().load_classifier(options.run.model, options.run.run.threads, bar.sink());
+}
+
 void run(const Options& options, Session& session) {
   const auto format = format_of(options);
   check(options, format.has_value());
+  if (const auto classifier = load_classifier(options, session)) {
+    run_classifier(options, *classifier, session);
+    return;
+  }
+  if (options.question.empty())
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("--question is missing, and {} is no tuned classifier", options.run.model));
   if (options.question == "-" && options.input == "-")
     throw Error(Fault::invalid_argument, "the question and the text cannot both be standard input");
   auto questions = platform::read_questions(read_file(options.question), options.question);
@@ -179,17 +220,21 @@ void run(const Options& options, Session& session) {
   const auto model = load_model(options.run, session);
   if (options.template_file) model->set_chat_template(read_file(*options.template_file));
   if (format)
-    decide_table(options, *format, std::move(questions), *model, session);
+    decide_table(options, *format, std::move(questions), session,
+                 [&](auto request, const auto& sink) {
+                   return session.platform().decide_file(*model, options.run.model,
+                                                         std::move(request), sink);
+                 });
   else
-    decide_text(options, std::move(text), questions, *model, session);
+    show(options, decisions_of(text, questions, *model, session), questions, session);
 }
 
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   add_run_options(cli, options->run);
   cli.add_option("--question", options->question,
-                 "FILE with one question or a list of them, as JSON; - for standard input")
-      ->required();
+                 "FILE with one question or a list of them, as JSON; - for standard input; a "
+                 "tuned classifier has its own");
   cli.add_option(
       "TEXT", options->input,
       "A text; or a FILE.csv, .tsv or .jsonl with one in each row; or - for standard input, "
@@ -222,12 +267,12 @@ extern const Command decide{
         "\"refund\"]}\n"
         "Rows of a file get the columns answer, probability, confidence, label_mass, abstain and "
         "error.\n"
+        "A classifier that 'malina tune' made is named as MODEL and needs no question.\n"
         "With --output a run that was stopped or killed goes on where it was by the same command.",
     .examples =
         "  malina decide smollm2-135m-instruct --question intent.json \"Where is my card?\"\n"
-        "  malina decide smollm2-135m-instruct --question intent.json mails.csv --column body "
-        "--output "
-        "out.csv\n"
+        "  malina decide smollm2-135m-instruct --question intent.json mails.csv --output out.csv\n"
+        "  malina decide smollm2-135m-instruct:intents \"Where is my card?\"\n"
         "  cat mail.txt | malina decide smollm2-135m-instruct --question urgent.json --json",
     .setup = setup};
 

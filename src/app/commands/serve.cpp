@@ -29,8 +29,8 @@ void announce(Console& console, const std::string& url, const std::filesystem::p
 void run(const SettingOptions& options, Session& session) {
   const platform::LoadedSettings settings = resolve(options, session);
   platform::Platform& platform = session.platform();
-  const auto first_key = platform.ensure_admin_key();
   platform::Service service(platform, settings.values.serve);
+  const auto first_key = platform.ensure_admin_key();  // not where another server is the first
   session.server()(service, settings.values.serve, [&](const std::string& url) {
     announce(session.console(), url, platform.home(), first_key);
   });

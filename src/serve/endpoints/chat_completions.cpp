@@ -2,6 +2,7 @@
 #include <array>
 
 #include "platform/language_model.h"
+#include "platform/log_probabilities_json.h"
 #include "serve/answering.h"
 #include "serve/api_error.h"
 #include "serve/chat_messages.h"
@@ -72,10 +73,11 @@ struct Asked {
   bool stream = false, include_usage = false, log_probabilities = false;
 };
 
-Asked read(const Json& body) {
+Asked read(Exchange& exchange) {
+  const Json& body = exchange.body();
   Asked asked;
   asked.model = body["model"].get<std::string>();
-  asked.request.messages = template_messages(body["messages"]);
+  asked.request.messages = template_messages(exchange.take("messages"));
   asked.request.sampling = sampling_of(body);
   asked.request.stop = stops_of(body);
   if (body.contains("max_tokens") && body.contains("max_completion_tokens"))
@@ -101,13 +103,6 @@ Asked read(const Json& body) {
   return asked;
 }
 
-std::vector<platform::ChatRequest> copies(const Asked& asked) {
-  std::vector<platform::ChatRequest> requests(asked.count, asked.request);
-  if (asked.request.sampling.seed)  // each choice its own, and the whole reproducible
-    for (std::size_t i = 0; i < requests.size(); ++i) *requests[i].sampling.seed += i;
-  return requests;
-}
-
 asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
   co_await answering.wait_for_turn();
   while (co_await answering.next()) {
@@ -121,7 +116,7 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
         {"logprobs", nullptr},
         {"finish_reason", finish_reason(result)}};
     if (asked.log_probabilities)
-      choice["logprobs"] = chat_log_probabilities(result.scores, asked.top);
+      choice["logprobs"] = platform::chat_log_probabilities(result.scores, asked.top);
     choices.push_back(std::move(choice));
   }
   co_await answering.settle();
@@ -159,7 +154,8 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
     if (!next->piece.text.empty() || !next->piece.scores.empty()) {
       Json json = chunk(frame, next->index, {{"content", next->piece.text}});
       if (asked.log_probabilities)
-        json["choices"][0]["logprobs"] = chat_log_probabilities(next->piece.scores, asked.top);
+        json["choices"][0]["logprobs"] =
+            platform::chat_log_probabilities(next->piece.scores, asked.top);
       text += event(json);
     }
     if (next->ended) {
@@ -182,9 +178,11 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
 }
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
-  const Asked asked = read(exchange.body());
+  Asked asked = co_await exchange.beside([&] { return read(exchange); });
   Answering answering(exchange, service, co_await ready_model(exchange, service, asked.model));
-  co_await answering.start(copies(asked), "chat");
+  std::vector<platform::ChatRequest> requests;
+  requests.push_back(std::move(asked.request));
+  co_await answering.start(std::move(requests), "chat", asked.count);
   if (asked.stream)
     co_await pieces(exchange, asked, answering);
   else

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "platform/language_model.h"
+#include "platform/log_probabilities_json.h"
 #include "serve/answering.h"
 #include "serve/api_error.h"
 #include "serve/endpoint.h"
@@ -45,7 +46,7 @@ const auto kBody = joined(kCompletionFields, kSamplingFields, kStreamFields, kIn
 
 struct Asked {
   std::string model;
-  std::vector<platform::CompletionRequest> requests;  // one for each choice
+  std::vector<platform::CompletionRequest> requests;  // one for each prompt
   std::size_t count = 1;                              // choices of a prompt
   bool stream = false, include_usage = false, log_probabilities = false;
 };
@@ -65,12 +66,12 @@ std::vector<std::int32_t> token_ids(const Json& list, const std::string& place) 
 }
 
 // One request without its options for each prompt.
-std::vector<platform::CompletionRequest> prompts(const Json& prompt) {
+std::vector<platform::CompletionRequest> prompts(Json prompt) {
   std::vector<platform::CompletionRequest> requests;
-  const auto add = [&](const Json& each, const std::string& place) {
+  const auto add = [&](Json& each, const std::string& place) {
     platform::CompletionRequest& request = requests.emplace_back();
     if (each.is_string())
-      request.text = each.get<std::string>();
+      request.text = std::move(each.get_ref<std::string&>());
     else if (each.is_array() && !each.empty())
       request.tokens = token_ids(each, place);
     else
@@ -97,7 +98,8 @@ void read_options(const Json& body, platform::CompletionRequest& request) {
   if (body.contains("suffix")) request.suffix = body["suffix"].get<std::string>();
 }
 
-Asked read(const Json& body) {
+Asked read(Exchange& exchange) {
+  const Json& body = exchange.body();
   Asked asked;
   asked.model = body["model"].get<std::string>();
   asked.count = body.value("n", std::size_t{1});
@@ -109,7 +111,7 @@ Asked read(const Json& body) {
                         "invalid_value");
     asked.include_usage = body["stream_options"].value("include_usage", false);
   }
-  std::vector<platform::CompletionRequest> each = prompts(body["prompt"]);
+  std::vector<platform::CompletionRequest> each = prompts(exchange.take("prompt"));
   if (each.size() * asked.count > kMostAnswers)
     throw bad_request("'prompt' and 'n' ask for more than 128 answers", "n", "invalid_value");
   for (platform::CompletionRequest& request : each) {
@@ -120,11 +122,8 @@ Asked read(const Json& body) {
       throw bad_request("'echo' and 'suffix' exclude each other", "echo", "invalid_value");
     if (request.max_tokens == 0 && !request.echo)
       throw bad_request("'max_tokens' 0 needs \"echo\": true", "max_tokens", "invalid_value");
-    for (std::size_t i = 0; i < asked.count; ++i) {
-      asked.requests.push_back(request);
-      if (request.sampling.seed) *asked.requests.back().sampling.seed += i;
-    }
   }
+  asked.requests = std::move(each);
   return asked;
 }
 
@@ -147,7 +146,8 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
                 {"text", result.text},
                 {"logprobs", nullptr},
                 {"finish_reason", finish_reason(result)}};
-    if (asked.log_probabilities) choice["logprobs"] = completion_log_probabilities(result.scores);
+    if (asked.log_probabilities)
+      choice["logprobs"] = platform::completion_log_probabilities(result.scores);
     body["choices"].push_back(std::move(choice));
   }
   body["usage"] = usage_json(answering.answers(), asked.count);
@@ -177,7 +177,7 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
   co_await answering.wait_for_turn();
   answering.set_ping(": ping\n\n");
   co_await exchange.begin_stream("text/event-stream; charset=utf-8");
-  std::vector<std::size_t> characters(asked.requests.size());  // of each answer so far
+  std::vector<std::size_t> characters(answering.answers().size());  // of each answer so far
   while (auto next = co_await answering.next()) {
     place_scores(next->piece, characters[next->index]);
     Json choice{{"index", next->index},
@@ -185,7 +185,7 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
                 {"logprobs", nullptr},
                 {"finish_reason", nullptr}};
     if (asked.log_probabilities && !next->piece.scores.empty())
-      choice["logprobs"] = completion_log_probabilities(next->piece.scores);
+      choice["logprobs"] = platform::completion_log_probabilities(next->piece.scores);
     if (next->ended)
       choice["finish_reason"] = finish_reason(answering.answers()[next->index]->result());
     else if (next->piece.text.empty() && next->piece.scores.empty())
@@ -206,9 +206,9 @@ asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& 
 }
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
-  const Asked asked = read(exchange.body());
+  Asked asked = co_await exchange.beside([&] { return read(exchange); });
   Answering answering(exchange, service, co_await ready_model(exchange, service, asked.model));
-  co_await answering.start(asked.requests, "completion");
+  co_await answering.start(std::move(asked.requests), "completion", asked.count);
   if (asked.stream)
     co_await pieces(exchange, asked, answering);
   else

@@ -4,6 +4,7 @@
 #include "platform/language_model.h"
 #include "serve/answering.h"
 #include "serve/endpoint.h"
+#include "serve/recorded.h"
 
 namespace malina::serve {
 
@@ -23,8 +24,10 @@ constexpr std::array kBody{
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   const auto lease = co_await ready_model(exchange, service, body["model"].get<std::string>());
-  const auto text = co_await exchange.elsewhere(
-      [&] { return lease.model->text_of(body["tokens"].get<std::vector<std::int64_t>>()); });
+  const std::function<std::string()> work = [&] {
+    return lease.model->text_of(body["tokens"].get<std::vector<std::int64_t>>());
+  };
+  const std::string text = co_await recorded(exchange, service, lease, "detokenize", work);
   const Json reply{{"prompt", text}};
   co_await exchange.reply(reply);
 }

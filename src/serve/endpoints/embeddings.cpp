@@ -58,7 +58,8 @@ Json reply_of(const Json& body, const Embeddings& embeddings) {
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
-  std::vector<platform::EmbeddingRequest> requests = embedding_inputs(body["input"]);
+  std::vector<platform::EmbeddingRequest> requests =
+      co_await exchange.beside([&] { return embedding_inputs(exchange.take("input")); });
   for (platform::EmbeddingRequest& request : requests)
     request.last_token = body.value("pooling", "mean") == "last";
   auto lease = co_await ready_model(exchange, service, body["model"].get<std::string>());

@@ -44,16 +44,18 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto began = std::chrono::steady_clock::now();
   const std::string model = ollama_model(body);
   const auto keep = keep_alive(body);
-  const Json messages = body.value("messages", Json::array());
   platform::ChatRequest request;
-  request.messages = template_messages(messages);
+  request.messages = co_await exchange.beside([&] {
+    Json messages = exchange.take("messages");
+    return messages.is_null() ? Json::array() : template_messages(std::move(messages));
+  });
   request.sampling = ollama_sampling(body);
   request.stop = ollama_stops(body);
   request.json = ollama_json(body);
   request.max_tokens = ollama_max_tokens(body);
   auto lease = co_await ready_model(exchange, service, model);
   if (keep) service.pool().keep(lease, *keep);
-  if (messages.empty()) {
+  if (request.messages.empty()) {
     const bool unload = keep && keep->count() == 0;
     const Json reply{{"model", model},
                      {"created_at", ollama_now()},

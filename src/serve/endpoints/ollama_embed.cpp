@@ -25,7 +25,8 @@ const std::array kBody{
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   const auto began = std::chrono::steady_clock::now();
-  std::vector<platform::EmbeddingRequest> requests = embedding_inputs(body["input"]);
+  std::vector<platform::EmbeddingRequest> requests =
+      co_await exchange.beside([&] { return embedding_inputs(exchange.take("input")); });
   const auto keep = keep_alive(body);
   auto lease = co_await ready_model(exchange, service, ollama_model(body));
   if (keep) service.pool().keep(lease, *keep);

@@ -20,7 +20,8 @@ const std::array kBody{
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   std::vector<platform::EmbeddingRequest> requests(1);
-  requests[0].text = body["prompt"].get<std::string>();
+  Json prompt = exchange.take("prompt");
+  requests[0].text = std::move(prompt.get_ref<std::string&>());
   const auto keep = keep_alive(body);
   auto lease = co_await ready_model(exchange, service, ollama_model(body));
   if (keep) service.pool().keep(lease, *keep);

@@ -33,15 +33,16 @@ const std::array kBody{
     Field{.name = "top_logprobs", .use = Use::refused, .neutral = "[0]"},
 };
 
-asio::awaitable<void> start(Answering& answering, const Json& body) {
-  const auto prompt = body["prompt"].get<std::string>();
+asio::awaitable<void> start(Answering& answering, Exchange& exchange) {
+  const Json& body = exchange.body();
+  Json prompt = exchange.take("prompt");
   if (body.value("raw", false) || body.contains("suffix") ||
       !answering.model().has_chat_template()) {
     if (body.contains("system"))
       throw bad_request("'system' needs a template: it goes with neither 'raw' nor 'suffix'",
                         "system", "invalid_value");
     platform::CompletionRequest request;
-    request.text = prompt;
+    request.text = std::move(prompt.get_ref<std::string&>());
     request.special = body.value("raw", false);  // a raw prompt writes its own special tokens
     if (body.contains("suffix")) request.suffix = body["suffix"].get<std::string>();
     request.sampling = ollama_sampling(body);
@@ -57,7 +58,8 @@ asio::awaitable<void> start(Answering& answering, const Json& body) {
   request.messages = Json::array();
   if (body.contains("system"))
     request.messages.push_back({{"role", "system"}, {"content", body["system"]}});
-  request.messages.push_back({{"role", "user"}, {"content", prompt}});
+  request.messages.push_back({{"role", "user"}});
+  request.messages.back()["content"] = std::move(prompt);
   request.sampling = ollama_sampling(body);
   request.stop = ollama_stops(body);
   request.json = ollama_json(body);
@@ -73,7 +75,8 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto keep = keep_alive(body);
   auto lease = co_await ready_model(exchange, service, model);
   if (keep) service.pool().keep(lease, *keep);
-  if (body.value("prompt", std::string()).empty()) {
+  const auto prompt = body.find("prompt");
+  if (prompt == body.end() || prompt->get_ref<const std::string&>().empty()) {
     const bool unload = keep && keep->count() == 0;
     const Json reply{{"model", model},
                      {"created_at", ollama_now()},
@@ -85,7 +88,7 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   }
   const auto loaded = std::chrono::steady_clock::now();
   Answering answering(exchange, service, std::move(lease));
-  co_await start(answering, body);
+  co_await start(answering, exchange);
   OllamaShape shape;
   shape.stream = body.value("stream", true);
   shape.piece = [](std::string text) { return Json{{"response", std::move(text)}}; };

@@ -1,5 +1,7 @@
 // POST /v1/tokenize: the tokens of a text or a conversation, for clients that count before they
 // ask.
+#include <fmt/format.h>
+
 #include <array>
 
 #include "platform/language_model.h"
@@ -7,14 +9,22 @@
 #include "serve/api_error.h"
 #include "serve/chat_messages.h"
 #include "serve/endpoint.h"
+#include "serve/recorded.h"
 
 namespace malina::serve {
 
 namespace {
 
+// Tokenising takes some forty bytes of memory for each of the text: no context holds more than
+// this.
+constexpr std::size_t kLongest = std::size_t{4} << 20;
+
 const std::array kBody{
     Field{.name = "model", .types = Type::text, .required = true, .shortest = 1, .longest = 256},
-    Field{.name = "prompt", .types = Type::text, .help = "A text: this or messages"},
+    Field{.name = "prompt",
+          .types = Type::text,
+          .longest = kLongest,
+          .help = "A text: this or messages"},
     Field{.name = "messages",
           .types = Type::array,
           .shortest = 1,
@@ -27,8 +37,26 @@ const std::array kBody{
           .help = "The model's BOS before a prompt, as a completion has it; true where not given"},
 };
 
-Json counted(const std::vector<std::int32_t>& tokens, std::size_t context) {
-  return {{"count", tokens.size()}, {"max_model_len", context}, {"tokens", tokens}};
+// As text at once: a document of a million numbers would take many times as much.
+std::string counted(const std::vector<std::int32_t>& tokens, std::size_t context) {
+  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":[{}]}})", tokens.size(), context,
+                     fmt::join(tokens, ","));
+}
+
+std::vector<std::int32_t> tokens_of(Exchange& exchange, const platform::LanguageModel& model) {
+  const Json& body = exchange.body();
+  if (!body.contains("messages"))
+    return model.tokens(body["prompt"].get_ref<const std::string&>(),
+                        body.value("add_special_tokens", true));
+  Json messages = template_messages(exchange.take("messages"));
+  std::size_t bytes = 0;
+  for (const Json& message : messages)
+    bytes += message["content"].get_ref<const std::string&>().size();
+  if (bytes > kLongest)
+    throw bad_request(
+        fmt::format("'messages' have {} bytes of text, more than {}", bytes, kLongest), "messages",
+        "invalid_value");
+  return model.chat_tokens(messages);
 }
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
@@ -36,13 +64,11 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   if (body.contains("prompt") == body.contains("messages"))
     throw bad_request("give either 'prompt' or 'messages'", "prompt", "invalid_value");
   const auto lease = co_await ready_model(exchange, service, body["model"].get<std::string>());
-  const auto ids = co_await exchange.elsewhere([&] {
-    if (body.contains("messages"))
-      return lease.model->chat_tokens(template_messages(body["messages"]));
-    return lease.model->tokens(body["prompt"].get_ref<const std::string&>(),
-                               body.value("add_special_tokens", true));
-  });
-  co_await exchange.reply(counted(ids, lease.model->context()));
+  const std::function<std::string()> work = [&] {
+    return counted(tokens_of(exchange, *lease.model), lease.model->context());
+  };
+  std::string reply = co_await recorded(exchange, service, lease, "tokenize", work);
+  co_await exchange.reply(200, "application/json", std::move(reply));
 }
 
 }  // namespace

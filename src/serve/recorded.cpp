@@ -1,0 +1,48 @@
+#include "serve/recorded.h"
+
+#include <fmt/format.h>
+
+namespace malina::serve {
+
+void show_quota(Exchange& exchange, const platform::QuotaVerdict& quota) {
+  const auto show = [&](const char* kind, const platform::QuotaWindow& window) {
+    if (window.limit == 0) return;
+    exchange.header(fmt::format("x-ratelimit-limit-{}", kind), fmt::format("{}", window.limit));
+    exchange.header(fmt::format("x-ratelimit-remaining-{}", kind),
+                    fmt::format("{}", window.remaining));
+    exchange.header(fmt::format("x-ratelimit-reset-{}", kind),
+                    fmt::format("{}ms", window.reset.count()));
+  };
+  show("requests", quota.requests);
+  show("tokens", quota.tokens);
+}
+
+asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
+                                      const platform::ModelPool::Lease& lease,
+                                      std::string_view action,
+                                      const std::function<std::string()>& work) {
+  const platform::RequestFacts facts{.action = std::string(action),
+                                     .model = lease.label,
+                                     .digest = lease.digest.hex(),
+                                     .request_id = exchange.request_id(),
+                                     .tokens = 0};
+  std::unique_ptr<platform::GovernedRequest> record;
+  std::exception_ptr failure;
+  std::string result;
+  try {
+    result = co_await exchange.elsewhere([&] {
+      record = service.begin(exchange.caller(), facts);
+      std::string made = work();
+      service.end(*record, {});
+      return made;
+    });
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (record) show_quota(exchange, record->quota());
+  if (!failure) co_return result;
+  if (record && record->open()) exchange.leave(std::move(record), {});
+  std::rethrow_exception(failure);
+}
+
+}  // namespace malina::serve

@@ -1,0 +1,181 @@
+#include "serve/request_reader.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/read.hpp>
+#include <iterator>
+
+#include "serve/exchange.h"
+
+namespace malina::serve {
+
+namespace {
+
+namespace http = beast::http;
+using boost::system::error_code;
+
+constexpr std::size_t kRead = 16 * 1024;
+constexpr std::size_t kMostBuffered = 64 * 1024;
+constexpr std::size_t kFirstRead = 4 * 1024;     // what a connection that waits holds
+constexpr std::size_t kMostDiscarded = 1 << 20;  // of a body that nobody reads
+
+// What a coroutine of asio gives an error code instead of throwing.
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
+beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }
+
+bool is_end(const error_code& error) {
+  return error == http::error::end_of_stream || error == asio::error::operation_aborted ||
+         error == asio::error::connection_reset;
+}
+
+ApiError closing(ApiError error) {
+  error.close = true;
+  return error;
+}
+
+ApiError too_slow(const char* what) {
+  return {.status = 408, .type = "timeout_error", .message = what, .close = true};
+}
+
+}  // namespace
+
+std::string_view RequestReader::field(std::string_view name) const {
+  return view(parser_->get()[view(name)]);
+}
+
+std::size_t RequestReader::count(std::string_view name) const {
+  return parser_->get().count(view(name));
+}
+
+std::string_view RequestReader::method() const { return view(parser_->get().method_string()); }
+std::string_view RequestReader::target() const { return view(parser_->get().target()); }
+
+ApiError RequestReader::too_large() const {
+  return {.status = 413,
+          .type = "request_too_large",
+          .message = fmt::format("the body is longer than {} bytes (--max-body, --max-bodies)",
+                                 limits_.body_bytes),
+          .close = true};
+}
+
+ApiError RequestReader::no_memory() const {
+  return {.status = 503,
+          .type = "overloaded_error",
+          .code = "overloaded",
+          .message = "the bodies of other requests take the memory that there is for them",
+          .retry_after = std::chrono::seconds(1),
+          .close = true};
+}
+
+asio::awaitable<bool> RequestReader::read_header() {
+  whole_ = false;
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
+  parser_->body_limit(limits_.body_bytes);
+  buffer_.max_size(kMostBuffered);
+  if (buffer_.size() == 0) {
+    if (stopped_) co_return false;
+    wire_.tcp().expires_after(limits_.idle_time);
+    reading_ = true;
+    const auto [error, size] =
+        co_await wire_.async_read_some(buffer_.prepare(kFirstRead), kNoThrow);
+    reading_ = false;
+    if (error) co_return false;
+    buffer_.commit(size);
+  }
+  if (stopped_) co_return false;
+  wire_.tcp().expires_after(limits_.header_time);
+  reading_ = true;
+  const auto [error, size] = co_await http::async_read_header(wire_, buffer_, *parser_, kNoThrow);
+  reading_ = false;
+  if (is_end(error)) co_return false;
+  if (error == http::error::header_limit)
+    throw ApiError{
+        .status = 431,
+        .type = "invalid_request_error",
+        .message = fmt::format("the header is longer than {} bytes", limits_.header_bytes),
+        .close = true};
+  if (error == http::error::body_limit) throw too_large();
+  if (error == beast::error::timeout) throw too_slow("the header took too long");
+  if (error) throw closing(bad_request("the request is not valid HTTP: " + error.message()));
+  if (!held_.set(buffer_.capacity())) throw no_memory();
+  co_return true;
+}
+
+void RequestReader::check_header() const {
+  const auto& request = parser_->get();
+  const auto fields = static_cast<std::size_t>(std::distance(request.begin(), request.end()));
+  if (fields > limits_.header_fields)
+    throw ApiError{
+        .status = 431,
+        .type = "invalid_request_error",
+        .message = fmt::format("the header has more than {} fields", limits_.header_fields),
+        .close = true};
+  // RFC 9112, 6.1: what two readers could take for bodies of different lengths ends the connection.
+  if (has("transfer-encoding") &&
+      (count("transfer-encoding") > 1 || !beast::iequals(request["transfer-encoding"], "chunked") ||
+       has("content-length") || is_old()))
+    throw closing(bad_request("Transfer-Encoding may be 'chunked' alone, without Content-Length"));
+  if (count("host") > 1 || count("authorization") > 1)
+    throw bad_request("a header that may come once came twice");
+}
+
+bool RequestReader::wants_go_ahead() const {
+  return !parser_->is_done() && field("expect").starts_with("100-");
+}
+
+asio::awaitable<std::string> RequestReader::read_body() {
+  wire_.tcp().expires_after(limits_.body_time);
+  while (!parser_->is_done()) {
+    if (stopped_) throw draining();
+    reading_ = true;
+    const auto [error, size] = co_await http::async_read_some(wire_, buffer_, *parser_, kNoThrow);
+    reading_ = false;
+    if (stopped_ && error == asio::error::operation_aborted) throw draining();
+    if (error == http::error::body_limit) throw too_large();
+    if (error == beast::error::timeout) throw too_slow("the body took too long");
+    if (error == http::error::partial_message || error == asio::error::connection_reset)
+      throw Disconnected();
+    if (error) throw closing(bad_request("the body is not valid HTTP: " + error.message()));
+    // As it comes: what was only announced holds nothing.
+    if (held_.set(buffer_.capacity()) && body_held_.set(parser_->get().body().size() * kBodyCost))
+      continue;
+    // At once, or the others that are read meanwhile would be refused for it too.
+    parser_->get().body() = {};
+    body_held_.set(0);
+    throw no_memory();
+  }
+  whole_ = true;
+  co_return std::move(parser_->get().body());
+}
+
+void RequestReader::finish() {
+  body_held_.set(0);
+  parser_.reset();
+  if (buffer_.size() == 0 || !whole_) buffer_ = beast::flat_buffer();  // nothing of it is used
+  held_.set(buffer_.capacity());
+}
+
+asio::awaitable<void> RequestReader::discard() {
+  error_code error;
+  wire_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  wire_.tcp().expires_after(std::chrono::seconds(1));
+  std::size_t discarded = 0;
+  std::string scrap(kRead, '\0');
+  while (discarded < kMostDiscarded) {
+    const auto [failed, size] = co_await wire_.async_read_some(asio::buffer(scrap), kNoThrow);
+    if (failed) break;
+    discarded += size;
+  }
+}
+
+void RequestReader::stop() {
+  stopped_ = true;
+  if (reading_) wire_.tcp().cancel();
+}
+
+}  // namespace malina::serve

@@ -1,0 +1,83 @@
+// Requests as they come over a connection: a header, then its body, with limits of size, time and
+// memory on each.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "serve/api_error.h"
+#include "serve/body_ledger.h"
+#include "serve/wire.h"
+
+namespace malina::serve {
+
+// Limits of reference/trust.md, R18 and section 5.
+struct ConnectionLimits {
+  std::size_t header_bytes = 32 * 1024;
+  std::size_t header_fields = 100;
+  std::size_t body_bytes = 0;
+  std::chrono::seconds header_time{10}, body_time{30}, write_time{30}, idle_time{60};
+};
+
+// What a byte of a body counts in the ledger: itself, the document it is read into, and what a
+// request is made of that (bench/serve_bodies measures it).
+inline constexpr std::size_t kBodyCost = 4;
+
+// On the server's thread only; the wire, the limits and the ledger outlive it.
+class RequestReader {
+ public:
+  RequestReader(Wire& wire, const ConnectionLimits& limits, BodyLedger& ledger)
+      : wire_(wire), limits_(limits), held_(ledger), body_held_(ledger) {}
+
+  // The next one. False where there is none: the client closed or did not begin one in time, or
+  // stop() was called. Throws ApiError for what is no HTTP (400), too long (431, 413) or too slow
+  // (408); then nothing of it is to be believed, and the connection ends.
+  asio::awaitable<bool> read_header();
+  // "" where there is none.
+  std::string_view field(std::string_view name) const;
+  bool has(std::string_view name) const { return count(name) > 0; }
+  std::size_t count(std::string_view name) const;
+  std::string_view method() const;
+  std::string_view target() const;
+  bool keep_alive() const { return parser_->get().keep_alive(); }
+  bool is_old() const { return parser_->get().version() < 11; }  // HTTP/1.0
+  // Throws ApiError 400 where two readers could take it for different requests, and 431.
+  void check_header() const;
+  bool wants_go_ahead() const;  // with "100 Continue", before it sends the body
+
+  // All of the body; once. Throws ApiError: 413, 408, 400 (no HTTP), 503 where the bodies of others
+  // leave no memory for it, or stop() was called.
+  asio::awaitable<std::string> read_body();
+  bool whole() const { return whole_; }  // the body was read
+  // What was read of the body is held no more.
+  void release_body() { body_held_.set(0); }
+  // Ends the request: what its client sent already of the next one stays.
+  void finish();
+
+  // Reads what the client still sends, for a moment: closed at once, it would not see the answer.
+  asio::awaitable<void> discard();
+  // The server stops: ends a wait for the client that is under way, and all that follow.
+  void stop();
+
+ private:
+  using Parser = beast::http::request_parser<beast::http::string_body>;
+
+  ApiError too_large() const;
+  ApiError no_memory() const;
+
+  Wire& wire_;
+  const ConnectionLimits& limits_;
+  BodyLedger::Share held_, body_held_;
+  beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  bool whole_ = false, reading_ = false, stopped_ = false;
+};
+
+}  // namespace malina::serve
