@@ -117,7 +117,8 @@ std::string Fields::text(std::string_view member, std::size_t most_bytes) const 
 
 std::string Fields::word(std::string_view member, const std::vector<std::string>& words) const {
   const Json& found = required(member);
-  if (found.is_string() && std::find(words.begin(), words.end(), found) != words.end())
+  if (found.is_string() &&
+      std::find(words.begin(), words.end(), found.get_ref<const std::string&>()) != words.end())
     return found.get<std::string>();
   const std::string typed = found.is_string() ? found.get<std::string>() : found.dump();
   throw refusal(path(member),
