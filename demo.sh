@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds malina, obtains a small language model and answers a question with it.
+# Builds malina, obtains a small language model, answers a question with it, and tunes a classifier.
 #   ./demo.sh [QUESTION]
 # Does all its own set-up on a fresh Debian 12 machine; a second run does only what is missing.
 set -euo pipefail
@@ -20,3 +20,8 @@ fi
 echo
 echo "\$ malina run $name \"$question\""
 "$malina" run "$name" "$question" --seed 1
+
+run() { printf '\n$ malina %s\n' "$*"; "$malina" "$@"; }
+run data check examples/intents.csv
+run tune --model "$name" --data examples/intents.csv --suffix intents --fast --force
+run decide "$name:intents" "My card still has not come."
