@@ -66,7 +66,10 @@ std::string text_of_parts(const Json& json, const std::string& path) {
   for (std::size_t i = 0; i < json.size(); ++i) {
     const std::string where = fmt::format("{}[{}]", path, i);
     if (!json[i].is_object()) throw refusal(where, "must be an object");
-    const std::string type = json[i].value("type", "");
+    const auto found = json[i].find("type");
+    if (found != json[i].end() && !found->is_string())
+      throw refusal(where + ".type", "must be a text");
+    const std::string type = found == json[i].end() ? "" : found->get<std::string>();
     if (type == "input_image") throw refusal(where, "is an image, and models here read text alone");
     if (!text.empty()) text += '\n';
     if (type == "input_json") {

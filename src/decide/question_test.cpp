@@ -82,6 +82,8 @@ TEST(Question, ARefusalNamesThePlaceAndTheCause) {
             "q.json: escalate_to: needs 'abstain_below': what is not answered is passed on");
   EXPECT_EQ(refusal_of(R"({"type": "predicate", "instructions": [{"type": "input_image"}]})"),
             "q.json: instructions[0]: is an image, and models here read text alone");
+  EXPECT_EQ(refusal_of(R"({"type": "predicate", "instructions": [{"type": 5, "text": "x"}]})"),
+            "q.json: instructions[0].type: must be a text");
   EXPECT_EQ(refusal_of(R"([{"type": "predicate", "instructions": "x", "name": "n"},
                            {"type": "predicate", "instructions": "y", "name": "n"}])"),
             "q.json: [1].name: two questions are named 'n'");

@@ -33,7 +33,7 @@ SpanExtractor::SpanExtractor(PromptSource source, std::shared_ptr<const Question
 
 engine::Generation SpanExtractor::ask(std::string_view text) const {
   if (const std::string refusal = refusal_of_text(text); !refusal.empty())
-    throw Error(Fault::invalid_argument, refusal);
+    throw Error(Fault::invalid_argument, refusal, {.parameter = "input"});
   engine::Generation generation;
   generation.prompt = prompt_tokens(source_, message_of(*question_, text));
   // No byte comes twice; lines' ends and the end itself come besides.
@@ -44,7 +44,8 @@ engine::Generation SpanExtractor::ask(std::string_view text) const {
     throw Error(Fault::invalid_argument,
                 fmt::format("the text with its question has {} tokens, but the context holds {}: "
                             "too little is left for an answer",
-                            generation.prompt.size(), context_));
+                            generation.prompt.size(), context_),
+                {.parameter = "input"});
   generation.max_tokens = std::min(most, room);
   generation.sampling.temperature = 0;
   generation.log_probabilities = 0;

@@ -79,6 +79,26 @@ namespace {
 bool request_echo(const platform::CompletionRequest& request) { return request.echo; }
 bool request_echo(const platform::ChatRequest&) { return false; }
 bool request_echo(const platform::EmbeddingRequest&) { return false; }
+bool request_echo(const Questions&) { return false; }
+
+template <class Request>
+std::vector<platform::Prepared> prepared_of(const platform::LanguageModel& model,
+                                            const Request& request, std::size_t each) {
+  return model.prepare(request, each);
+}
+
+// The text may be long: it is there once, however many ask about it. An answer to a question has no
+// chance in it, so that there is one.
+std::vector<platform::Prepared> prepared_of(const platform::LanguageModel& model,
+                                            const Questions& request, std::size_t) {
+  std::vector<platform::Prepared> prepared;
+  platform::DecisionRequest one{.question = {}, .texts = {request.text}, .origin = request.origin};
+  for (const platform::QuestionPointer& question : request.questions) {
+    one.question = question;
+    std::ranges::move(model.prepare(one), std::back_inserter(prepared));
+  }
+  return prepared;
+}
 
 }  // namespace
 
@@ -92,7 +112,7 @@ void Answering::start_here(std::vector<Request>& requests, std::size_t each,
   for (Request& request : requests) {
     request.origin = from;
     echo_ = request_echo(request);
-    std::vector<platform::Prepared> answers = lease_.model->prepare(request, each);
+    std::vector<platform::Prepared> answers = prepared_of(*lease_.model, request, each);
     request = {};  // its text may be long, and is in tokens now
     std::ranges::move(answers, std::back_inserter(prepared));
   }
@@ -117,6 +137,7 @@ template void Answering::start_here(std::vector<platform::CompletionRequest>&, s
                                     std::string_view);
 template void Answering::start_here(std::vector<platform::EmbeddingRequest>&, std::size_t,
                                     std::string_view);
+template void Answering::start_here(std::vector<Questions>&, std::size_t, std::string_view);
 
 asio::awaitable<void> Answering::wait_for_turn() {
   auto look = kFirstLook;  // the turn itself is no event of an answer

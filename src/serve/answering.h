@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/generation.h"
 #include "platform/service.h"
 #include "serve/exchange.h"
 #include "serve/recorded.h"
@@ -20,6 +21,13 @@ namespace malina::serve {
 asio::awaitable<platform::ModelPool::Lease> ready_model(Exchange& exchange,
                                                         platform::Service& service,
                                                         std::string model);
+
+// Typed questions about one text: an answer of each, in their order.
+struct Questions {
+  std::vector<platform::QuestionPointer> questions;
+  std::string text;
+  platform::RequestOrigin origin = {};
+};
 
 // The answers to one request, under way. To be made on a worker thread (tokenising and the record
 // of the beginning take time), and followed on the server's.

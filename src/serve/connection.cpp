@@ -13,6 +13,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/status.hpp>
 #include <exception>
+#include <map>
 
 #include "base/error.h"
 #include "base/json_text.h"
@@ -442,7 +443,9 @@ std::string Connection::head(unsigned status, std::string_view type,
   if (chunked_) text += "transfer-encoding: chunked\r\n";
   text += fmt::format("x-request-id: {}\r\n", request_id_);
   text += "x-content-type-options: nosniff\r\ncache-control: no-store\r\n";
-  for (const auto& [name, value] : headers_) text += fmt::format("{}: {}\r\n", name, value);
+  std::map<std::string, std::string> last;  // of a name: a request may start answers twice
+  for (const auto& [name, value] : headers_) last[name] = value;
+  for (const auto& [name, value] : last) text += fmt::format("{}: {}\r\n", name, value);
   text += keep_alive_ ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n";
   return text;
 }

@@ -1,0 +1,30 @@
+// What the routes of decisions have in common.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "platform/decision.h"
+#include "serve/answering.h"
+#include "serve/field.h"
+
+namespace malina::serve {
+
+// OpenAI's input as one text: a text itself; of messages and calls the text of an only user
+// message, otherwise a line "role: text" for each. Throws base::Error(invalid_argument) with the
+// path.
+std::string decision_input(const Json& input);
+
+struct Decided {
+  std::vector<platform::Decision> decisions;  // in the order of the questions
+  std::size_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
+};
+
+// Asks the model; what it abstains from and has an escalate_to is asked of that alias, which the
+// caller must be allowed to use, and recorded as a request of its own. An unknown target throws
+// before anything is computed.
+asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
+                                std::vector<platform::QuestionPointer> questions, std::string text);
+
+}  // namespace malina::serve

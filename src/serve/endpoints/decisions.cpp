@@ -1,0 +1,83 @@
+// POST /v1/decisions: typed questions about an input, as OpenAI's clients ask them.
+#include <array>
+
+#include "serve/deciding.h"
+#include "serve/endpoint.h"
+
+namespace malina::serve {
+
+namespace {
+
+constexpr std::array kBody{
+    Field{.name = "model", .types = Type::text, .required = true, .shortest = 1, .longest = 256},
+    Field{.name = "input",
+          .types = Type::text | Type::array,
+          .required = true,
+          .shortest = 1,
+          .help = "A text, or messages and calls, which are read as one text"},
+    Field{.name = "questions",
+          .types = Type::array,
+          .required = true,
+          .shortest = 1,
+          .longest = 400,
+          .item_types = Type::object,
+          .help = "predicate, choice, score and extract: docs/reference/decisions.md"},
+    Field{.name = "prompt_cache_key", .types = Type::text, .use = Use::inert},
+    Field{.name = "prompt_cache_options", .types = Type::object, .use = Use::inert, .open = true},
+    Field{.name = "safety_identifier", .types = Type::text, .use = Use::inert},
+};
+
+asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
+  const Json& body = exchange.body();
+  std::vector<platform::QuestionPointer> questions = co_await exchange.beside(
+      [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
+  std::string text =
+      co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
+  const std::string model = body["model"].get<std::string>();
+  const Decided decided =
+      co_await decide(exchange, service, model, std::move(questions), std::move(text));
+  Json reply = Json::object();
+  reply["id"] = new_id("dec-");
+  reply["object"] = "decision";
+  reply["model"] = model;
+  reply["answers"] = Json::array();
+  for (const platform::Decision& decision : decided.decisions)
+    reply["answers"].push_back(decision.json);
+  Json& usage = reply["usage"];
+  usage["input_tokens"] = decided.input_tokens;
+  usage["input_tokens_details"]["cached_tokens"] = decided.cached_tokens;
+  usage["input_tokens_details"]["cache_write_tokens"] = 0;
+  usage["output_tokens"] = decided.output_tokens;
+  usage["output_tokens_details"]["reasoning_tokens"] = 0;
+  usage["total_tokens"] = decided.input_tokens + decided.output_tokens;
+  co_await exchange.reply(reply);
+}
+
+}  // namespace
+
+extern const Endpoint decisions{
+    .method = Method::post,
+    .path = "/v1/decisions",
+    .needs = Permission::infer,
+    .body = kBody,
+    .has_body = true,
+    .works = true,
+    .summary = "Answers to typed questions, each with its probability",
+    .details = "Whole labels are scored, in one batch that shares what they have in common.",
+    .tag = "openai",
+    .answer_schema =
+        R"({"type": "object", "required": ["answers", "model", "usage"],
+      "properties": {"id": {"type": "string"}, "object": {"const": "decision"},
+        "model": {"type": "string"},
+        "answers": {"type": "array", "items": {"type": "object",
+          "required": ["type", "name", "label_mass", "calibrated", "abstain", "escalated_to"],
+          "properties": {
+            "type": {"enum": ["predicate", "choice", "score", "extract"]},
+            "name": {"type": ["string", "null"]}, "probability": {"type": "number"},
+            "confidence": {"type": "number"}, "label_mass": {"type": "number"},
+            "calibrated": {"type": "boolean"}, "abstain": {"type": "boolean"},
+            "escalated_to": {"type": ["string", "null"]}}}},
+        "usage": {"type": "object"}}})",
+    .answer = answer};
+
+}  // namespace malina::serve
