@@ -66,9 +66,9 @@ sanitized() {
   # tampered audits. What only repeats the same arithmetic many times is left to the release build.
   export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
   export UBSAN_OPTIONS=print_stacktrace=1
-  if build asan format_test text_test model_test engine_test eval_test store_test govern_test; then
+  if build asan format_test text_test model_test engine_test eval_test tune_test store_test govern_test; then
     GTEST_FILTER='-Invariance.*:*SameTokenByToken*:PublicData.*' \
-      run asan asan --tests-regex '^(format|text|model|engine|eval|store|govern)$'
+      run asan asan --tests-regex '^(format|text|model|engine|eval|tune|store|govern)$'
     step "fuzz"
     # A failure before the first target leaves no total, and is counted as broken.
     fuzz/run.sh --replay 180 2>&1 | tee "$results/fuzz.log" ||
