@@ -91,8 +91,8 @@ void print_contradictions(const PartReport& part, Console& console) {
     console.print("  {:<11} lines {}: {}\n", i == 0 ? "two labels" : "",
                   fmt::join(part.contradictions[i].lines, ", "), fmt::join(labels, " or "));
   }
-  if (part.contradictions.size() > shown)
-    console.print("  {:<11}{}\n", "", more(part.contradictions.size(), shown));
+  if (part.contradicted_texts > shown)
+    console.print("  {:<11}{}\n", "", more(part.contradicted_texts, shown));
 }
 
 void print_suspected(const PartReport& part, Console& console) {

@@ -17,14 +17,14 @@ constexpr auto kQuietFor = 1s;
 constexpr auto kBetween = 100ms;
 constexpr std::string_view kClearLine = "\r\x1b[K";
 
+}  // namespace
+
 std::string human_seconds(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::ceil(seconds));
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
-
-}  // namespace
 
 std::string progress_line(const platform::Progress& progress, double seconds) {
   constexpr std::size_t kCells = 20;

@@ -35,6 +35,8 @@ class ProgressBar {
   bool visible_ = false;
 };
 
+std::string human_seconds(double seconds);  // "3 min 08 s", rounded up
+
 // "copying   42 %  [########------------]  410.2 MB/s  3 s left", after so many seconds of the
 // step; without a total "downloading  50.0 MB  5.0 MB/s".
 std::string progress_line(const platform::Progress& progress, double seconds);

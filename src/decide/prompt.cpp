@@ -47,13 +47,13 @@ std::string_view task_of(const Question& question) {
   return "";
 }
 
-std::vector<text::Span> render(const PromptSource& source, const std::string& message) {
-  if (source.chat_template == nullptr) return {{message + std::string(kAnswer), false}};
+std::vector<text::Span> render(const PromptSource& source, Json messages, bool asks) {
   const auto special = [&](std::optional<Token> token) {
     return token ? std::string(source.tokenizer->piece(*token)) : std::string();
   };
   text::TemplateInput input;
-  input.messages = Json::array({{{"role", "user"}, {"content", message}}});
+  input.messages = std::move(messages);
+  input.add_generation_prompt = asks;
   input.extra = {{"enable_thinking", false}};
   input.bos_token = special(source.tokenizer->bos());
   input.eos_token = special(source.tokenizer->eos());
@@ -61,13 +61,17 @@ std::vector<text::Span> render(const PromptSource& source, const std::string& me
   return source.chat_template->render(input);
 }
 
+std::vector<text::Span> render(const PromptSource& source, const std::string& message) {
+  if (source.chat_template == nullptr) return {{message + std::string(kAnswer), false}};
+  return render(source, Json::array({{{"role", "user"}, {"content", message}}}), true);
+}
+
 std::vector<Token> encode(const PromptSource& source, const std::vector<text::Span>& spans) {
   return source.tokenizer->encode(spans, {.add_bos = source.tokenizer->adds_bos()});
 }
 
-std::vector<Token> answered(const PromptSource& source, const std::string& message,
+std::vector<Token> answered(const PromptSource& source, std::vector<text::Span> spans,
                             const std::string& answer) {
-  std::vector<text::Span> spans = render(source, message);
   spans.push_back({source.chat_template == nullptr ? " " + answer : answer, false});
   return encode(source, spans);
 }
@@ -82,13 +86,10 @@ std::optional<Token> end_token(const PromptSource& source) {
   const auto ends = source.tokenizer->end_tokens();
   const auto is_end = [&](Token token) { return std::ranges::find(ends, token) != ends.end(); };
   if (source.chat_template != nullptr) {
-    text::TemplateInput input;
-    input.messages = Json::array(
+    Json messages = Json::array(
         {{{"role", "user"}, {"content", "x"}}, {{"role", "assistant"}, {"content", "x"}}});
-    input.add_generation_prompt = false;
-    input.now = kDay;
     // The last one that follows an answer: some templates end the question with it, too.
-    const std::vector<Token> tokens = encode(source, source.chat_template->render(input));
+    const std::vector<Token> tokens = encode(source, render(source, std::move(messages), false));
     const auto last = std::find_if(tokens.rbegin(), tokens.rend(), is_end);
     if (last != tokens.rend()) return *last;
   }
@@ -128,11 +129,12 @@ std::vector<std::string> labels_of(const Question& question) {
 
 LabelTokens label_tokens(const PromptSource& source, const std::vector<std::string>& labels) {
   // What a label becomes depends on what stands right before it alone, so a short message will do.
-  const std::vector<Token> prompt = prompt_tokens(source, "x");
+  const std::vector<text::Span> spans = render(source, "x");
+  const std::vector<Token> prompt = encode(source, spans);
   LabelTokens result;
   std::vector<std::vector<Token>> whole;
   for (const std::string& label : labels) {
-    whole.push_back(answered(source, "x", label));
+    whole.push_back(answered(source, spans, label));
     result.replaced =
         std::max(result.replaced, prompt.size() - common_length(prompt, whole.back()));
   }

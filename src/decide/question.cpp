@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
-#include "base/near_match.h"
+#include "base/quote.h"
 #include "decide/question_fields.h"
 
 namespace malina::decide {
@@ -220,6 +220,12 @@ std::vector<Question> parse_systemone(const Json& json, const std::string& path,
   if (json.size() > limits.questions)
     throw refusal(path,
                   fmt::format("has {} questions, more than {}", json.size(), limits.questions));
+  if (abstain.is_object())
+    for (const auto& [key, value] : abstain.items())
+      if (!json.contains(key) && key != "choice" && key != "score" && key != "noul")
+        throw refusal("abstain",
+                      fmt::format("has {}, which is neither a question's name nor a type",
+                                  base::in_quotes(key)));
   std::vector<Question> questions;
   for (const auto& [name, each] : json.items()) {
     const Fields fields(each, fmt::format("{}.{}", path, name),

@@ -113,5 +113,22 @@ TEST(Question, SystemOnesQuestionsByName) {
   }
 }
 
+TEST(Question, AThresholdForNobodyIsRefused) {
+  const Json questions = Json::parse(R"({"urgent": {"type": "noul", "instructions": "x"}})");
+  const auto ask = [&](const char* abstain) {
+    return parse_systemone(questions, "questions", Json::parse(abstain), {})[0].abstain_below;
+  };
+  EXPECT_EQ(ask(R"({"urgent": 0.7})"), 0.7);
+  EXPECT_EQ(ask(R"({"noul": 0.6, "choice": 0.9})"), 0.6);
+  EXPECT_EQ(ask("0.5"), 0.5);
+  try {
+    ask(R"({"urgnt": 0.7})");
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "abstain: has 'urgnt', which is neither a question's name nor a type");
+  }
+}
+
 }  // namespace
 }  // namespace malina::decide

@@ -19,6 +19,22 @@ constexpr int kSteps = 100;
 
 double log_of(double probability) { return std::log(std::max(probability, kLeast)); }
 
+// Of every probability of every member, once: fitting reads them many times.
+struct Logarithms {
+  std::size_t classes;
+  std::vector<std::vector<double>> values;  // [members][rows, classes]
+
+  explicit Logarithms(Members members) : classes(members[0]->classes) {
+    for (const ProbabilityTable* table : members) {
+      auto& each = values.emplace_back(table->values);
+      for (double& value : each) value = log_of(value);
+    }
+  }
+  std::span<const double> row(std::size_t member, std::size_t i) const {
+    return std::span(values[member]).subspan(i * classes, classes);
+  }
+};
+
 void check(Members members, std::size_t rows) {
   const bool fits = !members.empty() && rows > 0 &&
                     std::all_of(members.begin(), members.end(), [&](const ProbabilityTable* table) {
@@ -27,16 +43,13 @@ void check(Members members, std::size_t rows) {
   if (!fits) throw Error(Fault::invalid_argument, "the classifiers of a blend differ in size");
 }
 
-void blend_row(Members members, std::span<const double> weights, std::size_t row,
+void blend_row(const Logarithms& members, std::span<const double> weights, std::size_t row,
                std::span<double> output) {
   std::fill(output.begin(), output.end(), 0.0);
-  for (std::size_t m = 0; m < members.size(); ++m)
+  for (std::size_t m = 0; m < weights.size(); ++m)
     for (std::size_t c = 0; c < output.size(); ++c)
-      output[c] += weights[m] * log_of(members[m]->row(row)[c]);
-  const double top = *std::max_element(output.begin(), output.end());
-  double sum = 0;
-  for (double& value : output) sum += value = std::exp(value - top);
-  for (double& value : output) value /= sum;
+      output[c] += weights[m] * members.row(m, row)[c];
+  softmax(output);
 }
 
 // The loss, its gradient and its curvature at some weights, over some rows.
@@ -46,9 +59,9 @@ struct Point {
   std::vector<std::vector<double>> curvature;
 };
 
-Point evaluate(std::span<const std::uint32_t> labels, Members members,
+Point evaluate(std::span<const std::uint32_t> labels, const Logarithms& members,
                std::span<const std::size_t> rows, std::span<const double> weights) {
-  const std::size_t count = members.size(), classes = members[0]->classes;
+  const std::size_t count = weights.size(), classes = members.classes;
   Point point{0, std::vector<double>(count),
               std::vector<std::vector<double>>(count, std::vector<double>(count))};
   std::vector<double> p(classes), mean(count);
@@ -57,14 +70,14 @@ Point evaluate(std::span<const std::uint32_t> labels, Members members,
     point.loss -= log_of(p[labels[row]]);
     for (std::size_t m = 0; m < count; ++m) {
       mean[m] = 0;
-      for (std::size_t c = 0; c < classes; ++c) mean[m] += p[c] * log_of(members[m]->row(row)[c]);
-      point.gradient[m] += mean[m] - log_of(members[m]->row(row)[labels[row]]);
+      for (std::size_t c = 0; c < classes; ++c) mean[m] += p[c] * members.row(m, row)[c];
+      point.gradient[m] += mean[m] - members.row(m, row)[labels[row]];
     }
     for (std::size_t c = 0; c < classes; ++c)
       for (std::size_t m = 0; m < count; ++m) {
-        const double left = log_of(members[m]->row(row)[c]) - mean[m];
+        const double left = members.row(m, row)[c] - mean[m];
         for (std::size_t k = 0; k < count; ++k)
-          point.curvature[m][k] += p[c] * left * (log_of(members[k]->row(row)[c]) - mean[k]);
+          point.curvature[m][k] += p[c] * left * (members.row(k, row)[c] - mean[k]);
       }
   }
   for (std::size_t m = 0; m < count; ++m) {
@@ -107,9 +120,10 @@ std::vector<double> newton_step(const Point& point, std::span<const double> weig
   return step;
 }
 
-std::vector<double> fit(std::span<const std::uint32_t> labels, Members members,
+std::vector<double> fit(std::span<const std::uint32_t> labels, const Logarithms& members,
                         std::span<const std::size_t> rows) {
-  std::vector<double> weights(members.size(), 1.0 / static_cast<double>(members.size()));
+  const std::size_t count = members.values.size();
+  std::vector<double> weights(count, 1.0 / static_cast<double>(count));
   Point point = evaluate(labels, members, rows, weights);
   for (int i = 0; i < kSteps; ++i) {
     const std::vector<double> step = newton_step(point, weights);
@@ -137,8 +151,9 @@ ProbabilityTable blend(Members members, std::span<const double> weights) {
     throw Error(Fault::invalid_argument, "a blend has as many weights as classifiers");
   ProbabilityTable table{.classes = members[0]->classes, .values = {}};
   table.values.resize(members[0]->values.size());
+  const Logarithms logarithms(members);
   for (std::size_t row = 0; row < table.rows(); ++row)
-    blend_row(members, weights, row, table.row(row));
+    blend_row(logarithms, weights, row, table.row(row));
   return table;
 }
 
@@ -146,7 +161,7 @@ std::vector<double> fit_blend(std::span<const std::uint32_t> labels, Members mem
   check(members, labels.size());
   std::vector<std::size_t> rows(labels.size());
   for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = i;
-  return fit(labels, members, rows);
+  return fit(labels, Logarithms(members), rows);
 }
 
 ProbabilityTable cross_fitted_blend(std::span<const std::uint32_t> labels, Members members,
@@ -155,13 +170,14 @@ ProbabilityTable cross_fitted_blend(std::span<const std::uint32_t> labels, Membe
   const auto folds = stratified_folds(labels, 2, seed);
   ProbabilityTable table{.classes = members[0]->classes, .values = {}};
   table.values.resize(members[0]->values.size());
+  const Logarithms logarithms(members);
   for (std::uint32_t fold = 0; fold < 2; ++fold) {
     std::vector<std::size_t> others;
     for (std::size_t i = 0; i < labels.size(); ++i)
       if (folds[i] != fold) others.push_back(i);
-    const auto weights = fit(labels, members, others);
+    const auto weights = fit(labels, logarithms, others);
     for (std::size_t i = 0; i < labels.size(); ++i)
-      if (folds[i] == fold) blend_row(members, weights, i, table.row(i));
+      if (folds[i] == fold) blend_row(logarithms, weights, i, table.row(i));
   }
   return table;
 }

@@ -81,13 +81,8 @@ void apply_temperature(std::span<double> probabilities, double temperature) {
   if (!(temperature > 0) || !std::isfinite(temperature))
     throw Error(Fault::invalid_argument, "a temperature is not a positive number");
   if (probabilities.empty()) return;
-  const double most = log_of(*std::max_element(probabilities.begin(), probabilities.end()));
-  double sum = 0;
-  for (double& probability : probabilities) {
-    probability = std::exp((log_of(probability) - most) / temperature);
-    sum += probability;
-  }
-  for (double& probability : probabilities) probability /= sum;
+  for (double& probability : probabilities) probability = log_of(probability) / temperature;
+  softmax(probabilities);
 }
 
 ProbabilityTable with_temperature(ProbabilityTable table, double temperature) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -19,6 +20,14 @@ struct ProbabilityTable {
   }
   std::span<double> row(std::size_t i) { return std::span(values).subspan(i * classes, classes); }
 };
+
+// Scores become the probabilities that are in proportion to their exponentials.
+inline void softmax(std::span<double> scores) {
+  const double most = *std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (double& score : scores) sum += score = std::exp(score - most);
+  for (double& score : scores) score /= sum;
+}
 
 // The likeliest class; the first of equals.
 inline std::size_t likeliest(std::span<const double> probabilities) {

@@ -27,7 +27,8 @@ void TrainingPass::backward(const Slice& gradient, TrainableAdapter& adapter) {
   const std::vector<float> ones(wanted, 1.0F);
   device_.run(math::AddWeightedRows{gathered, of(gradient_), batch_->wanted, ones});
   for (std::size_t layer = model_->sizes().layers; layer-- > 0;) {
-    if (options_.recompute) run_layer(layer);
+    // The last layer's activations are still there.
+    if (options_.recompute && layer + 1 < model_->sizes().layers) run_layer(layer);
     layer_backward(layer, adapter);
   }
   batch_->adapter = nullptr;  // gate and up are overwritten: there is no second time

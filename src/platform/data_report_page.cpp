@@ -274,7 +274,7 @@ class Page {
 
   void contradictions(const PartReport& part) {
     if (part.contradictions.empty()) return;
-    begin_table("The same text with different labels", part.contradictions.size(),
+    begin_table("The same text with different labels", part.contradicted_texts,
                 {"lines", "labels"});
     const std::size_t shown = std::min(part.contradictions.size(), kMostRows);
     for (std::size_t i = 0; i < shown; ++i) {
@@ -284,7 +284,7 @@ class Page {
         add("{}{}", j == 0 ? "" : " or ", foreign(one.labels[j]));
       text_ += "</td></tr>\n";
     }
-    end_table(part.contradictions.size(), shown);
+    end_table(part.contradicted_texts, shown);
   }
 
   void suspected(const PartReport& part) {

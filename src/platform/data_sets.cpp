@@ -23,8 +23,8 @@ class TokenCounter {
 
   std::size_t operator()(const tune::Example& example) const {
     const text::EncodeOptions bos{.add_bos = tokenizer().adds_bos()};
-    if (const auto* one = example.classification())
-      return tokenizer().encode(one->text, bos).size();
+    if (const auto* one = example.classification())  // with the end at which the answer is read
+      return tokenizer().encode(one->text, bos).size() + (tokenizer().eos() ? 1 : 0);
     if (const auto* one = example.completion())
       return tokenizer().encode(one->prompt + one->completion, bos).size() +
              (tokenizer().eos() ? 1 : 0);  // which is learned as well
@@ -232,11 +232,7 @@ DataReport Platform::check_data(const DataCheckRequest& request, const ProgressS
   check.reading.label = request.label;
   check.near = request.near;
   check.most_leaks = request.most_leaks;
-  if (request.suspect_labels) {
-    const std::scoped_lock lock(mutex_);
-    if (!processor_) processor_ = std::make_unique<Processor>();
-    check.suspect_labels = &processor_->pool;
-  }
+  if (request.suspect_labels) check.suspect_labels = &processor(0).pool;
   if (!request.model.empty()) {
     const TokenCounter counter(model_file(request.model));
     check.max_tokens = request.max_tokens ? request.max_tokens : counter.context();

@@ -11,7 +11,7 @@ using base::Fault;
 
 namespace {
 
-constexpr std::size_t kMostKnown = 16;
+constexpr std::size_t kMostKnown = 64;
 
 std::size_t positions_of(const engine::Generation& generation) {
   std::size_t tokens = generation.prompt.size();
@@ -51,11 +51,12 @@ std::shared_ptr<const decide::TokenBytes> Decider::token_bytes() {
 std::shared_ptr<Decider::Known> Decider::known(const QuestionPointer& question,
                                                const decide::PromptSource& source) {
   const std::scoped_lock lock(mutex_);
-  if (const auto found = known_.find(question.get()); found != known_.end()) return found->second;
-  if (known_.size() >= kMostKnown) known_.clear();
+  std::string key = canonical_text(*question);
+  if (const auto found = known_.find(key); found != known_.end()) return found->second;
+  if (known_.size() >= kMostKnown) known_.erase(known_.begin());
   auto made = std::shared_ptr<Known>(
       new Known{question, decide::LabelScorer(source, question, context_), {}, {}});
-  known_[question.get()] = made;
+  known_.emplace(std::move(key), made);
   return made;
 }
 

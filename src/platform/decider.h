@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "decide/label_scorer.h"
@@ -53,7 +54,7 @@ class Decider {
   std::shared_ptr<const text::Tokenizer> tokenizer_;
   std::size_t vocabulary_, context_;
   std::mutex mutex_;
-  std::map<const decide::Question*, std::shared_ptr<Known>> known_;
+  std::map<std::string, std::shared_ptr<Known>> known_;  // by canonical_text()
   std::shared_ptr<const decide::TokenBytes> token_bytes_;
 };
 

@@ -68,6 +68,8 @@ std::vector<Columns> columns_of(const std::vector<QuestionPointer>& questions,
     if (questions.size() > 1)
       columns.prefix = (name.empty() ? fmt::format("q{}", i + 1) : name) + "_";
     const auto clashes = [&] {
+      for (std::size_t other = 0; other < i; ++other)
+        if (all[other].prefix == columns.prefix) return true;
       for (std::size_t each = 0; each < Columns::kNames.size(); ++each)
         if (std::ranges::find(taken, columns.name(each)) != taken.end()) return true;
       return false;
@@ -139,9 +141,10 @@ void Run::open_input() {
     input_ = base::File::open(request_.input);
     const std::uint64_t size = input_->size();
     const ProgressSink& progress = progress_;
-    input_digest_ = base::digest_file(*input_, [&](std::uint64_t done, std::uint64_t total) {
-      if (progress) progress({"reading", done, total});
-    });
+    if (!request_.output.empty())  // of which a partial one must be of this input
+      input_digest_ = base::digest_file(*input_, [&](std::uint64_t done, std::uint64_t total) {
+        if (progress) progress({"reading", done, total});
+      });
     const auto counting =
         read_table(request_.format, reader_of(*input_, size), request_.column, name);
     TableRow row;
@@ -158,11 +161,13 @@ Json Run::description() const {
   base::Sha256 questions;
   for (const QuestionPointer& question : request_.questions)
     questions.update(canonical_text(*question) + "\n");
+  base::Sha256 settings;
+  settings.update(request_.settings);
   return {{"version", 1},
           {"input", input_digest_.text()},
           {"questions", questions.finish().text()},
           {"model", request_.model},
-          {"settings", request_.settings},
+          {"settings", settings.finish().text()},
           {"column", request_.column}};
 }
 

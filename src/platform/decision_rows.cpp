@@ -258,7 +258,11 @@ void JsonLines::parse(std::string line, TableRow& row) const {
 std::string JsonLines::line_of(const TableRow& row, Added added) const {
   Json json = row.json.is_object() ? row.json : Json::object();
   if (!row.json.is_object()) json["line"] = row.raw;
-  for (const auto& [name, value] : added) json[name] = value;
+  for (const auto& [name, value] : added) {
+    std::string key = name;  // what the row has itself stays
+    while (row.json.is_object() && row.json.contains(key)) key = "decision_" + key;
+    json[key] = value;
+  }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <mutex>
 #include <random>
 
 #include "base/error.h"
@@ -218,7 +219,8 @@ class LanguageModel::Impl {
   engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
   mutable Decider decider_{file_->tokenizer, model_->sizes().vocab, engine_.context()};
   std::optional<text::ChatTemplate> replaced_;
-  const std::size_t longest_piece_ = longest_piece(*file_->tokenizer);  // bytes
+  mutable std::once_flag longest_piece_known_;
+  mutable std::size_t longest_piece_ = 1;  // bytes
 };
 
 std::vector<text::Token> LanguageModel::Impl::prompt_of(const CompletionRequest& request) const {
@@ -269,6 +271,8 @@ const char* text_parameter(const EmbeddingRequest&) { return "input"; }
 // refused before. A token may stand for more bytes than it has where white space is normalised or
 // characters are unknown: hence twice as many.
 void LanguageModel::Impl::check_bytes(std::size_t bytes, const char* parameter) const {
+  if (bytes / 2 <= engine_.context()) return;  // nearly always: no piece is shorter than a byte
+  std::call_once(longest_piece_known_, [&] { longest_piece_ = longest_piece(tokenizer()); });
   if (bytes / 2 / longest_piece_ <= engine_.context()) return;
   throw Error(Fault::invalid_argument,
               fmt::format("the text has {} bytes, far more than the {} tokens of the context hold",
@@ -280,6 +284,7 @@ std::vector<Prepared> LanguageModel::Impl::prepare(const DecisionRequest& reques
   if (const auto refused = file_->refused_templates.find("");
       chat_template() == nullptr && refused != file_->refused_templates.end())
     throw refused->second;
+  for (const std::string& text : request.texts) check_bytes(text.size(), "input");
   Decider::Asked asked = decider_.ask(request, chat_template());
   asked.generation.owner = request.origin.owner;
   asked.generation.cache_scope = request.origin.cache_scope;

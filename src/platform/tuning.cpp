@@ -4,11 +4,12 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <chrono>
+#include <functional>
 
-#include "base/atomic_file.h"
+#include "base/atomic_folder.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "decide/text_check.h"
 #include "model/peft.h"
 #include "platform/decider.h"
 #include "platform/model_file.h"
@@ -58,24 +59,9 @@ std::string licence_of(const ModelFile& file) {
   return std::string(file.checkpoint->metadata().text("general.license").value_or(""));
 }
 
-// Writes files into a directory that appears complete or not at all.
-void write_directory(const fs::path& directory, const std::vector<model::PeftFiles::Extra>& files) {
-  fs::path part = directory;
-  part += ".part";
-  fs::remove_all(part);
-  fs::create_directories(part);
-  for (const auto& file : files) {
-    base::AtomicFile target(part / file.name);
-    target.write(file.content);
-    target.commit();
-  }
-  fs::rename(part, directory);
-  base::sync_directory(directory.parent_path());
-}
-
 void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
-                      const tune::TuningRequest& request, const tune::ManifestFacts& facts,
-                      const model::Model* model) {
+                      const tune::ManifestFacts& facts, const model::Model* model) {
+  const tune::TuningRequest& request = tuning.request();
   const tune::TuningReport& report = tuning.report();
   const tune::TunedClassifier& result = tuning.result();
   std::vector<model::PeftFiles::Extra> files{
@@ -89,8 +75,40 @@ void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
                       {.base_name = facts.base_name, .model_card = card, .extra = files});
     return;
   }
-  files.push_back({"README.md", card});
-  write_directory(directory, files);
+  base::AtomicFolder folder(directory);
+  folder.write("README.md", card);
+  for (const auto& file : files) folder.write(file.name, file.content);
+  folder.commit();
+}
+
+// Throws invalid_argument where a label is none that a decision may have.
+QuestionPointer question_of(const std::vector<std::string>& labels) {
+  const nlohmann::ordered_json choice{
+      {"type", "choice"}, {"instructions", "Which label fits?"}, {"choices", labels}};
+  return questions_of(choice, "labels").at(0);
+}
+
+// Absolute, without what a trailing slash leaves behind.
+fs::path place_of(const fs::path& directory) {
+  const fs::path normal = fs::absolute(directory).lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+// The new one is complete and on the disk before the old one, where there is one, goes.
+void place_classifier(const fs::path& directory,
+                      const std::function<void(const fs::path&)>& write) {
+  if (!fs::exists(directory)) {
+    write(directory);
+    return;
+  }
+  const fs::path next = directory.string() + ".next", old = directory.string() + ".old";
+  fs::remove_all(next);
+  fs::remove_all(old);
+  write(next);
+  fs::rename(directory, old);
+  fs::rename(next, directory);
+  base::sync_directory(directory.parent_path());
+  fs::remove_all(old);
 }
 
 }  // namespace
@@ -119,9 +137,7 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
   const auto model = file_ ? load(*file_, processor, progress) : nullptr;
   classifier_ = std::make_unique<tune::Classifier>(
       directory, model, file_ ? file_->tokenizer : nullptr, processor.device);
-  nlohmann::ordered_json choice{
-      {"type", "choice"}, {"instructions", "Which label fits?"}, {"choices", labels()}};
-  question_ = questions_of(choice, "labels").at(0);
+  question_ = question_of(labels());
   digest_ = base::digest_file(base::File::open(directory / tune::kManifestName)).text();
 }
 
@@ -132,10 +148,8 @@ std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> text
   std::vector<std::string> asked;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (texts[i].empty()) {
-      decisions[i].refusal = "the text is empty";
-      continue;
-    }
+    decisions[i].refusal = decide::refusal_of_text(texts[i]);
+    if (!decisions[i].refusal.empty()) continue;
     asked.push_back(texts[i]);
     places.push_back(i);
   }
@@ -163,21 +177,23 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   check_suffix(request.suffix);
   TuneOutcome outcome;
   outcome.name = base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
-  outcome.directory = request.output.empty() ? classifiers.place(outcome.name) : request.output;
+  outcome.directory =
+      place_of(request.output.empty() ? classifiers.place(outcome.name) : request.output);
   if (fs::exists(outcome.directory) && !request.replace)
     throw Error(Fault::already_exists, fmt::format("{} is there already: --force replaces it",
                                                    outcome.directory.string()));
-  if (!outcome.directory.has_parent_path()) outcome.directory = fs::absolute(outcome.directory);
   fs::create_directories(outcome.directory.parent_path());
 
   tune::TuningRequest tuning_request = request.tuning;
   tuning_request.snapshot = outcome.directory;
   tuning_request.snapshot += ".snapshot";
-  const auto model = file ? load(*file, processor, progress) : nullptr;
-  if (base != nullptr) tuning_request.base_digest = base_digest(*base);
+  const bool needs_model = tuning_request.method != tune::Method::linear;
+  if (base != nullptr && needs_model) tuning_request.base_digest = base_digest(*base);
+  const auto model = file && needs_model ? load(*file, processor, progress) : nullptr;
   tune::Tuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
                       tuning_request);
   tuning.read();
+  question_of(tuning.report().labels);  // refused now, not after hours of training
   outcome.finished = tuning.run(events);
   outcome.report = tuning.report();
   if (!outcome.finished) return outcome;
@@ -187,8 +203,9 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
                                   .base_licence = file ? licence_of(*file) : "",
                                   .created = now(),
                                   .version = MALINA_VERSION};
-  if (request.replace) fs::remove_all(outcome.directory);
-  write_classifier(outcome.directory, tuning, tuning_request, facts, model.get());
+  place_classifier(outcome.directory, [&](const fs::path& directory) {
+    write_classifier(directory, tuning, facts, model.get());
+  });
   std::error_code ignored;
   fs::remove(tuning_request.snapshot, ignored);
   return outcome;

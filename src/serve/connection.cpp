@@ -310,8 +310,7 @@ RequestHead Connection::facts() {
 }
 
 asio::awaitable<void> Connection::dispatch() {
-  Match found = match(facts(), state_.hosts, state_.service, caller_);
-  route_ = found.endpoint->path;
+  Match found = match(facts(), state_.hosts, state_.service, caller_, route_);
   parameter_ = std::move(found.parameter);
   if (found.endpoint->works && state_.draining) throw draining();
   co_await read_body(*found.endpoint);

@@ -48,7 +48,7 @@ Json failures(const Endpoint& endpoint) {
     add("408", "The body or the answer took too long");
     add("413", "The body is too large");
   }
-  if (endpoint.works) add("429", "A quota of the key is used up");
+  if (endpoint.works && !endpoint.open_to_all) add("429", "A quota of the key is used up");
   add("431", "The header is too large");
   add("500", "A defect; the log knows the request's id");
   add("503", "Busy, loading, draining or unable to record: try again");

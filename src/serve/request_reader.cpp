@@ -125,7 +125,8 @@ void RequestReader::check_header() const {
 }
 
 bool RequestReader::wants_go_ahead() const {
-  return !parser_->is_done() && field("expect").starts_with("100-");
+  // RFC 9110, 10.1.1: of an HTTP/1.0 request it says nothing.
+  return !parser_->is_done() && !is_old() && field("expect").starts_with("100-");
 }
 
 asio::awaitable<std::string> RequestReader::read_body() {

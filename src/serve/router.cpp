@@ -124,7 +124,7 @@ std::optional<std::string> percent_decoded(std::string_view text) {
 }
 
 Match match(const RequestHead& head, const HostList& hosts, platform::Service& service,
-            platform::Caller& caller) {
+            platform::Caller& caller, std::string_view& route) {
   if (head.host.empty()) throw bad_request("the request has no Host header", {}, "host_missing");
   if (!hosts.allows(head.host))
     throw ApiError{.status = 403,
@@ -139,6 +139,7 @@ Match match(const RequestHead& head, const HostList& hosts, platform::Service& s
   for (const Endpoint* endpoint : endpoints()) {
     const auto parameter = fit(endpoint->path, head.path);
     if (!parameter) continue;
+    route = endpoint->path;
     const bool get = endpoint->method == Method::get;
     allowed.append(allowed.empty() ? "" : ", ")
         .append(name(endpoint->method))

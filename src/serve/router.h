@@ -43,10 +43,10 @@ class HostList {
 
 // In this order: the Host, a route that is open to all, the key, the route, the method, the key's
 // permission. Throws ApiError: 400 and 403 (Host), 401, 404, 405, 403.
-// `caller` is set as soon as it is known, also where it may not do that; empty where the route is
-// open to all.
+// `caller` and `route` (an endpoint's path) are set as soon as they are known, also where the
+// request is refused; `caller` is empty where the route is open to all.
 Match match(const RequestHead& head, const HostList& hosts, platform::Service& service,
-            platform::Caller& caller);
+            platform::Caller& caller, std::string_view& route);
 
 // "Bearer abc": abc. nullopt for every other scheme.
 std::optional<std::string_view> bearer(std::optional<std::string_view> authorization);

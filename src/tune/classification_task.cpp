@@ -99,7 +99,6 @@ ClassificationExamples classification_examples(const LabelledTexts& data,
     example.targets.back() = static_cast<std::int32_t>(classes[i]);
     result.truncated += truncated ? 1 : 0;
     result.longest = std::max(result.longest, example.tokens.size());
-    result.tokens += example.tokens.size();
     result.examples.push_back(std::move(example));
   }
   return result;

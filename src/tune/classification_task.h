@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,7 +49,6 @@ struct ClassificationExamples {
   std::vector<TrainingExample> examples;
   std::size_t truncated = 0;  // texts that were longer
   std::size_t longest = 0;    // tokens
-  std::size_t tokens = 0;     // of all
 };
 ClassificationExamples classification_examples(const LabelledTexts& data,
                                                std::span<const std::uint32_t> classes,

@@ -150,10 +150,7 @@ eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample>
           sum += double{head_.weight[label * head_.width + k]} * double{state[k]};
         row[label] = sum;
       }
-      const double top = *std::max_element(row.begin(), row.end());
-      double sum = 0;
-      for (double& value : row) sum += value = std::exp(value - top);
-      for (double& value : row) value /= sum;
+      eval::softmax(row);
     }
     next += texts.size();
   }

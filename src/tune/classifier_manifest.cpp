@@ -166,10 +166,11 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
       report.licence.empty() ? "not stated" : report.licence);
   for (const base::Digest& digest : report.training_files)
     card += fmt::format("- training: `{}`\n", digest.text());
-  card += fmt::format("\n## Base\n\n{} `{}`, licence: {}.\n\n## Recipe\n\n```json\n{}\n```\n",
-                      facts.base_name, facts.base_digest,
-                      facts.base_licence.empty() ? "not stated" : facts.base_licence,
-                      to_json(request.recipe).dump(2));
+  if (report.uses(Method::probe) || report.uses(Method::lora))
+    card += fmt::format("\n## Base\n\n{} `{}`, licence: {}.\n", facts.base_name, facts.base_digest,
+                        facts.base_licence.empty() ? "not stated" : facts.base_licence);
+  if (report.uses(Method::lora))
+    card += fmt::format("\n## Recipe\n\n```json\n{}\n```\n", to_json(request.recipe).dump(2));
   return card;
 }
 

@@ -73,8 +73,7 @@ void ClassifierTraining::restore() {
   }
   best_adapter_ = std::move(snapshot->arrays[arrays.size()]);
   best_head_ = std::move(snapshot->arrays[arrays.size() + 1]);
-  resumed_at_ = stored.at("step");
-  trainer_.set_step(resumed_at_);
+  trainer_.set_step(stored.at("step"));
   epoch_loss_ = stored.at("epoch_loss");
   for (const Json& epoch : stored.at("epochs"))
     history_.push_back(
@@ -169,10 +168,8 @@ eval::ProbabilityTable ClassifierTraining::score(std::span<const TrainingExample
     // A classifier's one trained token is the last.
     const float* logits = math::host_floats(outputs);
     const std::span<double> row = table.row(example);
-    const double top = double{*std::max_element(logits, logits + classes_)};
-    double sum = 0;
-    for (std::size_t i = 0; i < classes_; ++i) sum += row[i] = std::exp(double{logits[i]} - top);
-    for (double& probability : row) probability /= sum;
+    std::copy(logits, logits + classes_, row.begin());
+    eval::softmax(row);
   });
   return table;
 }

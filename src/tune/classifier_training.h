@@ -57,7 +57,6 @@ class ClassifierTraining {
   bool run(const TrainingEvents& events);
 
   const std::vector<EpochReport>& history() const { return history_; }
-  std::uint64_t resumed_at() const { return resumed_at_; }  // step; 0: from the start
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
   // Probabilities of the classes with the parameters of the best epoch.
@@ -80,7 +79,6 @@ class ClassifierTraining {
   std::vector<EpochReport> history_;
   std::vector<float> best_adapter_, best_head_;
   double epoch_loss_ = 0;  // sum over the steps of the epoch so far
-  std::uint64_t resumed_at_ = 0;
 };
 
 }  // namespace malina::tune

@@ -95,12 +95,12 @@ std::vector<std::size_t> Trainer::batch_of(std::uint64_t step) const {
 }
 
 std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batch,
-                                               std::span<const TrainingExample> examples) const {
+                                               std::span<const TrainingExample> examples,
+                                               std::size_t rows) const {
   std::vector<MicroBatch> packed;
   for (const std::size_t index : batch) {
     const TrainingExample& example = examples[index];
-    if (packed.empty() || packed.back().rows + example.tokens.size() > recipe_.rows)
-      packed.emplace_back();
+    if (packed.empty() || packed.back().rows + example.tokens.size() > rows) packed.emplace_back();
     MicroBatch& target = packed.back();
     target.examples.push_back(index);
     target.texts.push_back({.tokens = example.tokens});
@@ -131,7 +131,7 @@ double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
 
 StepReport Trainer::run_step() {
   math::require(step_ < steps_, "trainer", "a step after the last");
-  const auto micro_batches = pack(batch_of(step_), examples_);
+  const auto micro_batches = pack(batch_of(step_), examples_, recipe_.rows);
   double total_weight = 0;
   for (const MicroBatch& part : micro_batches)
     for (const float weight : part.weights) total_weight += double{weight};
@@ -147,11 +147,11 @@ StepReport Trainer::run_step() {
   report.learning_rate = recipe_.learning_rate * cosine_schedule(step_, warm_up, steps_);
   ++step_;
   report.step = step_;
-  report.gradient_norm = update();
+  report.gradient_norm = update(report.learning_rate);
   return report;
 }
 
-double Trainer::update() {
+double Trainer::update(float rate) {
   base::ThreadPool& pool = device_.context().pool;
   const double of_adapter = norm(adapter_->gradients(), pool);
   const double of_head = norm(head_->gradients(), pool);
@@ -165,9 +165,6 @@ double Trainer::update() {
   const float factor = recipe_.clip > 0 && size > recipe_.clip
                            ? static_cast<float>(recipe_.clip / (size + 1e-6))
                            : 1;
-  const auto warm_up =
-      static_cast<std::uint64_t>(recipe_.warm_up * static_cast<double>(steps_) + 0.5);
-  const float rate = recipe_.learning_rate * cosine_schedule(step_ - 1, warm_up, steps_);
   // In one go where all have the same rate: what pads the matrices stays zero.
   if (recipe_.b_ratio == 1)
     optimizer_->update(0, adapter_->parameters(), adapter_->gradients(), factor, rate, step_, pool);
@@ -185,11 +182,22 @@ double Trainer::update() {
 }
 
 void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
-  check(examples, recipe_.rows, head_->outputs());
+  std::size_t rows = recipe_.rows;
+  for (const TrainingExample& example : examples) rows = std::max(rows, example.tokens.size());
+  check(examples, rows, head_->outputs());
+  std::unique_ptr<model::TrainingPass> longer;
+  if (rows > recipe_.rows)
+    longer = std::make_unique<model::TrainingPass>(
+        model_, device_,
+        model::TrainingPassOptions{.max_rows = rows,
+                                   .rank = recipe_.adapter.rank,
+                                   .recompute = true,
+                                   .precision = recipe_.precision});
+  model::TrainingPass& pass = longer ? *longer : *pass_;
   std::vector<std::size_t> all(examples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  for (const MicroBatch& part : pack(all, examples)) {
-    const Slice hidden = pass_->forward(part.texts, adapter_.get(), part.wanted);
+  for (const MicroBatch& part : pack(all, examples, rows)) {
+    const Slice hidden = pass.forward(part.texts, adapter_.get(), part.wanted);
     std::size_t first = 0;
     for (const std::size_t index : part.examples) {
       const std::size_t count = examples[index].trained();

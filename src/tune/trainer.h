@@ -52,7 +52,7 @@ class Trainer {
   // Which examples a step learns from: indices, in order.
   std::vector<std::size_t> batch_of(std::uint64_t step) const;
 
-  // The head's outputs (logits) of other examples with the adapter as it is now.
+  // The head's outputs (logits) of other examples, of any length, with the adapter as it is now.
   void score(std::span<const TrainingExample> examples, const ScoreSink& sink);
 
   model::TrainableAdapter& adapter() { return *adapter_; }
@@ -70,9 +70,9 @@ class Trainer {
   struct MicroBatch;
 
   std::vector<MicroBatch> pack(std::span<const std::size_t> batch,
-                               std::span<const TrainingExample> examples) const;
+                               std::span<const TrainingExample> examples, std::size_t rows) const;
   double run(const MicroBatch& micro_batch, double total_weight);
-  double update();
+  double update(float rate);
 
   std::shared_ptr<const model::Model> model_;
   math::CpuDevice& device_;

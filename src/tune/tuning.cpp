@@ -67,6 +67,7 @@ struct Tuning::Part {
   std::vector<std::uint32_t> classes;
   std::vector<TrainingExample> examples;  // empty until they are needed
   std::vector<float> features;            // of the probe; empty until they are needed
+  std::size_t longest = 0;                // example, in tokens
 };
 
 std::string_view name(Method method) {
@@ -144,9 +145,7 @@ void Tuning::split() {
                 "all rows have the same label: there is nothing to tell apart");
   if (validation_->data.size() == 0) {
     const std::size_t rows = training_->data.size();
-    const double share = request_.validation_share > 0 ? request_.validation_share
-                         : rows < kFewRows             ? 0.2
-                                                       : 0.1;
+    const double share = rows < kFewRows ? 0.2 : 0.1;
     const std::vector<double> shares{1 - share, share};
     const auto parts = eval::stratified_split(index.of, shares, request_.recipe.seed);
     if (parts[1].size() < kFewestValidation)
@@ -166,6 +165,11 @@ void Tuning::split() {
                               "learned: give a validation file",
                               index.names.size() - report_.labels.size(), index.names.size()));
   }
+  if (validation_->data.size() < kFewestValidation)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} validation rows are too few to choose and calibrate by: at least "
+                            "{} are needed",
+                            validation_->data.size(), kFewestValidation));
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
 }
@@ -179,10 +183,10 @@ void Tuning::encode() {
         classification_examples(part->data, part->classes, request_.form, *tokenizer_);
     part->examples = std::move(encoded.examples);
     report_.truncated += encoded.truncated;
-    report_.longest = std::max(report_.longest, encoded.longest);
-    if (part == training_.get()) report_.tokens = encoded.tokens;
+    part->longest = encoded.longest;
   }
-  request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
+  // Not the test part's: it decides nothing.
+  request_.recipe.rows = std::max({request_.recipe.rows, training_->longest, validation_->longest});
 }
 
 void Tuning::add_rung(Rung rung, const TuningEvents& events) {
@@ -249,25 +253,29 @@ void Tuning::climb_probe(const TuningEvents& events) {
   add_member(Method::probe, watch.seconds(), events);
 }
 
+// All that decides the examples, beside the recipe.
+std::string Tuning::origin() const {
+  std::string text =
+      fmt::format("base {}\ntext {} label {} max_tokens {}\n", request_.base_digest,
+                  request_.reading.text, request_.reading.label, request_.form.max_tokens);
+  for (const base::Digest& digest : report_.training_files)
+    text += "training " + digest.text() + "\n";
+  for (const base::Digest& digest : report_.validation_files)
+    text += "validation " + digest.text() + "\n";
+  return text;
+}
+
 bool Tuning::climb_adapter(const TuningEvents& events) {
   const Stopwatch watch;
   if (adapter_training_ == nullptr) {
-    std::string origin = request_.base_digest;
-    for (const auto& files : {report_.training_files, report_.validation_files})
-      for (const base::Digest& digest : files) origin += "\n" + digest.text();
     adapter_training_ = std::make_unique<ClassifierTraining>(
         model_, device_, report_.labels.size(), training_->examples, validation_->examples,
         ClassifierTrainingOptions{.recipe = request_.recipe,
                                   .patience = request_.patience,
                                   .snapshot = request_.snapshot,
-                                  .origin = origin});
+                                  .origin = origin()});
   }
-  TrainingEvents training = events.training;
-  training.step = [&](const StepReport& step, std::uint64_t steps) {
-    report_.losses.push_back(step.loss);
-    if (events.training.step) events.training.step(step, steps);
-  };
-  if (!adapter_training_->run(training)) return false;
+  if (!adapter_training_->run(events.training)) return false;
   report_.history = adapter_training_->history();
   result_.adapter = adapter_training_->best();
   add_member(Method::lora, watch.seconds(), events);
@@ -306,13 +314,15 @@ void Tuning::choose() {
     }
     if (beaten) continue;
     report_.chosen = i;
-    report_.reason =
-        i == last ? fmt::format("{} is significantly better than every cheaper method (p < {})",
-                                name(rung.members), request_.significance)
-                  : fmt::format(
-                        "no dearer method is significantly better than {} (p < {}) on {} "
-                        "validation rows",
-                        name(rung.members), request_.significance, report_.validation_rows);
+    report_.reason = i == last
+                         ? fmt::format(
+                               "every cheaper method is significantly beaten by a dearer one, up "
+                               "to {} (p < {})",
+                               name(rung.members), request_.significance)
+                         : fmt::format(
+                               "no dearer method is significantly better than {} (p < {}) on {} "
+                               "validation rows",
+                               name(rung.members), request_.significance, report_.validation_rows);
     return;
   }
 }
@@ -350,7 +360,8 @@ eval::ProbabilityTable Tuning::probabilities_of(const Rung& rung, const Part& pa
 void Tuning::test(const TuningEvents& events) {
   if (events.stage) events.stage("test", 0, 1);
   if (report_.uses(Method::probe))
-    test_->features = frozen_features(model_, device_, test_->examples, request_.recipe.rows);
+    test_->features = frozen_features(model_, device_, test_->examples,
+                                      std::max(request_.recipe.rows, test_->longest));
   const eval::ProbabilityTable linear = probabilities_of(Method::linear, *test_);
   const eval::ProbabilityTable chosen = eval::with_temperature(
       probabilities_of(report_.chosen_rung(), *test_), report_.calibration.temperature);

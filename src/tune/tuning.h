@@ -35,8 +35,7 @@ struct TuningRequest {
   Recipe recipe;
   TextForm form;
   std::size_t patience = 3;
-  double validation_share = 0;  // where there is no validation file; 0: by the number of rows
-  double significance = 0.05;   // what a dearer rung must reach
+  double significance = 0.05;  // what a dearer rung must reach
   eval::CalibrationOptions calibration;
   std::filesystem::path snapshot;  // of the adapter's training; empty: none
   std::string base_digest;         // "sha256:..."
@@ -63,14 +62,13 @@ struct TuningReport {
   std::vector<std::string> labels;
   std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
   bool validation_from_training = false;
-  std::size_t truncated = 0, longest = 0, tokens = 0;
+  std::size_t truncated = 0;  // texts, of all parts
   std::vector<base::Digest> training_files, validation_files, test_files;
   std::string licence;
   std::vector<Rung> rungs;
   std::size_t chosen = 0;  // index of a rung
   std::string reason;      // one sentence
   std::vector<EpochReport> history;
-  std::vector<double> losses;  // of the steps of this run
   eval::Calibration calibration;
   // On validation rows: as they came, and at the temperature.
   eval::CalibrationMeasures before, after;
@@ -115,6 +113,8 @@ class Tuning {
   // process from its snapshot.
   bool run(const TuningEvents& events);
 
+  // As it was carried out: what depends on model and data is settled by read().
+  const TuningRequest& request() const { return request_; }
   const TuningReport& report() const { return report_; }
   const TunedClassifier& result() const { return result_; }
 
@@ -129,6 +129,7 @@ class Tuning {
   void climb_linear(const TuningEvents& events);
   void climb_probe(const TuningEvents& events);
   bool climb_adapter(const TuningEvents& events);
+  std::string origin() const;
   void choose();
   void calibrate();
   void test(const TuningEvents& events);

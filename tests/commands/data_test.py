@@ -99,12 +99,12 @@ class DataTest(program.ProgramTest):
     def test_tokens_of_a_model(self):
         file = gguf_file.write_vocabulary(self.path("words.gguf"))
         self.table("train.csv", [["hello", "a"], ["hello hello", "b"], ["hello", "b"]])
-        report = self.json("data", "check", "train.csv", "--model", file, "--max-tokens", "1")
+        report = self.json("data", "check", "train.csv", "--model", file, "--max-tokens", "2")
         part = report["parts"][0]
-        self.assertEqual(report["max_tokens"], 1)
+        self.assertEqual(report["max_tokens"], 2)
         self.assertEqual(part["truncated_rows"], 1)
         self.assertEqual(part["truncated"][0]["line"], 3)
-        self.assertEqual(part["tokens"]["p50"], 1)
+        self.assertEqual(part["tokens"]["p50"], 2)  # with the end of the text
         self.error(USAGE, "data", "check", "train.csv", "--max-tokens", "5")
 
     def test_wrong_use(self):

@@ -125,6 +125,13 @@ class DecideTest(program.ProgramTest):
         self.assertEqual(lines[3]["error"], "line 5: 'body' is no text")
         self.assertIn("'text' nor 'input'", self.decide("in.jsonl"))
 
+    def test_json_lines_lose_nothing_that_they_had(self):
+        self.write("in.jsonl", '{"text": "card", "answer": "mine", "decision_answer": 1, "error": null}\n')
+        line, = [json.loads(line) for line in self.decide("in.jsonl").splitlines()]
+        self.assertEqual((line["answer"], line["decision_answer"], line["error"]), ("mine", 1, None))
+        self.assertIn("decision_decision_answer", line)
+        self.assertEqual(line["decision_error"], None)
+
     def test_columns_of_several_questions(self):
         self.question([{"type": "predicate", "name": "urgent", "instructions": "x"},
                        {"type": "predicate", "instructions": "y"}])

@@ -72,6 +72,28 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.json("remove", "tiny")
         self.output("decide", "tiny:fruit", "order 3 of apple pie to table 9")  # words alone need no base
 
+    def test_a_place_may_end_with_a_slash_and_is_replaced_whole(self):
+        for force in ((), ("--force",)):
+            self.output(*self.arguments("x", "--method", "lora", "--output", "out/", *force))
+            self.assertIn(ADAPTER, os.listdir(self.path("out")))
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("out")], ["out"])
+        self.json("decide", "out", "order 3 of banana split to table 9")
+
+    def test_a_snapshot_is_of_its_data_alone(self):
+        self.write("more.csv", rows(60, 200))
+        arguments = self.arguments("part", "--method", "lora")
+        command = [PROGRAM, *arguments, "--validation", "more.csv"]
+        process = subprocess.Popen(command, cwd=self.folder, env=self.environment(),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not os.path.exists(self.place("part") + ".snapshot"):
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        self.assertTrue(os.path.exists(self.place("part") + ".snapshot"), "it ended before its first epoch")
+        for other in (("--data", "more.csv"), ("--validation", "more.csv", "--max-tokens", "100")):
+            self.assertIn("remove it", self.error(USAGE, *arguments, *other))
+        self.output(*arguments, "--validation", "more.csv")
+
     def test_an_adapter_has_the_same_bytes_for_any_threads_and_after_a_kill(self):
         self.output(*self.arguments("one", "--method", "lora", "--threads", "1"))
         expected = self.digest(self.place("one", ADAPTER))
@@ -110,7 +132,11 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.write("bad.csv", "text,label\na,x\n,y\n")
         self.assertIn("line 3", self.error(USAGE, "tune", "--data", "bad.csv", "--suffix", "x",
                                            "--method", "linear"))
-        self.write("train2.csv", rows(30))
+        # What no decision can be called is refused before anything is trained.
+        self.write("blank.csv", rows(60) + "x, blank\n" * 60)
+        self.assertIn("white space", self.error(USAGE, *self.arguments("x", "--method", "linear"), "--data", "blank.csv"))
+        self.write("few.csv", rows(3))
+        self.assertIn("3 validation rows", self.error(USAGE, *self.arguments("x", "--validation", "few.csv")))
         with open(self.place("broken") + ".snapshot", "wb") as file:
             file.write(b"not a snapshot")
         self.error(CORRUPT, *self.arguments("broken", "--method", "lora"))

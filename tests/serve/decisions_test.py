@@ -142,7 +142,7 @@ class DecisionsTest(server.ServerTest):
         self.assert_error(self.server.post("/v1/systemone", {**body, "state": " "}), 400, param="state")
         self.assert_error(self.server.post("/v1/systemone", {**body, "stream": True}), 400, param="stream")
         self.assert_error(self.server.post("/v1/systemone", {**body, "abstain": 2}), 400, param="abstain")
-        self.assert_error(self.server.post("/v1/systemone", {**body, "questions": {"a": {"type": "choice",
+        self.assert_error(self.server.post("/v1/systemone", {**body, "abstain": 0, "questions": {"a": {"type": "choice",
                           "instructions": "x"}}}), 400, param="questions.a.criteria")
 
 

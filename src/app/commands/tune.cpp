@@ -25,13 +25,6 @@ struct Options {
   bool json = false;
 };
 
-std::string human_seconds(double seconds) {
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-}
-
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
 std::string title(const tune::Rung& rung) { return tune::name(rung.members); }
@@ -41,6 +34,9 @@ std::string title(const tune::Rung& rung) { return tune::name(rung.members); }
 class Watcher {
  public:
   explicit Watcher(Console& console) : console_(console), bar_(console) {}
+  ~Watcher() { clear(); }
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
 
   tune::TuningEvents events() {
     tune::TuningEvents events;
@@ -65,11 +61,12 @@ class Watcher {
     return events;
   }
   platform::ProgressSink sink() { return bar_.sink(); }
+
+ private:
   void clear() {
     if (console_.error_is_terminal()) console_.status("\r\x1b[K");
   }
 
- private:
   using Clock = std::chrono::steady_clock;
 
   void line(const std::string& text) {
@@ -194,7 +191,6 @@ void run(const Options& options, Session& session) {
     InterruptScope interrupt;
     Watcher watcher(session.console());
     outcome = session.platform().tune(request, watcher.events(), watcher.sink());
-    watcher.clear();
   }
   if (!outcome.finished)
     throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
@@ -240,7 +236,7 @@ void add_recipe(CLI::App& cli, Options& options) {
       ->check(whole_number(3, 1 << 20))
       ->capture_default_str();
   cli.add_flag("--fast", options.fast,
-               "Activations in 8 bits on the way forward, as answers are computed by default");
+               "In 8 bits: forward as answers are computed by default, and back; twice the speed");
   cli.add_flag("--recompute", recipe.recompute, "A third slower, for a fraction of the memory");
 }
 

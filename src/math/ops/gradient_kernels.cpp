@@ -106,13 +106,6 @@ void gate(const float* input, const float* up, const float* output_gradient, std
   }
 }
 
-void add_scaled(const float* x, float factor, std::size_t width, float* y) {
-  for (std::size_t i = 0; i < width; i += 16) {
-    const std::size_t n = lanes(i, width);
-    store(fma(load(x + i, n), broadcast(factor), load(y + i, n)), y + i, n);
-  }
-}
-
 void softmax(float* row, float scale, std::size_t first, std::size_t last, std::size_t width) {
   float greatest = row[first] * scale;
   for (std::size_t i = first; i < last; ++i) greatest = std::max(greatest, row[i] * scale);
@@ -237,9 +230,9 @@ void product(const StridedMatrix& left, const float* right, std::size_t right_st
                                output + n, output_stride);
 }
 
-constexpr GradientKernels kernels{rms_norm,   layer_norm, gate<silu>,       gate<gelu>,
-                                  add_scaled, softmax,    softmax_gradient, cross_entropy_gradient,
-                                  product};
+constexpr GradientKernels kernels{
+    rms_norm, layer_norm, gate<silu>, gate<gelu>, softmax, softmax_gradient, cross_entropy_gradient,
+    product};
 
 MALINA_ISA_END
 

@@ -27,8 +27,6 @@ struct GradientKernels {
                     std::size_t width, float* gate_gradient, float* up_gradient);
   void (*gelu_gate)(const float* gate, const float* up, const float* output_gradient,
                     std::size_t width, float* gate_gradient, float* up_gradient);
-  // y += factor * x.
-  void (*add_scaled)(const float* x, float factor, std::size_t width, float* y);
   // row[first, last) becomes its softmax after scaling, the rest of [0, width) 0. first < last.
   void (*softmax)(float* row, float scale, std::size_t first, std::size_t last, std::size_t width);
   // gradient = scale * p * (gradient - sum of p * gradient).

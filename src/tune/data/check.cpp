@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "eval/linear_baseline.h"
 #include "tune/data/example_text.h"
 #include "tune/data/part_facts.h"
 #include "tune/data/plain_text.h"
@@ -21,6 +22,7 @@ using Id = SimilarTexts::Id;
 
 // Texts that a baseline may hold: features take ten times as much again.
 constexpr std::uint64_t kMostSuspectBytes = std::uint64_t{32} << 20;
+constexpr std::size_t kFewestSuspectRows = 5;  // one a fold
 
 // Where the rows of all parts are numbered through.
 struct NumberedRow {
@@ -189,6 +191,7 @@ class Check {
 
   void add_contradiction(PartReport& part, const std::vector<Id>& ids) const {
     constexpr std::size_t kMostLines = 10;
+    ++part.contradicted_texts;
     part.contradicted_rows += ids.size();
     if (part.contradictions.size() >= kMostListed) return;
     Contradiction one;
@@ -214,6 +217,14 @@ class Check {
       part.not_suspected_because = "rows do not have one label each, of two or more";
       return;
     }
+    if (part.rows < kFewestSuspectRows) {
+      part.not_suspected_because = fmt::format("it has fewer than {} rows", kFewestSuspectRows);
+      return;
+    }
+    if (2 * part.labels.size() > part.rows) {
+      part.not_suspected_because = "its labels hardly repeat";
+      return;
+    }
     std::vector<std::string> texts, labels;
     std::uint64_t bytes = 0;
     for (const RowFacts& facts : rows_.front()) {
@@ -223,6 +234,11 @@ class Check {
       const std::string question = question_of(*example);
       texts.emplace_back(part.wrappers.strip(question));
       labels.push_back(answer_of(*example));
+      if (labels.back().size() > eval::LinearBaseline::kLongestLabel) {
+        part.not_suspected_because =
+            fmt::format("a label has more than {} bytes", eval::LinearBaseline::kLongestLabel);
+        return;
+      }
       bytes += texts.back().size();
       if (bytes > kMostSuspectBytes) {
         part.not_suspected_because =

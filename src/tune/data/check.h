@@ -114,9 +114,9 @@ struct PartReport {
   std::vector<std::pair<std::string, std::uint64_t>> slot_types;  // spans of each, most first
 
   Wrappers wrappers;
-  Repeats duplicates;  // within the part
-  Repeats leaks;       // of rows of earlier parts
-  std::uint64_t contradicted_rows = 0;
+  Repeats duplicates;                                           // within the part
+  Repeats leaks;                                                // of rows of earlier parts
+  std::uint64_t contradicted_texts = 0, contradicted_rows = 0;  // all of them
   std::vector<Contradiction> contradictions;  // the same text with different labels
 
   // Where they were looked for; surest first, the first ones.

@@ -202,6 +202,22 @@ TEST_F(Checking, LabelsThatTheOtherRowsContradictAreSuspected) {
   EXPECT_TRUE(has(report, "warning wrong_labels train"));
 }
 
+TEST_F(Checking, WhereLabelsCannotBeSuspectedTheReportSaysWhy) {
+  base::ThreadPool pool(1);
+  CheckRequest request;
+  request.suspect_labels = &pool;
+  const auto why = [&](const std::string& text) {
+    return check(text, "", request).parts[0].not_suspected_because;
+  };
+  EXPECT_EQ(why("text,label\nlost card,a\nhouse loan,b\n"), "it has fewer than 5 rows");
+  std::string each_its_own = "text,label\n";
+  for (int i = 0; i < 30; ++i)
+    each_its_own += "text " + std::to_string(i * 7919) + ",label" + std::to_string(i) + "\n";
+  EXPECT_EQ(why(each_its_own), "its labels hardly repeat");
+  EXPECT_EQ(why("text,label\n" + rows(10, "a", "card") + rows(10, std::string(5000, 'b'), "loan")),
+            "a label has more than 4096 bytes");
+}
+
 TEST(KnownAnswers, Banking) {
   CheckRequest request;
   request.parts = {{"train", kData + "banking77/train.csv"},

@@ -156,9 +156,8 @@ class Judge {
       const Contradiction& first = part.contradictions.front();
       warn(part, "contradictions",
            fmt::format("{} with different labels, in {}; the first, on lines {}: {}",
-                       count(part.contradictions.size(), "text"),
-                       count(part.contradicted_rows, "row"), fmt::join(first.lines, ", "),
-                       few_of(first.labels)));
+                       count(part.contradicted_texts, "text"), count(part.contradicted_rows, "row"),
+                       fmt::join(first.lines, ", "), few_of(first.labels)));
     }
   }
 

@@ -85,7 +85,9 @@ void PartFacts::take(const Row& row) {
   rows_.push_back({example.place, text_hash(question), text_hash(answer)});
   wrappers_.add(question);
   characters_.push_back(narrow(characters_in(question)));
-  if (!example.licence.empty() && licences_.size() < kMostListed) ++licences_[example.licence];
+  if (!example.licence.empty() &&
+      (licences_.size() < kMostListed || licences_.contains(example.licence)))
+    ++licences_[example.licence];
   take_answers(example, answer);
   take_personal_data(example);
 }

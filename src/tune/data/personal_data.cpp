@@ -91,6 +91,8 @@ Number number_at(std::string_view text, std::size_t begin) {
   Number number{begin, begin, {}, {0}, {}, begin > 0 && text[begin - 1] == '+', false};
   number.parenthesis = begin > 0 && text[begin - 1] == '(';
   std::size_t at = begin;
+  // No kind has more digits than a card; going on would cost the square of a row of figures.
+  constexpr std::size_t kMostDigits = 19;
   while (at < text.size()) {
     if (is_digit(text[at])) {
       number.digits.push_back(text[at++]);
@@ -103,6 +105,7 @@ Number number_at(std::string_view text, std::size_t begin) {
     const bool separates =
         text[at] == ' ' || text[at] == '-' || text[at] == '.' || text[at] == '/' || text[at] == ')';
     if (!separates || next >= text.size() || !is_digit(text[next])) break;
+    if (number.digits.size() > kMostDigits) break;
     number.separators.push_back(text[at]);
     number.groups.push_back(0);
     at = next;
