@@ -130,19 +130,25 @@ eval::ProbabilityTable Classifier::probabilities(Method member, std::span<const 
 eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample> examples) {
   eval::ProbabilityTable table{.classes = head_.labels, .values = {}};
   table.values.resize(examples.size() * head_.labels);
+  const bool pooled = manifest_.pooling == Pooling::mean;
   for (std::size_t next = 0; next < examples.size();) {
     std::vector<model::TrainingText> texts;
-    std::vector<std::size_t> wanted;
+    std::vector<std::size_t> wanted, counts;
     std::size_t rows = 0;
     while (next + texts.size() < examples.size() &&
            rows + examples[next + texts.size()].tokens.size() <= pass_->max_rows()) {
       texts.push_back({.tokens = examples[next + texts.size()].tokens});
       rows += texts.back().tokens.size();
-      wanted.push_back(rows - 1);
+      counts.push_back(texts.back().tokens.size());
+      for (std::size_t row = pooled ? rows - counts.back() : rows - 1; row < rows; ++row)
+        wanted.push_back(row);
     }
     const math::Slice hidden = pass_->forward(texts, adapter_.get(), wanted);
+    // Each text's mean takes the place of its first rows: those are read before it is written.
+    const math::Slice states = hidden.row_range(0, texts.size());
+    if (pooled) mean_of_rows(hidden, counts, states);
     for (std::size_t i = 0; i < texts.size(); ++i) {
-      const float* state = math::host_floats(hidden) + i * hidden.stride;
+      const float* state = math::host_floats(states) + i * states.stride;
       const auto row = table.row(next + i);
       for (std::size_t label = 0; label < head_.labels; ++label) {
         double sum = 0;

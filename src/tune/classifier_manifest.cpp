@@ -112,7 +112,8 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
           {"name", facts.name},
           {"members", members},
           {"labels", report.labels},
-          {"text", {{"max_tokens", request.form.max_tokens}}},
+          {"text",
+           {{"max_tokens", request.form.max_tokens}, {"pooling", name(request.recipe.pooling)}}},
           {"base",
            {{"name", has_base ? facts.base_name : ""},
             {"digest", has_base ? facts.base_digest : ""},
@@ -244,6 +245,15 @@ eval::Calibration read_calibration(const ManifestReader& reader, const Json& jso
   return calibration;
 }
 
+// Classifiers of before the key was there read the last token.
+Pooling read_pooling(const ManifestReader& reader, const Json& json) {
+  if (!json.contains("pooling")) return Pooling::last;
+  const std::string text = reader.text("pooling");
+  for (const Pooling pooling : {Pooling::last, Pooling::mean})
+    if (text == name(pooling)) return pooling;
+  reader.fail("pooling", "is none that this program knows");
+}
+
 }  // namespace
 
 bool ClassifierManifest::uses(Method method) const {
@@ -267,6 +277,7 @@ ClassifierManifest parse_manifest(std::string_view text, const std::string& name
     reader.fail("labels", "are not two or more in ascending order");
   manifest.form.max_tokens =
       static_cast<std::size_t>(reader.object("text").number("max_tokens", 3, 1 << 24));
+  manifest.pooling = read_pooling(reader.object("text"), json.at("text"));
   manifest.calibration = read_calibration(reader.object("calibration"), json.at("calibration"));
   manifest.base_digest = reader.object("base").text("digest");
   manifest.base_name = reader.object("base").text("name");

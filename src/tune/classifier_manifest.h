@@ -23,6 +23,7 @@ struct ClassifierManifest {
   std::vector<double> weights;      // of the members (eval/blend.h)
   std::vector<std::string> labels;  // ascending
   TextForm form;
+  Pooling pooling = Pooling::last;
   eval::Calibration calibration;
   std::string base_digest;  // "sha256:..."; empty where words alone are used
   std::string base_name;

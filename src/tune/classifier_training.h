@@ -1,84 +1,33 @@
-// Training of a classifier to its end: epochs, what the validation data say after each, stopping
-// when they say nothing better, snapshots.
+// Training of an adapter with a head that tells classes apart.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "eval/probability_table.h"
 #include "model/adapter_tensors.h"
-#include "tune/trainer.h"
+#include "tune/adapter_training.h"
 
 namespace malina::tune {
 
-struct EpochReport {
-  std::size_t epoch = 0;  // from 1
-  double train_loss = 0;  // mean over its steps
-  double loss = 0;        // of the validation data, nats
-  double accuracy = 0, macro_f1 = 0;
-  bool best = false;  // of all so far: the greatest macro F1, of equal ones the least loss
-};
-
-// All may be empty. Called on the training thread.
-struct TrainingEvents {
-  std::function<void(const StepReport&, std::uint64_t steps)> step;
-  std::function<void(const EpochReport&)> epoch;
-  std::function<bool()> pause;  // asked after each step; true: stop here, with a snapshot
-};
-
-struct ClassifierTrainingOptions {
-  Recipe recipe;
-  std::size_t patience = 3;        // epochs without a better one
-  std::filesystem::path snapshot;  // empty: none is kept
-  double snapshot_seconds = 60;    // between two; one is written after each epoch too
-  // What the snapshot must have been made from: digests of base and data. Any text.
-  std::string origin;
-};
-
-// One thread. Data must outlive it.
-class ClassifierTraining {
+class ClassifierTraining final : public AdapterTraining {
  public:
-  // Goes on from the snapshot where there is one. Throws base::Error(invalid_argument) where that
-  // was made from something else (another recipe, base or data), and as Trainer does.
   ClassifierTraining(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
                      std::size_t classes, std::span<const TrainingExample> training,
                      std::span<const TrainingExample> validation,
-                     const ClassifierTrainingOptions& options);
-  ~ClassifierTraining();
+                     const AdapterTrainingOptions& options);
 
-  // To the end: true. False where it was paused. Throws what writing a snapshot throws; then, too,
-  // it can be run again.
-  bool run(const TrainingEvents& events);
-
-  const std::vector<EpochReport>& history() const { return history_; }
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
   // Probabilities of the classes with the parameters of the best epoch.
   eval::ProbabilityTable probabilities(std::span<const TrainingExample> examples);
 
  private:
-  nlohmann::ordered_json state() const;
-  void save();
-  void restore();
-  void end_epoch(const TrainingEvents& events);
-  bool exhausted() const;
+  EpochReport measure() override;
   eval::ProbabilityTable score(std::span<const TrainingExample> examples);
-  void keep_best();
-  void use_best();
 
   std::span<const TrainingExample> validation_;
-  ClassifierTrainingOptions options_;
   std::size_t classes_;
-  Trainer trainer_;
-  std::vector<EpochReport> history_;
-  std::vector<float> best_adapter_, best_head_;
-  double epoch_loss_ = 0;  // sum over the steps of the epoch so far
 };
 
 }  // namespace malina::tune

@@ -5,22 +5,9 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "tune/pooling.h"
 
 namespace malina::tune {
-namespace {
-
-// Means of [first, first + count) rows, summed in double in their order.
-void add_mean(const math::Slice& hidden, std::size_t first, std::size_t count,
-              std::vector<float>& features) {
-  for (std::size_t k = 0; k < hidden.columns; ++k) {
-    double sum = 0;
-    for (std::size_t row = first; row < first + count; ++row)
-      sum += double{math::host_floats(hidden)[row * hidden.stride + k]};
-    features.push_back(static_cast<float>(sum / static_cast<double>(count)));
-  }
-}
-
-}  // namespace
 
 std::vector<float> frozen_features(std::shared_ptr<const model::Model> model,
                                    math::CpuDevice& device,
@@ -33,10 +20,12 @@ std::vector<float> frozen_features(std::shared_ptr<const model::Model> model,
   std::size_t next = 0;
   while (next < examples.size()) {
     std::vector<model::TrainingText> texts;
+    std::vector<std::size_t> counts;
     std::size_t total = 0;
     while (next + texts.size() < examples.size() &&
            total + examples[next + texts.size()].tokens.size() <= rows) {
       texts.push_back({.tokens = examples[next + texts.size()].tokens});
+      counts.push_back(texts.back().tokens.size());
       total += texts.back().tokens.size();
     }
     if (texts.empty())
@@ -47,10 +36,11 @@ std::vector<float> frozen_features(std::shared_ptr<const model::Model> model,
     std::vector<std::size_t> all(total);
     std::iota(all.begin(), all.end(), std::size_t{0});
     const math::Slice hidden = pass.forward(texts, nullptr, all);
-    std::size_t first = 0;
-    for (const model::TrainingText& text : texts) {
-      add_mean(hidden, first, text.tokens.size(), features);
-      first += text.tokens.size();
+    const math::Slice means = hidden.row_range(0, texts.size());
+    mean_of_rows(hidden, counts, means);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const float* row = math::host_floats(means) + i * means.stride;
+      features.insert(features.end(), row, row + means.columns);
     }
     next += texts.size();
     if (done) done(next);

@@ -7,6 +7,7 @@
 #include "math/ops/linear.h"
 #include "model/trainable_adapter.h"
 #include "tune/optimizer.h"
+#include "tune/pooling.h"
 
 namespace malina::tune {
 
@@ -23,6 +24,7 @@ struct Recipe {
   std::size_t rows = 512;  // tokens computed at once; a step is as many of these as it takes
   bool recompute = false;  // a third slower, for a fraction of the memory
   math::Precision precision = math::Precision::exact;
+  Pooling pooling = Pooling::last;  // of a classifier; mean: one target for each example
 };
 
 }  // namespace malina::tune

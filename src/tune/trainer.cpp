@@ -19,7 +19,8 @@ using math::Slice;
 struct Trainer::MicroBatch {
   std::vector<std::size_t> examples;
   std::vector<model::TrainingText> texts;
-  std::vector<std::size_t> wanted;  // rows with a target
+  std::vector<std::size_t> wanted;  // rows with a target; all where states are pooled
+  std::vector<std::size_t> counts;  // of each example its rows; where states are pooled
   std::vector<std::int32_t> targets;
   std::vector<float> weights;
   std::size_t rows = 0;
@@ -31,7 +32,8 @@ std::size_t TrainingExample::trained() const {
 
 namespace {
 
-void check(std::span<const TrainingExample> examples, std::size_t rows, std::size_t outputs) {
+void check(std::span<const TrainingExample> examples, std::size_t rows, std::size_t outputs,
+           Pooling pooling) {
   for (std::size_t i = 0; i < examples.size(); ++i) {
     const TrainingExample& example = examples[i];
     math::require(example.targets.size() == example.tokens.size() &&
@@ -44,6 +46,10 @@ void check(std::span<const TrainingExample> examples, std::size_t rows, std::siz
                       example.tokens.size(), rows));
     if (example.trained() == 0)
       throw Error(Fault::invalid_argument, fmt::format("example {} has nothing to learn", i + 1));
+    if (pooling == Pooling::mean && example.trained() > 1)
+      throw Error(Fault::invalid_argument,
+                  fmt::format("example {} has {} targets, and one state for all", i + 1,
+                              example.trained()));
     for (const std::int32_t target : example.targets)
       if (target < -1 || (target >= 0 && static_cast<std::size_t>(target) >= outputs))
         throw Error(
@@ -59,7 +65,7 @@ Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& dev
                  std::span<const TrainingExample> examples)
     : model_(std::move(model)), device_(device), recipe_(recipe), examples_(examples) {
   if (examples.empty()) throw Error(Fault::invalid_argument, "there is no example to learn from");
-  check(examples, recipe.rows, classes > 0 ? classes : model_->sizes().vocab);
+  check(examples, recipe.rows, classes > 0 ? classes : model_->sizes().vocab, recipe.pooling);
   adapter_ =
       std::make_unique<model::TrainableAdapter>(*model_, recipe.adapter, recipe.seed, device);
   head_ = std::make_unique<OutputHead>(model_, device, classes, recipe.rows, recipe.seed + 1);
@@ -104,9 +110,11 @@ std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batc
     MicroBatch& target = packed.back();
     target.examples.push_back(index);
     target.texts.push_back({.tokens = example.tokens});
+    const bool pooled = recipe_.pooling == Pooling::mean;
+    if (pooled) target.counts.push_back(example.tokens.size());
     for (std::size_t i = 0; i < example.tokens.size(); ++i) {
+      if (pooled || example.targets[i] >= 0) target.wanted.push_back(target.rows + i);
       if (example.targets[i] < 0) continue;
-      target.wanted.push_back(target.rows + i);
       target.targets.push_back(example.targets[i]);
       target.weights.push_back(example.weights.empty() ? 1.0F : example.weights[i]);
     }
@@ -115,14 +123,28 @@ std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batc
   return packed;
 }
 
+Slice Trainer::read(const MicroBatch& micro_batch, const Slice& hidden) {
+  if (recipe_.pooling == Pooling::last) return hidden;
+  const std::size_t count = micro_batch.counts.size();
+  pooled_ = device_.allocate(count * hidden.columns * sizeof(float));
+  const Slice pooled = math::float_slice(*pooled_, 0, count, hidden.columns);
+  mean_of_rows(hidden, micro_batch.counts, pooled);
+  return pooled;
+}
+
 double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
   const Slice hidden = pass_->forward(micro_batch.texts, adapter_.get(), micro_batch.wanted);
+  const Slice states = read(micro_batch, hidden);
   const auto gradient_buffer = device_.allocate(hidden.rows * hidden.columns * sizeof(float));
   const Slice gradient = math::float_slice(*gradient_buffer, 0, hidden.rows, hidden.columns);
   std::vector<float> weights;
   for (const float weight : micro_batch.weights)
     weights.push_back(static_cast<float>(double{weight} / total_weight));
-  const auto losses = head_->learn(hidden, micro_batch.targets, weights, gradient);
+  // The gradient of means takes their place: it is spread over the tokens afterwards.
+  const bool pooled = recipe_.pooling == Pooling::mean;
+  const auto losses =
+      head_->learn(states, micro_batch.targets, weights, pooled ? states : gradient);
+  if (pooled) mean_of_rows_backward(states, micro_batch.counts, gradient);
   pass_->backward(gradient, *adapter_);
   double loss = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) loss += losses[i] * double{weights[i]};
@@ -184,7 +206,7 @@ double Trainer::update(float rate) {
 void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
   std::size_t rows = recipe_.rows;
   for (const TrainingExample& example : examples) rows = std::max(rows, example.tokens.size());
-  check(examples, rows, head_->outputs());
+  check(examples, rows, head_->outputs(), recipe_.pooling);
   std::unique_ptr<model::TrainingPass> longer;
   if (rows > recipe_.rows)
     longer = std::make_unique<model::TrainingPass>(
@@ -197,11 +219,11 @@ void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& 
   std::vector<std::size_t> all(examples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   for (const MicroBatch& part : pack(all, examples, rows)) {
-    const Slice hidden = pass.forward(part.texts, adapter_.get(), part.wanted);
+    const Slice states = read(part, pass.forward(part.texts, adapter_.get(), part.wanted));
     std::size_t first = 0;
     for (const std::size_t index : part.examples) {
       const std::size_t count = examples[index].trained();
-      sink(index, head_->scores(hidden.row_range(first, count)));
+      sink(index, head_->scores(states.row_range(first, count)));
       first += count;
     }
   }

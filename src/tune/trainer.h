@@ -31,7 +31,8 @@ struct StepReport {
   std::size_t positions = 0;  // tokens that were computed
 };
 
-// What is scored of one example: rows of the head's outputs, one for each trained token.
+// What is scored of one example: rows of the head's outputs, one for each trained token, or one for
+// all where states are pooled.
 using ScoreSink = std::function<void(std::size_t example, const math::Slice& outputs)>;
 
 // One thread; the pool of its device does the work. Examples must outlive the trainer.
@@ -69,6 +70,8 @@ class Trainer {
  private:
   struct MicroBatch;
 
+  // The hidden states that the head reads: those of the wanted tokens, or their means.
+  math::Slice read(const MicroBatch& micro_batch, const math::Slice& hidden);
   std::vector<MicroBatch> pack(std::span<const std::size_t> batch,
                                std::span<const TrainingExample> examples, std::size_t rows) const;
   double run(const MicroBatch& micro_batch, double total_weight);
@@ -82,6 +85,7 @@ class Trainer {
   std::unique_ptr<OutputHead> head_;
   std::unique_ptr<model::TrainingPass> pass_;
   std::unique_ptr<AdamW> optimizer_;
+  std::unique_ptr<math::Buffer> pooled_;  // [examples of a micro-batch, width]
   std::uint64_t step_ = 0, steps_ = 0, steps_per_epoch_ = 0;
   // The order of one epoch, made when it is needed.
   mutable std::uint64_t epoch_ = ~std::uint64_t{0};

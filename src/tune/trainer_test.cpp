@@ -108,6 +108,29 @@ TEST_F(TrainerTest, LearnsTheNextToken) {
   EXPECT_LT(last, first - 0.5);
 }
 
+TEST_F(TrainerTest, LearnsFromTheMeanOfAllTokens) {
+  Recipe pooled = recipe();
+  pooled.pooling = Pooling::mean;
+  pooled.epochs = 10;
+  const auto many = examples(240, 3);
+  Trainer trainer(machine_.model, machine_.device, pooled, kClasses, many);
+  while (trainer.step() < trainer.steps()) trainer.run_step();
+  std::size_t right = 0, scored = 0;
+  trainer.score(validation_, [&](std::size_t example, const math::Slice& outputs) {
+    ASSERT_EQ(outputs.rows, 1U);
+    const float* scores = math::host_floats(outputs);
+    ++scored;
+    right +=
+        std::max_element(scores, scores + kClasses) - scores == validation_[example].targets.back()
+            ? 1
+            : 0;
+  });
+  EXPECT_EQ(scored, validation_.size());
+  EXPECT_GE(right, 26U);
+  training_[0].targets.front() = 1;
+  EXPECT_THROW(Trainer(machine_.model, machine_.device, pooled, kClasses, training_), base::Error);
+}
+
 TEST_F(TrainerTest, IsTheSameBitsForAnyNumberOfThreads) {
   Trainer trainer(machine_.model, machine_.device, recipe(), kClasses, training_);
   Machine other(1);
@@ -154,14 +177,14 @@ TEST_F(TrainerTest, RefusesWhatHasNothingToLearn) {
 
 class ClassifierTrainingTest : public TrainerTest {
  protected:
-  ClassifierTrainingOptions options(bool snapshot = true) {
-    ClassifierTrainingOptions options;
+  AdapterTrainingOptions options(bool snapshot = true) {
+    AdapterTrainingOptions options;
     options.recipe = recipe();
     options.origin = "base and data";
     if (snapshot) options.snapshot = directory_.path() / "snapshot";
     return options;
   }
-  ClassifierTraining training(const ClassifierTrainingOptions& options) {
+  ClassifierTraining training(const AdapterTrainingOptions& options) {
     return ClassifierTraining(machine_.model, machine_.device, kClasses, training_, validation_,
                               options);
   }

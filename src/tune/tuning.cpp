@@ -270,7 +270,7 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
   if (adapter_training_ == nullptr) {
     adapter_training_ = std::make_unique<ClassifierTraining>(
         model_, device_, report_.labels.size(), training_->examples, validation_->examples,
-        ClassifierTrainingOptions{.recipe = request_.recipe,
+        AdapterTrainingOptions{.recipe = request_.recipe,
                                   .patience = request_.patience,
                                   .snapshot = request_.snapshot,
                                   .origin = origin()});

@@ -21,6 +21,7 @@ struct Options {
   platform::TuneRequest request;
   std::string method = "auto";
   float alpha = 0;  // 0: twice the rank
+  std::string pooling = "last";
   bool fast = false;
   bool json = false;
 };
@@ -182,6 +183,7 @@ void run(const Options& options, Session& session) {
   tuning.method = method_of(options.method);
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
+  tuning.recipe.pooling = options.pooling == "mean" ? tune::Pooling::mean : tune::Pooling::last;
   tuning.recipe.precision = options.fast ? math::Precision::fast : math::Precision::exact;
   if (request.model.empty() && tuning.method != Method::linear)
     throw base::Error(base::Fault::invalid_argument,
@@ -225,6 +227,10 @@ void add_recipe(CLI::App& cli, Options& options) {
       ->capture_default_str();
   cli.add_option("--b-ratio", recipe.b_ratio, "Times this for B (LoRA+)")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  cli.add_option("--pooling", options.pooling,
+                 "What the head reads of a text: the state of its last token, or the mean of all")
+      ->check(CLI::IsMember({"last", "mean"}))
       ->capture_default_str();
   cli.add_option("--batch", recipe.batch, "Texts of a step")
       ->check(whole_number(1, 4096))

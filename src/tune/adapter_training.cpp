@@ -1,0 +1,132 @@
+#include "tune/adapter_training.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "tune/recipe_json.h"
+#include "tune/snapshot.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+using Json = nlohmann::ordered_json;
+
+AdapterTraining::AdapterTraining(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
+                                 std::size_t classes, std::span<const TrainingExample> training,
+                                 const AdapterTrainingOptions& options)
+    : options_(options), trainer_(std::move(model), device, options.recipe, classes, training) {
+  restore();
+}
+
+AdapterTraining::~AdapterTraining() = default;
+
+Json AdapterTraining::state() const {
+  Json epochs = Json::array();
+  for (const EpochReport& report : history_)
+    epochs.push_back({report.epoch, report.train_loss, report.loss, report.accuracy,
+                      report.macro_f1, report.best});
+  return {{"origin", options_.origin},
+          {"recipe", to_json(options_.recipe)},
+          {"step", trainer_.step()},
+          {"epoch_loss", epoch_loss_},
+          {"epochs", epochs}};
+}
+
+void AdapterTraining::save() {
+  if (options_.snapshot.empty()) return;
+  std::vector<std::span<const float>> arrays;
+  for (const auto& array : trainer_.state().arrays) arrays.emplace_back(array);
+  arrays.emplace_back(best_adapter_);
+  arrays.emplace_back(best_head_);
+  write_snapshot(options_.snapshot, state(), arrays);
+}
+
+void AdapterTraining::restore() {
+  if (options_.snapshot.empty()) return;
+  auto snapshot = read_snapshot(options_.snapshot);
+  if (!snapshot) return;
+  const Json& stored = snapshot->state;
+  const std::string name = options_.snapshot.string();
+  if (stored.at("origin") != options_.origin || stored.at("recipe") != to_json(options_.recipe))
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} is of a job with another base, other data or another recipe: "
+                            "remove it to begin anew",
+                            name));
+  auto arrays = trainer_.state().arrays;
+  if (snapshot->arrays.size() != arrays.size() + 2)
+    throw Error(Fault::corrupt_file, fmt::format("{}: it holds other arrays", name));
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    if (snapshot->arrays[i].size() != arrays[i].size())
+      throw Error(Fault::corrupt_file, fmt::format("{}: an array of another size", name));
+    std::copy(snapshot->arrays[i].begin(), snapshot->arrays[i].end(), arrays[i].begin());
+  }
+  best_adapter_ = std::move(snapshot->arrays[arrays.size()]);
+  best_head_ = std::move(snapshot->arrays[arrays.size() + 1]);
+  trainer_.set_step(stored.at("step"));
+  epoch_loss_ = stored.at("epoch_loss");
+  for (const Json& epoch : stored.at("epochs"))
+    history_.push_back(
+        {epoch.at(0), epoch.at(1), epoch.at(2), epoch.at(3), epoch.at(4), epoch.at(5)});
+}
+
+bool AdapterTraining::exhausted() const {
+  const auto best = std::find_if(history_.rbegin(), history_.rend(),
+                                 [](const EpochReport& report) { return report.best; });
+  return static_cast<std::size_t>(best - history_.rbegin()) >= options_.patience;
+}
+
+bool AdapterTraining::run(const TrainingEvents& events) {
+  using Clock = std::chrono::steady_clock;
+  auto saved = Clock::now();
+  while (trainer_.step() < trainer_.steps() && !(exhausted() && !history_.empty())) {
+    const StepReport report = trainer_.run_step();
+    epoch_loss_ += report.loss;
+    if (events.step) events.step(report, trainer_.steps());
+    if (trainer_.step() % trainer_.steps_per_epoch() == 0) {
+      end_epoch(events);
+      save();
+      saved = Clock::now();
+    }
+    const bool pause = events.pause && events.pause();
+    if (pause ||
+        std::chrono::duration<double>(Clock::now() - saved).count() > options_.snapshot_seconds) {
+      save();
+      saved = Clock::now();
+    }
+    if (pause && trainer_.step() < trainer_.steps()) return false;
+  }
+  return true;
+}
+
+void AdapterTraining::end_epoch(const TrainingEvents& events) {
+  EpochReport report = measure();
+  report.epoch = trainer_.step() / trainer_.steps_per_epoch();
+  report.train_loss = epoch_loss_ / static_cast<double>(trainer_.steps_per_epoch());
+  report.best = std::all_of(history_.begin(), history_.end(), [&](const EpochReport& other) {
+    return report.macro_f1 > other.macro_f1 ||
+           (report.macro_f1 == other.macro_f1 && report.loss < other.loss);
+  });
+  history_.push_back(report);
+  epoch_loss_ = 0;
+  if (report.best) keep_best();
+  if (events.epoch) events.epoch(report);
+}
+
+void AdapterTraining::keep_best() {
+  best_adapter_.assign(trainer_.adapter().parameters().begin(),
+                       trainer_.adapter().parameters().end());
+  best_head_.assign(trainer_.head().parameters().begin(), trainer_.head().parameters().end());
+}
+
+void AdapterTraining::use_best() {
+  math::require(!best_adapter_.empty(), "training", "no epoch has ended");
+  std::copy(best_adapter_.begin(), best_adapter_.end(), trainer_.adapter().parameters().begin());
+  std::copy(best_head_.begin(), best_head_.end(), trainer_.head().parameters().begin());
+}
+
+}  // namespace malina::tune

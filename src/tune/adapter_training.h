@@ -1,0 +1,86 @@
+// Training of an adapter to its end: epochs, what the validation data say after each, stopping
+// when they say nothing better, snapshots.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/adapter_tensors.h"
+#include "tune/trainer.h"
+
+namespace malina::tune {
+
+struct EpochReport {
+  std::size_t epoch = 0;  // from 1
+  double train_loss = 0;  // mean over its steps
+  double loss = 0;        // of the validation data, nats
+  double accuracy = 0;    // of texts, or of tokens where the model writes
+  double macro_f1 = 0;    // of classes; 0 where the model writes
+  bool best = false;      // of all so far: the greatest macro F1, of equal ones the least loss
+};
+
+// All may be empty. Called on the training thread.
+struct TrainingEvents {
+  std::function<void(const StepReport&, std::uint64_t steps)> step;
+  std::function<void(const EpochReport&)> epoch;
+  std::function<bool()> pause;  // asked after each step; true: stop here, with a snapshot
+};
+
+struct AdapterTrainingOptions {
+  Recipe recipe;
+  std::size_t patience = 3;        // epochs without a better one
+  std::filesystem::path snapshot;  // empty: none is kept
+  double snapshot_seconds = 60;    // between two; one is written after each epoch too
+  // What the snapshot must have been made from: digests of base and data. Any text.
+  std::string origin;
+};
+
+// One thread. Data must outlive it. What it learns from is the derived class's affair.
+class AdapterTraining {
+ public:
+  virtual ~AdapterTraining();
+
+  // To the end: true. False where it was paused. Throws what writing a snapshot throws; then, too,
+  // it can be run again.
+  bool run(const TrainingEvents& events);
+
+  const std::vector<EpochReport>& history() const { return history_; }
+  std::uint64_t steps() const { return trainer_.steps(); }
+
+ protected:
+  // Goes on from the snapshot where there is one. `classes`: as the trainer has it. Throws
+  // base::Error(invalid_argument) where the snapshot was made from something else (another recipe,
+  // base or data), and as Trainer does.
+  AdapterTraining(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
+                  std::size_t classes, std::span<const TrainingExample> training,
+                  const AdapterTrainingOptions& options);
+
+  // Loss, accuracy and macro F1 on the validation data with the parameters as they are.
+  virtual EpochReport measure() = 0;
+  // The parameters of the best epoch, from now on. After run() returned true.
+  void use_best();
+  std::span<const float> best_head() const { return best_head_; }
+  Trainer& trainer() { return trainer_; }
+
+ private:
+  nlohmann::ordered_json state() const;
+  void save();
+  void restore();
+  void end_epoch(const TrainingEvents& events);
+  bool exhausted() const;
+  void keep_best();
+
+  AdapterTrainingOptions options_;
+  Trainer trainer_;
+  std::vector<EpochReport> history_;
+  std::vector<float> best_adapter_, best_head_;
+  double epoch_loss_ = 0;  // sum over the steps of the epoch so far
+};
+
+}  // namespace malina::tune
