@@ -109,4 +109,24 @@ std::vector<double> OutputHead::learn(const Slice& hidden, std::span<const std::
   return losses;
 }
 
+std::vector<OutputHead::Judged> OutputHead::judge(const Slice& hidden,
+                                                  std::span<const std::int32_t> targets) {
+  std::vector<Judged> judged(hidden.rows);
+  std::vector<double> losses(block_rows_);
+  const std::vector<float> weights(block_rows_, 1.0F);
+  for (std::size_t first = 0; first < hidden.rows; first += block_rows_) {
+    const std::size_t count = std::min(block_rows_, hidden.rows - first);
+    const Slice scores = this->scores(hidden.row_range(first, count));
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* row = math::host_floats(scores) + i * scores.stride;
+      judged[first + i].right = std::max_element(row, row + outputs_) - row == targets[first + i];
+    }
+    device_.run(math::CrossEntropy{scores, targets.subspan(first, count),
+                                   std::span(weights).first(count),
+                                   std::span(losses).first(count)});
+    for (std::size_t i = 0; i < count; ++i) judged[first + i].loss = losses[i];
+  }
+  return judged;
+}
+
 }  // namespace malina::tune

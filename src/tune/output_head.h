@@ -26,6 +26,13 @@ class OutputHead {
   std::vector<double> learn(const math::Slice& hidden, std::span<const std::int32_t> targets,
                             std::span<const float> weights, const math::Slice& hidden_gradient);
 
+  // The loss of each row (nats), and whether its target has the highest score. Any number of rows.
+  struct Judged {
+    double loss = 0;
+    bool right = false;
+  };
+  std::vector<Judged> judge(const math::Slice& hidden, std::span<const std::int32_t> targets);
+
   std::size_t outputs() const { return outputs_; }
   std::size_t block_rows() const { return block_rows_; }
   bool trained() const { return weight_ != nullptr; }

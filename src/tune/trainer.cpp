@@ -203,7 +203,8 @@ double Trainer::update(float rate) {
   return size;
 }
 
-void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
+void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted,
+                       const std::function<void(const MicroBatch&, const Slice& states)>& each) {
   std::size_t rows = recipe_.rows;
   for (const TrainingExample& example : examples) rows = std::max(rows, example.tokens.size());
   check(examples, rows, head_->outputs(), recipe_.pooling);
@@ -218,15 +219,37 @@ void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& 
   model::TrainingPass& pass = longer ? *longer : *pass_;
   std::vector<std::size_t> all(examples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  for (const MicroBatch& part : pack(all, examples, rows)) {
-    const Slice states = read(part, pass.forward(part.texts, adapter_.get(), part.wanted));
+  for (const MicroBatch& part : pack(all, examples, rows))
+    each(part,
+         read(part, pass.forward(part.texts, adapted ? adapter_.get() : nullptr, part.wanted)));
+}
+
+void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
+  run_over(examples, true, [&](const MicroBatch& part, const Slice& states) {
     std::size_t first = 0;
     for (const std::size_t index : part.examples) {
       const std::size_t count = examples[index].trained();
       sink(index, head_->scores(states.row_range(first, count)));
       first += count;
     }
-  }
+  });
+}
+
+Trainer::Evaluation Trainer::evaluate(std::span<const TrainingExample> examples, bool adapted) {
+  Evaluation result;
+  double loss = 0, right = 0;
+  run_over(examples, adapted, [&](const MicroBatch& part, const Slice& states) {
+    const auto judged = head_->judge(states, part.targets);
+    for (std::size_t i = 0; i < judged.size(); ++i) {
+      const double weight = double{part.weights[i]};
+      loss += weight * judged[i].loss;
+      right += judged[i].right ? weight : 0;
+      result.weight += weight;
+    }
+  });
+  result.loss = loss / result.weight;
+  result.accuracy = right / result.weight;
+  return result;
 }
 
 Trainer::State Trainer::state() {

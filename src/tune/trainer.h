@@ -56,6 +56,15 @@ class Trainer {
   // The head's outputs (logits) of other examples, of any length, with the adapter as it is now.
   void score(std::span<const TrainingExample> examples, const ScoreSink& sink);
 
+  // How well the targets of other examples are met, weighted by token. Of any length; with the
+  // adapter as it is now, or by the base alone.
+  struct Evaluation {
+    double loss = 0;      // mean, nats
+    double accuracy = 0;  // share of targets with the highest score
+    double weight = 0;    // of all targets
+  };
+  Evaluation evaluate(std::span<const TrainingExample> examples, bool adapted = true);
+
   model::TrainableAdapter& adapter() { return *adapter_; }
   OutputHead& head() { return *head_; }
   const Recipe& recipe() const { return recipe_; }
@@ -70,6 +79,10 @@ class Trainer {
  private:
   struct MicroBatch;
 
+  // Forward over examples that are not trained on; `each` is called with each micro-batch and what
+  // the head reads of it.
+  void run_over(std::span<const TrainingExample> examples, bool adapted,
+                const std::function<void(const MicroBatch&, const math::Slice& states)>& each);
   // The hidden states that the head reads: those of the wanted tokens, or their means.
   math::Slice read(const MicroBatch& micro_batch, const math::Slice& hidden);
   std::vector<MicroBatch> pack(std::span<const std::size_t> batch,

@@ -1,0 +1,27 @@
+#include "tune/generation_training.h"
+
+namespace malina::tune {
+
+GenerationTraining::GenerationTraining(std::shared_ptr<const model::Model> model,
+                                       math::CpuDevice& device,
+                                       std::span<const TrainingExample> training,
+                                       std::span<const TrainingExample> validation,
+                                       const AdapterTrainingOptions& options)
+    : AdapterTraining(std::move(model), device, 0, training, options), validation_(validation) {}
+
+EpochReport GenerationTraining::measure() {
+  const Trainer::Evaluation evaluation = trainer().evaluate(validation_);
+  EpochReport report;
+  report.loss = evaluation.loss;
+  report.accuracy = evaluation.accuracy;
+  return report;
+}
+
+model::AdapterTensors GenerationTraining::best() {
+  use_best();
+  model::AdapterTensors tensors = model::tensors_of(trainer().adapter());
+  tensors.task = model::AdapterTask::language_model;
+  return tensors;
+}
+
+}  // namespace malina::tune

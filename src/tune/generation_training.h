@@ -1,0 +1,30 @@
+// Training of an adapter that writes: the model's own vocabulary is the head.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "model/adapter_tensors.h"
+#include "tune/adapter_training.h"
+
+namespace malina::tune {
+
+class GenerationTraining final : public AdapterTraining {
+ public:
+  GenerationTraining(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
+                     std::span<const TrainingExample> training,
+                     std::span<const TrainingExample> validation,
+                     const AdapterTrainingOptions& options);
+
+  // Of the validation data, without any adapter.
+  Trainer::Evaluation of_base() { return trainer().evaluate(validation_, false); }
+  // The parameters of the best epoch. After run() returned true.
+  model::AdapterTensors best();
+
+ private:
+  EpochReport measure() override;
+
+  std::span<const TrainingExample> validation_;
+};
+
+}  // namespace malina::tune

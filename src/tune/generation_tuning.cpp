@@ -1,0 +1,137 @@
+#include "tune/generation_tuning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kFewestRows = 10;  // in all; below it nothing can be said of the result
+constexpr double kHeldBack = 0.1;        // of the rows, where there is no validation file
+constexpr std::size_t kMostHeldBack = 1000;
+
+void describe(const GenerationData& data, GenerationReport::Part& part) {
+  part.rows = data.rows - data.too_long;
+  part.examples = data.examples.size();
+  part.too_long = data.too_long;
+  part.tokens = data.tokens;
+  part.learned = data.learned;
+  part.files = data.files;
+}
+
+// Moves examples whose row is marked.
+GenerationData taken(GenerationData& from, const std::vector<bool>& marked) {
+  GenerationData rest, result;
+  for (std::size_t i = 0; i < from.examples.size(); ++i) {
+    GenerationData& to = marked[from.rows_of[i]] ? result : rest;
+    to.tokens += from.examples[i].tokens.size();
+    to.learned += from.examples[i].trained();
+    to.longest = std::max(to.longest, from.examples[i].tokens.size());
+    to.examples.push_back(std::move(from.examples[i]));
+    to.rows_of.push_back(from.rows_of[i]);
+  }
+  result.rows = static_cast<std::size_t>(std::count(marked.begin(), marked.end(), true));
+  rest.rows = from.rows - result.rows;
+  rest.too_long = from.too_long;
+  rest.files = std::move(from.files);
+  rest.licence = std::move(from.licence);
+  from = std::move(rest);
+  return result;
+}
+
+}  // namespace
+
+Recipe generation_recipe() {
+  Recipe recipe;
+  recipe.learning_rate = 2e-4F;
+  recipe.batch = 16;
+  recipe.epochs = 3;
+  return recipe;
+}
+
+GenerationTuning::GenerationTuning(std::shared_ptr<const model::Model> model,
+                                   const text::Tokenizer& tokenizer,
+                                   const text::ChatTemplate* chat_template, math::CpuDevice& device,
+                                   GenerationRequest request)
+    : model_(std::move(model)),
+      device_(device),
+      request_(std::move(request)),
+      form_{&tokenizer, chat_template, request_.max_tokens} {}
+
+GenerationTuning::~GenerationTuning() = default;
+
+void GenerationTuning::read() {
+  training_ = read_generation_data(request_.training, form_, request_.reading, request_.skip_long);
+  if (training_.rows - training_.too_long < kFewestRows)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} rows are too few to learn from: at least {} are needed",
+                            training_.rows - training_.too_long, kFewestRows));
+  if (request_.validation.empty())
+    hold_back();
+  else
+    validation_ =
+        read_generation_data(request_.validation, form_, request_.reading, request_.skip_long);
+  describe(training_, report_.training);
+  describe(validation_, report_.validation);
+  report_.licence = training_.licence;
+  report_.longest = std::max(training_.longest, validation_.longest);
+  request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
+}
+
+void GenerationTuning::hold_back() {
+  // A row that was too long has no example: it is no choice.
+  std::vector<std::size_t> rows(training_.rows_of);
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  base::Random random(request_.recipe.seed + 2);
+  for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random.below(i)]);
+  const auto share = static_cast<std::size_t>(kHeldBack * static_cast<double>(rows.size()) + 0.5);
+  rows.resize(std::clamp<std::size_t>(share, 1, kMostHeldBack));
+  std::vector<bool> marked(training_.rows, false);
+  for (const std::size_t row : rows) marked[row] = true;
+  validation_ = taken(training_, marked);
+  report_.validation_from_training = true;
+}
+
+// All that decides the examples, beside the recipe.
+std::string GenerationTuning::origin() const {
+  std::string text = fmt::format("writing, base {} max_tokens {} skip_long {}\n",
+                                 request_.base_digest, request_.max_tokens, request_.skip_long);
+  for (const base::Digest& digest : report_.training.files)
+    text += "training " + digest.text() + "\n";
+  for (const base::Digest& digest : report_.validation.files)
+    text += "validation " + digest.text() + "\n";
+  return text;
+}
+
+bool GenerationTuning::run(const GenerationEvents& events) {
+  if (run_ == nullptr) {
+    run_ = std::make_unique<GenerationTraining>(
+        model_, device_, training_.examples, validation_.examples,
+        AdapterTrainingOptions{.recipe = request_.recipe,
+                               .patience = request_.patience,
+                               .snapshot = request_.snapshot,
+                               .origin = origin()});
+    if (events.stage) events.stage("the base on the validation rows", 0, 1);
+    report_.before = run_->of_base();
+  }
+  if (!run_->run(events.training)) return false;
+  result_ = run_->best();
+  report_.history = run_->history();
+  for (const EpochReport& epoch : report_.history)
+    if (epoch.best)
+      report_.after = {
+          .loss = epoch.loss, .accuracy = epoch.accuracy, .weight = report_.before.weight};
+  return true;
+}
+
+}  // namespace malina::tune

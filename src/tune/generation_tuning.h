@@ -1,0 +1,98 @@
+// A tuning job for a model that writes: from conversations or completions to a low-rank adapter.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "model/adapter_tensors.h"
+#include "tune/generation_task.h"
+#include "tune/generation_training.h"
+
+namespace malina::tune {
+
+struct GenerationRequest {
+  std::vector<std::filesystem::path> training, validation;  // the second may be empty
+  ReadOptions reading;
+  Recipe recipe;
+  std::size_t max_tokens = 2048;  // of a row
+  bool skip_long = false;         // leave out rows that are longer; otherwise they are refused
+  std::size_t patience = 3;
+  std::filesystem::path snapshot;  // empty: none
+  std::string base_digest;         // "sha256:..."
+};
+
+struct GenerationReport {
+  struct Part {
+    std::size_t rows = 0, examples = 0, too_long = 0;
+    std::uint64_t tokens = 0, learned = 0;
+    std::vector<base::Digest> files;
+  };
+  Part training, validation;
+  bool validation_from_training = false;
+  std::size_t longest = 0;  // tokens
+  std::string licence;
+  Trainer::Evaluation before;  // of the validation data by the base alone
+  Trainer::Evaluation after;   // with the adapter that was kept
+  std::vector<EpochReport> history;
+};
+
+struct GenerationEvents {
+  std::function<void(std::string_view stage, std::size_t done, std::size_t total)> stage;
+  TrainingEvents training;
+};
+
+// What a job starts with where nothing else is asked for: gentler than a classifier's recipe, since
+// all that the model writes may change.
+Recipe generation_recipe();
+
+// One thread.
+class GenerationTuning {
+ public:
+  GenerationTuning(std::shared_ptr<const model::Model> model, const text::Tokenizer& tokenizer,
+                   const text::ChatTemplate* chat_template, math::CpuDevice& device,
+                   GenerationRequest request);
+  ~GenerationTuning();
+
+  // Throws base::Error as read_generation_data does, and invalid_argument where there are too few
+  // rows to hold some back.
+  void read();
+  // To the end: true. False where the training was paused, as Tuning::run.
+  bool run(const GenerationEvents& events);
+
+  const GenerationRequest& request() const { return request_; }
+  const GenerationReport& report() const { return report_; }
+  const model::AdapterTensors& result() const { return result_; }
+
+ private:
+  void hold_back();
+  std::string origin() const;
+
+  std::shared_ptr<const model::Model> model_;
+  math::CpuDevice& device_;
+  GenerationRequest request_;
+  GenerationForm form_;
+  GenerationData training_, validation_;
+  std::unique_ptr<GenerationTraining> run_;
+  GenerationReport report_;
+  model::AdapterTensors result_;
+};
+
+nlohmann::ordered_json report_json(const GenerationReport& report);
+
+// What a card or a record says of where an adapter comes from.
+struct GenerationFacts {
+  std::string name, base_name, base_digest, base_licence, created, version;
+};
+// Everything that decides the adapter's bytes, and the report.
+nlohmann::ordered_json manifest_json(const GenerationReport& report,
+                                     const GenerationRequest& request,
+                                     const GenerationFacts& facts);
+// README.md, in the form of a model card of Hugging Face.
+std::string model_card(const GenerationReport& report, const GenerationRequest& request,
+                       const GenerationFacts& facts);
+
+}  // namespace malina::tune
