@@ -15,6 +15,7 @@ Json model_json(const platform::ModelRecord& model) {
           {"encoding", model.encoding},
           {"imported_at", utc_time(model.imported_at)},
           {"source", model.source},
+          {"base", model.base ? Json(model.base->hex()) : Json()},
           {"linked", model.linked},
           {"files", std::move(files)}};
 }

@@ -255,6 +255,21 @@ void write_directory(const ModelFile& source, const model::Model& model,
 
 }  // namespace
 
+ConvertReport write_model(const ModelFile& source, const model::Model& model,
+                          const ConvertRequest& request, bool directory,
+                          const ProgressSink& progress) {
+  ConvertReport report;
+  report.output = request.output;
+  report.source_bytes = source.checkpoint->total_bytes();
+  report.from = encoding_shares(*source.checkpoint);
+  report.format = directory ? "safetensors" : "GGUF";
+  if (directory)
+    write_directory(source, model, request, progress, report);
+  else
+    write_gguf(source, request, progress, report);
+  return report;
+}
+
 ConvertReport convert_model(const ResolvedModel& source, const ConvertRequest& request,
                             const ProgressSink& progress) {
   const auto file = open_model_file(source.file);
@@ -263,17 +278,9 @@ ConvertReport convert_model(const ResolvedModel& source, const ConvertRequest& r
                 source.file.string() + ": is a vocabulary alone, without weights to convert");
   math::PlanningDevice device;
   const auto model = model::Model::plan(file->checkpoint, device);
-  ConvertReport report;
+  ConvertReport report =
+      write_model(*file, *model, request, !model::is_hugging_face(source.file), progress);
   report.model = source.label;
-  report.output = request.output;
-  report.source_bytes = file->checkpoint->total_bytes();
-  report.from = encoding_shares(*file->checkpoint);
-  const bool directory = model::is_hugging_face(source.file);
-  report.format = directory ? "GGUF" : "safetensors";
-  if (directory)
-    write_gguf(*file, request, progress, report);
-  else
-    write_directory(*file, *model, request, progress, report);
   return report;
 }
 

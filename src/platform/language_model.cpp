@@ -12,6 +12,7 @@
 #include "base/machine.h"
 #include "engine/engine.h"
 #include "engine/json_constraint.h"
+#include "platform/adapter_file.h"
 #include "platform/decider.h"
 #include "platform/engine_answer.h"
 #include "platform/model_file.h"
@@ -168,6 +169,8 @@ class LanguageModel::Impl {
   Impl(std::shared_ptr<const ModelFile> file, Processor& processor, const RunOptions& options,
        const std::function<void(double)>& progress)
       : file_(std::move(file)),
+        device_(processor.device),
+        exact_(options.exact),
         model_(load_weights(*file_, processor, options, progress)),
         engine_(model_, file_->tokenizer, processor.device, processor.arbiter,
                 engine_options(*model_, options)) {}
@@ -177,7 +180,12 @@ class LanguageModel::Impl {
   std::vector<Prepared> prepare(const Request& request, std::size_t count) const;
   ModelLoad load() const;
   std::vector<std::unique_ptr<Answer>> start(std::vector<Prepared> prepared);
-  PerplexityResult perplexity(std::string_view text, const std::function<void(double)>& progress);
+  PerplexityResult perplexity(std::string_view text, const LoadedAdapter& adapter,
+                              const std::function<void(double)>& progress);
+  LoadedAdapter load_adapter(const std::filesystem::path& place) const {
+    return to_adapter(read_adapter(place, *model_).tensors, "", device_,
+                      exact_ ? model::Adapter::Storage::single : model::Adapter::Storage::half);
+  }
 
   std::vector<text::Token> tokens(std::string_view text, bool special) const {
     return tokenizer().encode(text, {.add_bos = special && tokenizer().adds_bos()});
@@ -214,6 +222,8 @@ class LanguageModel::Impl {
   }
 
   std::shared_ptr<const ModelFile> file_;
+  math::Device& device_;
+  bool exact_;
   std::shared_ptr<const model::Model> model_;
   engine::Engine engine_;
   engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
@@ -465,6 +475,7 @@ engine::Generation LanguageModel::Impl::generation_of(const ChatRequest& request
 }
 
 PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
+                                                 const LoadedAdapter& adapter,
                                                  const std::function<void(double)>& progress) {
   const std::vector<text::Token> tokens = tokenizer().encode(text);
   const bool bos = tokenizer().adds_bos() && tokenizer().bos();
@@ -494,6 +505,7 @@ PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,
                          tokens.begin() + static_cast<std::ptrdiff_t>(last));
     window.log_probabilities = 0;
     window.score_prompt = true;
+    window.adapter = adapter;
     streams.push_back(engine_.submit(std::move(window)));
     ++result.windows;
     if (streams.size() < kWindowsInFlight) continue;
@@ -559,22 +571,34 @@ MemoryNeed memory_need(const ModelFile& file, const RunOptions& options) {
 
 LanguageModel::LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
                              const RunOptions& options, const std::function<void(double)>& progress)
-    : impl_(std::make_unique<Impl>(std::move(file), processor, options, progress)) {}
+    : impl_(std::make_shared<Impl>(std::move(file), processor, options, progress)) {}
+LanguageModel::LanguageModel(const LanguageModel& base, LoadedAdapter adapter)
+    : impl_(base.impl_), adapter_(std::move(adapter)) {}
 LanguageModel::~LanguageModel() = default;
+
+LoadedAdapter LanguageModel::load_adapter(const std::filesystem::path& place) const {
+  return impl_->load_adapter(place);
+}
+std::uint64_t LanguageModel::bytes_of(const LoadedAdapter& adapter) { return adapter->bytes(); }
+
+std::vector<Prepared> LanguageModel::under_adapter(std::vector<Prepared> prepared) const {
+  for (Prepared& each : prepared) each.content_->generation.adapter = adapter_;
+  return prepared;
+}
 
 std::vector<Prepared> LanguageModel::prepare(const CompletionRequest& request,
                                              std::size_t count) const {
-  return impl_->prepare(request, count);
+  return under_adapter(impl_->prepare(request, count));
 }
 std::vector<Prepared> LanguageModel::prepare(const ChatRequest& request, std::size_t count) const {
-  return impl_->prepare(request, count);
+  return under_adapter(impl_->prepare(request, count));
 }
 std::vector<Prepared> LanguageModel::prepare(const EmbeddingRequest& request,
                                              std::size_t count) const {
-  return impl_->prepare(request, count);
+  return under_adapter(impl_->prepare(request, count));
 }
 std::vector<Prepared> LanguageModel::prepare(const DecisionRequest& request) const {
-  return impl_->prepare(request);
+  return under_adapter(impl_->prepare(request));
 }
 ModelLoad LanguageModel::load() const { return impl_->load(); }
 std::vector<std::unique_ptr<Answer>> LanguageModel::start(std::vector<Prepared> prepared) {
@@ -591,7 +615,7 @@ GenerationResult LanguageModel::decide(const DecisionRequest& request) {
 }
 PerplexityResult LanguageModel::perplexity(std::string_view text,
                                            const std::function<void(double)>& progress) {
-  return impl_->perplexity(text, progress);
+  return impl_->perplexity(text, adapter_, progress);
 }
 std::vector<std::int32_t> LanguageModel::tokens(std::string_view text, bool special) const {
   return impl_->tokens(text, special);

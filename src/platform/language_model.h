@@ -1,6 +1,8 @@
 // A model in memory, ready to answer.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -8,9 +10,16 @@
 #include "platform/generation.h"
 #include "platform/processor.h"
 
+namespace malina::model {
+class Adapter;
+}
+
 namespace malina::platform {
 
 struct ModelFile;
+
+// An adapter in memory, for the model that loaded it. Immutable, shared.
+using LoadedAdapter = std::shared_ptr<const model::Adapter>;
 
 // What a model takes in memory, counted before any of it is read.
 struct MemoryNeed {
@@ -53,7 +62,14 @@ class LanguageModel {
   // (says what is needed and available).
   LanguageModel(std::shared_ptr<const ModelFile> file, Processor& processor,
                 const RunOptions& options, const std::function<void(double)>& progress = {});
+  // The same model under an adapter that it loaded: requests run beside its own, in its engine.
+  LanguageModel(const LanguageModel& base, LoadedAdapter adapter);
   ~LanguageModel();
+
+  // What read_adapter() takes, in half precision but for RunOptions::exact. Throws what that
+  // throws, and out_of_memory.
+  LoadedAdapter load_adapter(const std::filesystem::path& place) const;
+  static std::uint64_t bytes_of(const LoadedAdapter& adapter);
 
   // Reads a request, of which `count` answers are wanted, and throws what complete() and chat()
   // throw before anything is computed. The prompt is read once; each answer has the seed after the
@@ -95,7 +111,10 @@ class LanguageModel {
 
  private:
   class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::vector<Prepared> under_adapter(std::vector<Prepared> prepared) const;
+
+  std::shared_ptr<Impl> impl_;
+  LoadedAdapter adapter_;
 };
 
 }  // namespace malina::platform

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/adapter_gguf.h"
 #include "model/hugging_face.h"
+#include "platform/adapter_file.h"
 #include "platform/model_name.h"
 #include "platform/stored_file.h"
 #include "text/hugging_face_tokenizer.h"
@@ -119,6 +121,7 @@ std::shared_ptr<const ModelFile> open_model_file(const std::filesystem::path& pa
   return naming(path, [&] {
     auto file = std::make_shared<ModelFile>();
     file->checkpoint = open_checkpoint(path);
+    if (model::is_gguf_adapter(file->checkpoint->metadata())) throw adapter_is_no_model(path);
     file->tokenizer = text::Tokenizer::create(file->checkpoint->metadata());
     check_vocabulary(*file);
     compile_templates(file->checkpoint->metadata(), *file);

@@ -7,6 +7,8 @@
 #include "math/device.h"
 #include "model/hugging_face.h"
 #include "model/model.h"
+#include "model/peft.h"
+#include "platform/adapter_file.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 #include "platform/model_store.h"
@@ -59,6 +61,28 @@ void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
                   other.name, other.digest.hex().substr(0, 12)));
 }
 
+// BASE:NAME; a name without a colon is the last part.
+std::string adapter_name(const ImportRequest& request, const std::string& base) {
+  if (request.name && request.name->find(':') != std::string::npos) {
+    if (request.name->starts_with(base + ":")) return *request.name;
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("an adapter for '{0}' is called {0}:NAME, not '{1}'", base, *request.name));
+  }
+  if (base.find(':') != std::string::npos)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("the base's name '{}' has a tag already, and its adapters' names are to "
+                    "be BASE:NAME: import it under a name without one",
+                    base));
+  const path place =
+      model::is_peft(request.file) ? model::peft_directory(request.file) : request.file;
+  const path whole = std::filesystem::weakly_canonical(place);
+  return fmt::format("{}:{}", base,
+                     request.name.value_or(sanitised_name(
+                         (model::is_peft(place) ? whole.filename() : whole.stem()).string())));
+}
+
 }  // namespace
 
 struct ModelStore::Candidate {
@@ -66,28 +90,72 @@ struct ModelStore::Candidate {
   std::vector<StoredFile> sources;  // as they were when they were checked
   std::vector<path> names;          // that a directory's files keep; of a GGUF file none
   bool given = false;               // ImportRequest::give
-  std::optional<Unfinished> work;   // absent: a model in the store has the same digest, or --link
+  std::vector<std::string> warnings = {};
+  std::optional<Unfinished> work;  // absent: a model in the store has the same digest, or --link
 };
 
-ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
+ModelStore::Candidate ModelStore::examine(const ImportRequest& request) {
+  Candidate candidate;
+  if (is_adapter(request.file))
+    examine_adapter(request, candidate);
+  else if (request.base.empty())
+    examine_model(request, candidate);
+  else
+    throw Error(Fault::invalid_argument,
+                request.file.string() + ": is no adapter, which alone has a --base");
+  check_name(candidate.model.name);
+  candidate.model.imported_at = now_seconds();
+  candidate.model.linked = request.link;
+  candidate.given = request.give;
+  for (const StoredFile& file : candidate.sources)
+    candidate.model.size_bytes += file.facts.size_bytes;
+  candidate.model.source =
+      request.source.empty() ? candidate.sources.front().path.string() : request.source;
+  return candidate;
+}
+
+// Everything is read once, and compared with the base's shapes.
+void ModelStore::examine_adapter(const ImportRequest& request, Candidate& candidate) {
+  if (request.base.empty())
+    throw Error(
+        Fault::invalid_argument,
+        request.file.string() + ": is an adapter: name the model that it is for with --base");
+  const ResolvedModel base = resolve(request.base);
+  if (!base.record || base.adapter)
+    throw Error(Fault::invalid_argument,
+                fmt::format("'{}' is {}: import the base first, and name it", request.base,
+                            base.adapter ? "an adapter itself" : "not in the store"));
+  math::PlanningDevice device;
+  const auto planned = model::Model::plan(open_model_file(base.file)->checkpoint, device);
+  AdapterFile read = read_adapter(request.file, *planned);
+  candidate.warnings = std::move(read.warnings);
+  ModelRecord& model = candidate.model;
+  model.base = base.record->digest;
+  model.family = base.record->family;
+  model.encoding = "lora";
+  model.name = adapter_name(request, base.record->name);
+  for (const path& file : adapter_files(request.file)) {
+    if (read.peft) candidate.names.push_back(file.filename());
+    const path source = read.peft ? std::filesystem::absolute(file).lexically_normal()
+                                  : std::filesystem::canonical(file);
+    candidate.sources.push_back({source, {}, file_facts(source)});
+  }
+}
+
+void ModelStore::examine_model(const ImportRequest& request, Candidate& candidate) const {
   check_model_path(request.file);
   const auto opened = open_model_file(request.file);
   if (!opened->refused_templates.empty()) throw opened->refused_templates.begin()->second;
   const format::Checkpoint& checkpoint = *opened->checkpoint;
   check_runs(opened->checkpoint);
   const auto shares = encoding_shares(checkpoint);
-  Candidate candidate;
   ModelRecord& model = candidate.model;
   model.name = request.name.value_or(default_name(checkpoint));
   if (model.name.empty())
     throw Error(Fault::invalid_argument,
                 request.file.string() + ": the model does not name itself; give a --name");
-  check_name(model.name);
   model.family = family(checkpoint);
   model.encoding = shares.empty() ? "" : shares.front().encoding;
-  model.imported_at = now_seconds();
-  model.linked = request.link;
-  candidate.given = request.give;
   const bool directory = model::is_hugging_face(checkpoint.files().front());
   const path folder = directory ? checkpoint.files().front().parent_path() : path();
   for (const path& file : checkpoint.files()) {
@@ -96,10 +164,7 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) const {
                                   : std::filesystem::canonical(file);
     if (directory) candidate.names.push_back(file.lexically_relative(folder));
     candidate.sources.push_back({source, {}, file_facts(source)});
-    model.size_bytes += candidate.sources.back().facts.size_bytes;
   }
-  model.source = request.source.empty() ? candidate.sources.front().path.string() : request.source;
-  return candidate;
 }
 
 void ModelStore::digest_and_copy(Candidate& candidate, bool may_share,
@@ -141,7 +206,8 @@ std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
   const Descriptor lock = folder_.lock();
   refuse_alias(model.name);
   const auto existing = find(model.name);
-  if (existing && existing->digest != model.digest) refuse_name(*existing);
+  if (existing && (existing->digest != model.digest || existing->base != model.base))
+    refuse_name(*existing);
   // A linked model that is imported again without --link is copied: its files may go.
   if (existing && unchanged(existing->files) && (model.linked || !existing->linked))
     return ImportOutcome{*existing, true};
@@ -178,7 +244,10 @@ ImportOutcome ModelStore::import_model(const ImportRequest& request, const Progr
     refuse_name(*existing);
   for (const bool may_share : {true, false}) {
     digest_and_copy(candidate, may_share, progress);
-    if (auto outcome = settle(candidate)) return std::move(*outcome);
+    if (auto outcome = settle(candidate)) {
+      outcome->warnings = std::move(candidate.warnings);
+      return std::move(*outcome);
+    }
   }
   throw Error(Fault::internal, "the model was copied and yet is not there");
 }

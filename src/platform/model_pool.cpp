@@ -24,10 +24,22 @@ constexpr auto kPatience = std::chrono::seconds(2);
 constexpr auto kLook = std::chrono::milliseconds(20);
 
 std::string key_of(const ResolvedModel& model) {
-  return model.record ? model.record->digest.hex() : model.file.string();
+  const auto digest = model.weights_digest();
+  return digest ? digest->hex() : model.file.string();
 }
 
 }  // namespace
+
+struct ModelPool::AdapterEntry {
+  std::string label;
+  std::filesystem::path place;
+  std::shared_ptr<Entry> base;           // until it is loaded: which must not go meanwhile
+  std::unique_ptr<LanguageModel> model;  // the base's, under this adapter; null while it is loading
+  std::exception_ptr error;              // where it could not be loaded
+  std::uint64_t bytes = 0;
+  std::size_t users = 0;
+  Clock::time_point last_used = Clock::now();
+};
 
 struct ModelPool::Entry {
   std::string label;
@@ -39,8 +51,9 @@ struct ModelPool::Entry {
   std::unique_ptr<LanguageModel> model;  // ready and draining
   std::exception_ptr error;              // gone, where it could not be loaded
   std::uint64_t reserved_bytes = 0;
-  std::size_t users = 0;
-  bool leased = false;  // ever
+  std::map<std::string, std::shared_ptr<AdapterEntry>> adapters;  // by digest
+  std::size_t users = 0;                                          // of adapters too
+  bool leased = false;                                            // ever
   std::chrono::seconds keep_alive{};
   Clock::time_point last_used{};
   Clock::time_point asked_at = Clock::now();  // by someone who waits for it
@@ -81,6 +94,7 @@ ModelPool::~ModelPool() {
   }
   changed_.notify_all();
   thread_.join();
+  for (const auto& adapter : adapters_to_load_) adapter->base.reset();  // each holds the other
 }
 
 std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
@@ -95,8 +109,9 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
   }
   if (found == entries_.end()) {
     auto entry = std::make_shared<Entry>();
-    entry->label = model.label;
+    entry->label = model.adapter ? model.adapter->base.name : model.label;
     entry->resolved = model;
+    if (model.adapter) entry->resolved.record = model.adapter->base;
     entry->keep_alive = options_.keep_alive;
     entries_.emplace(key, entry);
     to_load_.push_back(std::move(entry));
@@ -106,13 +121,21 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
   const std::shared_ptr<Entry>& entry = found->second;
   entry->asked_at = Clock::now();
   if (entry->state != ModelState::ready) return std::nullopt;  // one that drains is loaded anew
+  std::shared_ptr<AdapterEntry> adapter;
+  if (model.adapter) {
+    adapter = adapter_of(entry, model);
+    if (!adapter) return std::nullopt;
+    ++adapter->users;
+  }
   ++entry->users;
   entry->leased = true;
   entry->last_used = Clock::now();
   // The lease holds the entry; its end tells the pool.
-  std::shared_ptr<LanguageModel> held(entry->model.get(),
-                                      [this, entry](LanguageModel*) { release(*entry); });
-  return Lease{model.label, entry->digest(), std::move(held)};
+  std::shared_ptr<LanguageModel> held(
+      adapter ? adapter->model.get() : entry->model.get(),
+      [this, entry, adapter](LanguageModel*) { release(*entry, adapter.get()); });
+  return Lease{model.label, model.record ? model.record->digest : base::Digest(), std::move(held),
+               key};
 }
 
 ModelPool::Waiting::Waiting(ModelPool& pool, std::function<void()> changed)
@@ -140,17 +163,47 @@ void ModelPool::tell_waiting_locked() {
   for (const Waiting* each : waiting_) each->changed_();
 }
 
-void ModelPool::release(Entry& entry) {
+// A failure stands for two seconds, as a model's does.
+std::shared_ptr<ModelPool::AdapterEntry> ModelPool::adapter_of(const std::shared_ptr<Entry>& entry,
+                                                               const ResolvedModel& model) {
+  const std::string digest = model.record->digest.hex();
+  auto found = entry->adapters.find(digest);
+  if (found != entry->adapters.end() && found->second->error) {
+    if (Clock::now() - found->second->last_used < kFailureStands)
+      std::rethrow_exception(found->second->error);
+    entry->adapters.erase(found);
+    found = entry->adapters.end();
+  }
+  if (found == entry->adapters.end()) {
+    auto adapter = std::make_shared<AdapterEntry>();
+    adapter->label = model.label;
+    adapter->place = model.adapter->place;
+    adapter->base = entry;
+    ++entry->users;
+    entry->adapters.emplace(digest, adapter);
+    adapters_to_load_.push_back(std::move(adapter));
+    changed_.notify_all();
+    return nullptr;
+  }
+  found->second->last_used = Clock::now();
+  return found->second->model ? found->second : nullptr;
+}
+
+void ModelPool::release(Entry& entry, AdapterEntry* adapter) {
   const std::scoped_lock lock(mutex_);
   --entry.users;
+  if (adapter != nullptr) {
+    --adapter->users;
+    adapter->last_used = Clock::now();
+  }
   entry.last_used = Clock::now();
   changed_.notify_all();
 }
 
 void ModelPool::keep(const Lease& lease, std::chrono::seconds time) {
   const std::scoped_lock lock(mutex_);
-  for (auto& [key, entry] : entries_)
-    if (entry->model.get() == lease.model.get()) entry->keep_alive = time;
+  const auto found = entries_.find(lease.weights);
+  if (found != entries_.end()) found->second->keep_alive = time;
 }
 
 std::vector<PooledModel> ModelPool::models() {
@@ -164,6 +217,7 @@ std::vector<PooledModel> ModelPool::models() {
     model.digest = entry->digest();
     model.state = entry->state;
     model.memory_bytes = entry->reserved_bytes;
+    for (const auto& [digest, adapter] : entry->adapters) model.memory_bytes += adapter->bytes;
     model.users = entry->users;
     if (entry->model) {
       model.context = entry->model->context();
@@ -179,14 +233,17 @@ std::vector<PooledModel> ModelPool::models() {
 
 std::uint64_t ModelPool::used_locked() const {
   std::uint64_t bytes = 0;
-  for (const auto& [key, entry] : entries_) bytes += entry->reserved_bytes;
+  for (const auto& [key, entry] : entries_) {
+    bytes += entry->reserved_bytes;
+    for (const auto& [digest, adapter] : entry->adapters) bytes += adapter->bytes;
+  }
   return bytes;
 }
 
 void ModelPool::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (give_up_idle(lock)) continue;
+    if (give_up_idle(lock) || load_next_adapter(lock)) continue;
     if (to_load_.empty()) {
       changed_.wait_for(lock, std::chrono::seconds(1));
       continue;
@@ -217,9 +274,63 @@ void ModelPool::work() {
   }
 }
 
+// An adapter takes milliseconds where a model takes seconds, so it goes first. True where one was
+// waiting.
+bool ModelPool::load_next_adapter(std::unique_lock<std::mutex>& lock) {
+  if (adapters_to_load_.empty()) return false;
+  const std::shared_ptr<AdapterEntry> adapter = adapters_to_load_.front();
+  adapters_to_load_.pop_front();
+  lock.unlock();
+  std::unique_ptr<LanguageModel> model;
+  std::exception_ptr error;
+  std::uint64_t bytes = 0;
+  try {
+    const LanguageModel& base = *adapter->base->model;
+    LoadedAdapter loaded = base.load_adapter(adapter->place);
+    bytes = LanguageModel::bytes_of(loaded);
+    model = std::make_unique<LanguageModel>(base, std::move(loaded));
+  } catch (...) {
+    error = std::current_exception();
+  }
+  lock.lock();
+  while (!error && used_locked() + bytes > options_.memory_bytes &&
+         give_up_adapter(std::chrono::seconds(0))) {
+  }
+  if (!error && used_locked() + bytes > options_.memory_bytes)
+    error = std::make_exception_ptr(
+        Error(Fault::overloaded,
+              fmt::format("there is no room for the adapter {} ({} MiB) while others are in use",
+                          adapter->label, bytes >> 20),
+              {.retry_after = std::chrono::seconds(2)}));
+  if (!error) adapter->model = std::move(model);
+  if (!error) adapter->bytes = bytes;
+  adapter->error = error;
+  adapter->last_used = Clock::now();
+  --std::exchange(adapter->base, nullptr)->users;
+  tell_waiting_locked();
+  return true;
+}
+
+bool ModelPool::give_up_adapter(std::chrono::seconds idle) {
+  const auto now = Clock::now();
+  std::shared_ptr<Entry> of;
+  std::string oldest;
+  for (const auto& [key, entry] : entries_)
+    for (const auto& [digest, adapter] : entry->adapters) {
+      if (adapter->users > 0 || adapter->base || now - adapter->last_used < idle) continue;
+      if (of && of->adapters.at(oldest)->last_used <= adapter->last_used) continue;
+      of = entry;
+      oldest = digest;
+    }
+  if (!of) return false;
+  of->adapters.erase(oldest);
+  return true;
+}
+
 // Frees what has stood unused for too long, and what drains and has no users. True where one went.
 bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
   const auto now = Clock::now();
+  if (options_.keep_alive.count() >= 0 && give_up_adapter(options_.keep_alive)) return true;
   for (auto each = entries_.begin(); each != entries_.end(); ++each) {
     Entry& entry = *each->second;
     if (entry.users > 0) continue;
@@ -230,6 +341,7 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
     going->move_to(ModelState::gone);
     entries_.erase(each);
     lock.unlock();  // giving back gigabytes takes a while
+    going->adapters.clear();
     going->model.reset();
     lock.lock();
     return true;
@@ -241,7 +353,7 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
 // that are in use leave too little.
 bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
   while (used_locked() + bytes > options_.memory_bytes) {
-    if (give_up_idle(lock)) continue;
+    if (give_up_idle(lock) || give_up_adapter(std::chrono::seconds(0))) continue;
     const auto now = Clock::now();
     std::shared_ptr<Entry> oldest;
     for (const auto& [key, entry] : entries_)

@@ -1,4 +1,5 @@
 // The models in memory: loaded on first use, shared, and given up when others need the room.
+// Adapters are loaded beside their base, on first use too, and go before any model does.
 #pragma once
 
 #include <chrono>
@@ -46,11 +47,13 @@ struct PooledModel {
 // Safe on many threads. A thread of its own loads and gives up.
 class ModelPool {
  public:
-  // A model in use: it stays in memory until the last of its leases ends.
+  // A model in use, under its adapter where it has one: both stay in memory until the last of
+  // their leases ends.
   struct Lease {
     std::string label;  // the name that was asked for
     base::Digest digest;
     std::shared_ptr<LanguageModel> model;
+    std::string weights = {};  // which entry of the pool it is
   };
 
   // The processor must outlive it.
@@ -86,14 +89,21 @@ class ModelPool {
 
  private:
   struct Entry;
+  struct AdapterEntry;
   using Key = std::string;  // the digest, or the path of a file that is not in the store
 
   void work();
   bool load(const std::shared_ptr<Entry>& entry);  // false: there is no room now
+  // Of a ready entry; null while the adapter is loading. Throws why it could not be loaded.
+  std::shared_ptr<AdapterEntry> adapter_of(const std::shared_ptr<Entry>& entry,
+                                           const ResolvedModel& model);
+  bool load_next_adapter(std::unique_lock<std::mutex>& lock);
+  // Drops unused adapters: of those unused for `idle` or longer the longest unused. False: none.
+  bool give_up_adapter(std::chrono::seconds idle);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;
-  void release(Entry& entry);
+  void release(Entry& entry, AdapterEntry* adapter);
   void tell_waiting_locked();
 
   Processor& processor_;
@@ -102,6 +112,7 @@ class ModelPool {
   std::condition_variable changed_;
   std::map<Key, std::shared_ptr<Entry>> entries_;
   std::list<std::shared_ptr<Entry>> to_load_;
+  std::list<std::shared_ptr<AdapterEntry>> adapters_to_load_;
   std::list<const Waiting*> waiting_;
   bool stopping_ = false;
   std::thread thread_;  // last

@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ctime>
@@ -9,6 +10,8 @@
 #include "base/error.h"
 #include "base/near_match.h"
 #include "model/hugging_face.h"
+#include "model/peft.h"
+#include "platform/adapter_file.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 
@@ -22,7 +25,8 @@ using base::Fault;
 using std::filesystem::path;
 
 constexpr std::string_view kColumns =
-    "SELECT name, digest, size_bytes, family, encoding, imported_at, source, linked FROM models ";
+    "SELECT name, digest, size_bytes, family, encoding, imported_at, source, linked, base FROM "
+    "models ";
 
 Digest parse_digest(const std::string& text) {
   if (const auto digest = Digest::parse(text)) return *digest;
@@ -143,6 +147,7 @@ std::vector<ModelRecord> ModelStore::records(std::string_view condition,
                        .source = row.text(6),
                        .linked = row.integer(7) != 0,
                        .files = {}};
+    if (const std::string base = row.text(8); !base.empty()) record.base = parse_digest(base);
     for (const store::Row& file :
          database->query("SELECT path, digest, size_bytes, modified_ns, inode FROM model_files "
                          "WHERE model = ?1 ORDER BY part",
@@ -193,10 +198,11 @@ void ModelStore::write_record(const ModelRecord& model) {
   database_->execute("DELETE FROM models WHERE name = ?1", {model.name});
   database_->execute(
       "INSERT INTO models (name, digest, size_bytes, family, encoding, imported_at, source, "
-      "linked) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+      "linked, base) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
       {model.name, model.digest.hex(), static_cast<std::int64_t>(model.size_bytes), model.family,
-       model.encoding, model.imported_at, model.source, std::int64_t{model.linked}});
+       model.encoding, model.imported_at, model.source, std::int64_t{model.linked},
+       model.base ? model.base->hex() : std::string()});
   write_files_of_all_names(model);
 }
 
@@ -237,6 +243,7 @@ Removal ModelStore::remove(std::string_view name) {
         fmt::format("the alias '{0}' stands for '{1}': first move it with 'malina alias set "
                     "{0}=MODEL', or remove it with 'malina alias remove {0}'",
                     *alias, model->name));
+  refuse_removal_of_base(database, *model);
   const bool delete_files = !model->linked && !needed(database, model->digest, name);
   Unfinished work = folder_.begin();
   if (delete_files) folder_.intend_removal(work, model->digest);
@@ -252,6 +259,18 @@ Removal ModelStore::remove(std::string_view name) {
   }
   folder_.close(work);
   return {*model, delete_files};
+}
+
+void ModelStore::refuse_removal_of_base(store::Database& database, const ModelRecord& model) {
+  std::vector<std::string> adapters;
+  for (const store::Row& row : database.query(
+           "SELECT name FROM models WHERE base = ?1 ORDER BY name", {model.digest.hex()}))
+    adapters.push_back(row.text(0));
+  if (adapters.empty()) return;
+  if (records("WHERE digest = ?1", model.digest.hex()).size() > 1) return;  // under another name
+  throw Error(Fault::invalid_argument,
+              fmt::format("the model '{}' is the base of {}: first 'malina remove' {}", model.name,
+                          fmt::join(adapters, ", "), adapters.size() == 1 ? "it" : "them"));
 }
 
 Verification ModelStore::verify(std::string_view name, const ProgressSink& progress) {
@@ -288,6 +307,15 @@ Verification ModelStore::verify(std::string_view name, const ProgressSink& progr
   return result;
 }
 
+// Under the name that the adapter's begins with, where that is the one.
+std::optional<ModelRecord> ModelStore::base_of(const ModelRecord& adapter) {
+  auto bases = records("WHERE digest = ?1", adapter.base->hex());
+  if (bases.empty()) return std::nullopt;
+  const auto named = std::ranges::find_if(
+      bases, [&](const ModelRecord& base) { return adapter.name.starts_with(base.name + ":"); });
+  return named == bases.end() ? bases.front() : *named;
+}
+
 ResolvedModel ModelStore::resolve(std::string_view name_or_path) {
   const bool is_path = name_or_path.find('/') != std::string_view::npos;
   if (!is_path && name_fault(name_or_path).empty()) {
@@ -295,15 +323,27 @@ ResolvedModel ModelStore::resolve(std::string_view name_or_path) {
     if (!model) model = model_of_alias(name_or_path);
     if (model) {
       check_unchanged(*model);
-      return {std::string(name_or_path), model->files.at(0).path, std::move(model)};
+      const path own = model->files.at(0).path;
+      if (!model->base) return {std::string(name_or_path), own, std::move(model)};
+      auto base = base_of(*model);
+      if (!base)
+        throw Error(Fault::not_found,
+                    fmt::format("the base of adapter '{}' (sha256 {}...) is not in the store: "
+                                "import it again",
+                                model->name, model->base->hex().substr(0, 12)));
+      check_unchanged(*base);
+      const path file = base->files.at(0).path;
+      return {std::string(name_or_path), file, std::move(model),
+              ResolvedModel::Adapter{own, std::move(*base)}};
     }
   }
   std::error_code ignored;  // a folder without a model is not what a bare name means
   if (!is_path && !std::filesystem::is_regular_file(name_or_path, ignored) &&
       !model::is_hugging_face(name_or_path))
     throw not_found(name_or_path);
+  if (model::is_peft(name_or_path)) throw adapter_is_no_model(name_or_path);
   check_model_path(name_or_path);
-  return {std::string(name_or_path), path(name_or_path), std::nullopt};
+  return {std::string(name_or_path), path(name_or_path), std::nullopt, {}};
 }
 
 }  // namespace malina::platform

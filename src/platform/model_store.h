@@ -30,10 +30,12 @@ struct ModelRecord {
   std::string source;            // the file it was imported from, or the address it was pulled from
   bool linked = false;           // the files stay where they were and belong to the user
   std::vector<StoredFile> files;
+  std::optional<base::Digest> base = {};  // of an adapter: its base's; its encoding is "lora"
 };
 
 struct ImportRequest {
   std::filesystem::path file;       // a GGUF file, any part of a split one, or a directory
+  std::string base = {};            // of an adapter: the model in the store that it is for
   std::optional<std::string> name;  // otherwise default_name()
   bool link = false;                // leave the files where they are
   bool give = false;                // nobody else uses the files, or will: they need no copy
@@ -42,7 +44,8 @@ struct ImportRequest {
 
 struct ImportOutcome {
   ModelRecord model;
-  bool already_there = false;  // under this name, with this digest, unharmed
+  bool already_there = false;              // under this name, with this digest, unharmed
+  std::vector<std::string> warnings = {};  // of an adapter's configuration, sentences
 };
 
 struct Removal {
@@ -70,6 +73,18 @@ struct ResolvedModel {
   std::string label;                  // as the user may call it: the name, the alias or the path
   std::filesystem::path file;         // the first part, or what open_model_file takes
   std::optional<ModelRecord> record;  // where it is in the store
+  // Of an adapter, whose base `file` is then.
+  struct Adapter {
+    std::filesystem::path place;  // what read_adapter() takes
+    ModelRecord base;
+  };
+  std::optional<Adapter> adapter = {};
+
+  // Of the weights: of an adapter its base's. None where the file is not in the store.
+  std::optional<base::Digest> weights_digest() const {
+    if (adapter) return adapter->base.digest;
+    return record ? std::optional(record->digest) : std::nullopt;
+  }
 };
 
 // Safe on many threads, and with other processes on the same home. Errors are base::Error.
@@ -80,12 +95,14 @@ class ModelStore {
 
   // Checks the file (header, tokenizer, chat templates), digests it, places it and records it. At
   // any crash or failure there is either the whole model or none of it. A name that another model
-  // has: already_exists.
+  // has: already_exists. An adapter (a PEFT directory or a GGUF file) is checked against its base
+  // and called BASE:NAME; all files of a directory are kept with it.
   ImportOutcome import_model(const ImportRequest& request, const ProgressSink& progress = {});
 
   std::vector<ModelRecord> list();  // by name
   std::optional<ModelRecord> find(std::string_view name);
-  // Deletes the files too when no other name needs them, and never those of a linked model.
+  // Deletes the files too when no other name needs them, and never those of a linked model. A base
+  // of adapters stays (invalid_argument).
   Removal remove(std::string_view name);
   // Reads every byte and compares with the record. Of the model's names all are brought up to date.
   Verification verify(std::string_view name, const ProgressSink& progress = {});
@@ -93,7 +110,8 @@ class ModelStore {
   // What a name or a path stands for. A path holds a '/', or is a file (or the directory of a
   // model) where no model has the name. Of a stored model size, time and inode are compared with
   // the record, and nothing is digested: a difference throws corrupt_file.
-  // An alias stands for the model that it was moved to, whatever that is called now.
+  // An alias stands for the model that it was moved to, whatever that is called now. An adapter
+  // whose base is not in the store any more throws not_found.
   ResolvedModel resolve(std::string_view name_or_path);
 
   // Stable names for models. Every move is kept, and `record` (may be empty) is called in its
@@ -114,7 +132,9 @@ class ModelStore {
 
  private:
   struct Candidate;
-  Candidate examine(const ImportRequest& request) const;
+  Candidate examine(const ImportRequest& request);
+  void examine_model(const ImportRequest& request, Candidate& candidate) const;
+  void examine_adapter(const ImportRequest& request, Candidate& candidate);
   void digest_and_copy(Candidate& candidate, bool may_share, const ProgressSink& progress);
   std::optional<ImportOutcome> settle(Candidate& candidate);
 
@@ -130,6 +150,8 @@ class ModelStore {
   store::Database& writable_database(std::string_view name);
   std::optional<ModelRecord> model_of(const base::Digest& digest, std::string_view name);
   std::optional<ModelRecord> model_of_alias(std::string_view name);
+  std::optional<ModelRecord> base_of(const ModelRecord& adapter);
+  void refuse_removal_of_base(store::Database& database, const ModelRecord& model);
   void refuse_alias(std::string_view name);
   Alias move_alias(std::string_view name, std::string_view action, const ModelRecord& model,
                    const std::string& by, const AliasRecording& record);

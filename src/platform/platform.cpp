@@ -5,11 +5,27 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "platform/adapter_file.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
+
+namespace {
+
+// What is written of an adapter's name would be its base alone.
+ResolvedModel whole_model(ModelStore& store, std::string_view model) {
+  ResolvedModel resolved = store.resolve(model);
+  if (resolved.adapter)
+    throw base::Error(base::Fault::invalid_argument,
+                      fmt::format("'{}' is an adapter: 'malina adapter merge' makes a model of it "
+                                  "and its base",
+                                  model));
+  return resolved;
+}
+
+}  // namespace
 
 Platform::Platform(std::filesystem::path home, std::string offline_reason)
     : store_(std::move(home)),
@@ -36,9 +52,12 @@ Verification Platform::verify_model(std::string_view name, const ProgressSink& p
 
 std::shared_ptr<const ModelFile> Platform::model_file(std::string_view model) {
   // Each time: the name may stand for another model than the last time.
-  const ResolvedModel resolved = store_.resolve(model);
-  const std::string identity =
-      resolved.record ? resolved.record->digest.text() : resolved.file.string();
+  return file_of(store_.resolve(model));
+}
+
+std::shared_ptr<const ModelFile> Platform::file_of(const ResolvedModel& resolved) {
+  const auto digest = resolved.weights_digest();
+  const std::string identity = digest ? digest->text() : resolved.file.string();
   const std::scoped_lock lock(mutex_);
   if (last_file_ && last_identity_ == identity) return last_file_;
   last_file_ = open_model_file(resolved.file);
@@ -76,14 +95,17 @@ Inspection Platform::inspect(std::string_view model, const InspectOptions& optio
 
 std::unique_ptr<LanguageModel> Platform::load(std::string_view model, const RunOptions& options,
                                               const ProgressSink& progress) {
-  const auto file = model_file(model);
+  const ResolvedModel resolved = store_.resolve(model);
+  const auto file = file_of(resolved);
   const std::uint64_t total = file->checkpoint->total_bytes();
-  return std::make_unique<LanguageModel>(
-      file, processor(options.threads), options, [&](double share) {
+  auto loaded =
+      std::make_unique<LanguageModel>(file, processor(options.threads), options, [&](double share) {
         if (progress)
           progress(
               {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
       });
+  if (!resolved.adapter) return loaded;
+  return std::make_unique<LanguageModel>(*loaded, loaded->load_adapter(resolved.adapter->place));
 }
 
 Processor& Platform::processor(unsigned threads) {
@@ -98,7 +120,7 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
   if (request.model.empty())
     return run_tuning(request, nullptr, nullptr, processor(request.threads), classifiers, events,
                       progress);
-  const ResolvedModel base = store_.resolve(request.model);
+  const ResolvedModel base = whole_model(store_, request.model);
   return run_tuning(request, &base, model_file(request.model), processor(request.threads),
                     classifiers, events, progress);
 }
@@ -141,12 +163,39 @@ DecisionFileReport Platform::decide_file(LoadedClassifier& classifier, DecisionF
 
 QuantizeReport Platform::quantize(std::string_view model, const QuantizeRequest& request,
                                   const ProgressSink& progress) {
-  return quantize_model(store_.resolve(model), request, progress);
+  return quantize_model(whole_model(store_, model), request, progress);
 }
 
 ConvertReport Platform::convert(std::string_view model, const ConvertRequest& request,
                                 const ProgressSink& progress) {
-  return convert_model(store_.resolve(model), request, progress);
+  return convert_model(whole_model(store_, model), request, progress);
+}
+
+AdapterSource Platform::adapter_source(std::string_view adapter, std::string_view base) {
+  const std::string label(adapter);
+  if (!base.empty()) {
+    if (!is_adapter(label))
+      throw base::Error(base::Fault::not_found,
+                        fmt::format("{}: is neither a PEFT directory nor a GGUF adapter", label));
+    ResolvedModel resolved = whole_model(store_, base);
+    return {label, label, std::move(resolved)};
+  }
+  ResolvedModel resolved = store_.resolve(adapter);
+  if (!resolved.adapter)
+    throw base::Error(base::Fault::invalid_argument,
+                      fmt::format("'{}' is a model, not an adapter", label));
+  ResolvedModel of{resolved.adapter->base.name, resolved.file, resolved.adapter->base, {}};
+  return {label, resolved.adapter->place, std::move(of)};
+}
+
+AdapterExport Platform::export_adapter(std::string_view adapter, std::string_view base,
+                                       const std::filesystem::path& output) {
+  return platform::export_adapter(adapter_source(adapter, base), output);
+}
+
+MergeReport Platform::merge_adapter(std::string_view adapter, std::string_view base,
+                                    const MergeRequest& request, const ProgressSink& progress) {
+  return platform::merge_adapter(adapter_source(adapter, base), request, progress);
 }
 
 SpeedTestResult Platform::speed_test(std::string_view model, const SpeedTestOptions& options) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "platform/adapter_export.h"
 #include "platform/audit.h"
 #include "platform/caller.h"
 #include "platform/conversion.h"
@@ -107,6 +108,12 @@ class Platform {
   // not_found where its base is not in the store.
   std::unique_ptr<LoadedClassifier> load_classifier(std::string_view name, unsigned threads = 0,
                                                     const ProgressSink& progress = {});
+  // Adapters (adapter_export.h): `adapter` is a name in the store, or a path and then `base` a name
+  // or a path of the model that it is for.
+  AdapterExport export_adapter(std::string_view adapter, std::string_view base,
+                               const std::filesystem::path& output);
+  MergeReport merge_adapter(std::string_view adapter, std::string_view base,
+                            const MergeRequest& request, const ProgressSink& progress = {});
   SpeedTestResult speed_test(std::string_view model, const SpeedTestOptions& options);
 
   // The gate before training, and parts of a data set (platform/data_sets.h).
@@ -168,6 +175,8 @@ class Platform {
   AliasRecording alias_recording(const Actor& by);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
   Processor& processor(unsigned threads);
+  AdapterSource adapter_source(std::string_view adapter, std::string_view base);
+  std::shared_ptr<const ModelFile> file_of(const ResolvedModel& resolved);
 
   ModelStore store_;
   const std::string offline_reason_;

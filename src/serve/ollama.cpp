@@ -74,6 +74,10 @@ std::string ollama_model(const Json& body) {
   return model;
 }
 
+std::string ollama_name(const std::string& name) {
+  return name.find(':') == std::string::npos ? name + ":latest" : name;
+}
+
 std::string ollama_time(std::int64_t microseconds) {
   const std::time_t seconds = microseconds / 1'000'000;
   std::tm parts{};

@@ -15,6 +15,8 @@ namespace malina::serve {
 
 // "name:latest" is name.
 std::string ollama_model(const Json& body);
+// The inverse: every name has a tag there.
+std::string ollama_name(const std::string& name);
 // "2026-01-31T12:00:00.123456Z"
 std::string ollama_time(std::int64_t microseconds);
 std::string ollama_now();

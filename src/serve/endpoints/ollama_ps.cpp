@@ -15,8 +15,8 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
     if (!exchange.caller().may_use(model.label)) continue;
     // A model in use, or one that stays for good, has no end; Ollama gives a far one.
     const std::int64_t left = model.expires_in ? model.expires_in->count() : 100LL * 365 * 86400;
-    models.push_back({{"name", model.label + ":latest"},
-                      {"model", model.label + ":latest"},
+    models.push_back({{"name", ollama_name(model.label)},
+                      {"model", ollama_name(model.label)},
                       {"size", model.memory_bytes},
                       {"size_vram", 0},
                       {"digest", model.digest.hex()},

@@ -10,8 +10,8 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto all = co_await exchange.elsewhere([&] { return service.models(exchange.caller()); });
   Json models = Json::array();
   for (const platform::ListedModel& model : all)
-    models.push_back({{"name", model.name + ":latest"},
-                      {"model", model.name + ":latest"},
+    models.push_back({{"name", ollama_name(model.name)},
+                      {"model", ollama_name(model.name)},
                       {"modified_at", ollama_time(model.created * 1'000'000)},
                       {"size", model.size_bytes},
                       {"digest", model.digest.substr(model.digest.find(':') + 1)},
