@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "platform/adapter_file.h"
+#include "platform/generation_tuning.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuning.h"
@@ -121,6 +122,9 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
     return run_tuning(request, nullptr, nullptr, processor(request.threads), classifiers, events,
                       progress);
   const ResolvedModel base = whole_model(store_, request.model);
+  if (teaches_to_write(request.tuning))
+    return run_generation_tuning(request, base, model_file(request.model),
+                                 processor(request.threads), store_, events, progress);
   return run_tuning(request, &base, model_file(request.model), processor(request.threads),
                     classifiers, events, progress);
 }

@@ -1,10 +1,6 @@
 #include "platform/tuning.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-
-#include <cctype>
-#include <functional>
 
 #include "base/atomic_folder.h"
 #include "base/digest.h"
@@ -14,6 +10,7 @@
 #include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
+#include "platform/tuned_output.h"
 
 namespace malina::platform {
 
@@ -22,42 +19,6 @@ using base::Fault;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::shared_ptr<const model::Model> load(const ModelFile& file, Processor& processor,
-                                         const ProgressSink& progress) {
-  const std::uint64_t total = file.checkpoint->total_bytes();
-  return model::Model::load(
-      file.checkpoint, processor.device, processor.pool,
-      {.window = {}, .progress = [&](double share) {
-         if (progress)
-           progress(
-               {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
-       }});
-}
-
-void check_suffix(const std::string& suffix) {
-  const bool good = !suffix.empty() && suffix.size() <= 64 &&
-                    std::all_of(suffix.begin(), suffix.end(),
-                                [](unsigned char letter) {
-                                  return std::isalnum(letter) != 0 || letter == '-' ||
-                                         letter == '_' || letter == '.';
-                                }) &&
-                    suffix.front() != '.' && suffix.front() != '-';
-  if (!good)
-    throw Error(
-        Fault::invalid_argument,
-        fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", suffix));
-}
-
-std::string now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
-
-std::string base_name(const ResolvedModel& base) {
-  return base.record ? base.record->name : name_from_file(base.file);
-}
-
-std::string licence_of(const ModelFile& file) {
-  return std::string(file.checkpoint->metadata().text("general.license").value_or(""));
-}
 
 void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
                       const tune::ManifestFacts& facts, const model::Model* model) {
@@ -88,29 +49,6 @@ QuestionPointer question_of(const std::vector<std::string>& labels) {
   return questions_of(choice, "labels").at(0);
 }
 
-// Absolute, without what a trailing slash leaves behind.
-fs::path place_of(const fs::path& directory) {
-  const fs::path normal = fs::absolute(directory).lexically_normal();
-  return normal.has_filename() ? normal : normal.parent_path();
-}
-
-// The new one is complete and on the disk before the old one, where there is one, goes.
-void place_classifier(const fs::path& directory,
-                      const std::function<void(const fs::path&)>& write) {
-  if (!fs::exists(directory)) {
-    write(directory);
-    return;
-  }
-  const fs::path next = directory.string() + ".next", old = directory.string() + ".old";
-  fs::remove_all(next);
-  fs::remove_all(old);
-  write(next);
-  fs::rename(directory, old);
-  fs::rename(next, directory);
-  base::sync_directory(directory.parent_path());
-  fs::remove_all(old);
-}
-
 }  // namespace
 
 std::string base_digest(const ResolvedModel& model) {
@@ -134,7 +72,7 @@ std::optional<fs::path> TunedClassifiers::find(std::string_view name_or_path) co
 LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
                                    Processor& processor, const ProgressSink& progress)
     : file_(std::move(file)) {
-  const auto model = file_ ? load(*file_, processor, progress) : nullptr;
+  const auto model = file_ ? load_for_tuning(*file_, processor, progress) : nullptr;
   classifier_ = std::make_unique<tune::Classifier>(
       directory, model, file_ ? file_->tokenizer : nullptr, processor.device);
   question_ = question_of(labels());
@@ -179,9 +117,7 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   outcome.name = base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
   outcome.directory =
       place_of(request.output.empty() ? classifiers.place(outcome.name) : request.output);
-  if (fs::exists(outcome.directory) && !request.replace)
-    throw Error(Fault::already_exists, fmt::format("{} is there already: --force replaces it",
-                                                   outcome.directory.string()));
+  check_free(outcome.directory, request.replace);
   fs::create_directories(outcome.directory.parent_path());
 
   tune::TuningRequest tuning_request = request.tuning;
@@ -189,7 +125,7 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   tuning_request.snapshot += ".snapshot";
   const bool needs_model = tuning_request.method != tune::Method::linear;
   if (base != nullptr && needs_model) tuning_request.base_digest = base_digest(*base);
-  const auto model = file && needs_model ? load(*file, processor, progress) : nullptr;
+  const auto model = file && needs_model ? load_for_tuning(*file, processor, progress) : nullptr;
   tune::Tuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
                       tuning_request);
   tuning.read();
@@ -201,9 +137,9 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
                                   .base_name = base != nullptr ? base_name(*base) : "",
                                   .base_digest = tuning_request.base_digest,
                                   .base_licence = file ? licence_of(*file) : "",
-                                  .created = now(),
+                                  .created = time_now(),
                                   .version = MALINA_VERSION};
-  place_classifier(outcome.directory, [&](const fs::path& directory) {
+  place_directory(outcome.directory, [&](const fs::path& directory) {
     write_classifier(directory, tuning, facts, model.get());
   });
   std::error_code ignored;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "platform/model_store.h"
 #include "platform/progress.h"
 #include "tune/classifier.h"
+#include "tune/generation_tuning.h"
 #include "tune/tuning.h"
 
 namespace malina::platform {
@@ -26,13 +28,17 @@ struct TuneRequest {
   bool replace = false;          // what stands there
   unsigned threads = 0;
   tune::TuningRequest tuning;
+  // Where the data teaches the model to write (generation_tuning.h); its files and reading are
+  // those of `tuning`.
+  tune::GenerationRequest generation;
 };
 
 struct TuneOutcome {
   bool finished = false;  // false: paused; the same request goes on
   std::string name;
   std::filesystem::path directory;
-  tune::TuningReport report;
+  tune::TuningReport report;                              // of a classifier
+  std::optional<tune::GenerationReport> generation = {};  // of a model that writes
 };
 
 // Classifiers under their names, in HOME/tuned: each a directory that tuning wrote.

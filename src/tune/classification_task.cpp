@@ -14,15 +14,21 @@ namespace malina::tune {
 using base::Error;
 using base::Fault;
 
-std::vector<std::int32_t> TextForm::tokens(const text::Tokenizer& tokenizer, std::string_view text,
-                                           bool* truncated) const {
-  std::vector<std::int32_t> ids =
-      tokenizer.encode(text, {.add_bos = tokenizer.adds_bos(), .parse_special = false});
-  const bool too_long = ids.size() + 1 > max_tokens;
-  if (truncated != nullptr) *truncated = too_long;
-  if (too_long) ids.resize(max_tokens - 1);
-  if (tokenizer.eos().has_value()) ids.push_back(*tokenizer.eos());
-  return ids;
+TextForm::Tokens TextForm::tokens(const text::Tokenizer& tokenizer, std::string_view text) const {
+  Tokens result;
+  result.ids = tokenizer.encode(text, {.add_bos = tokenizer.adds_bos(), .parse_special = false});
+  result.truncated = result.ids.size() + 1 > max_tokens;
+  if (result.truncated) result.ids.resize(max_tokens - 1);
+  if (twice) {
+    const auto line_end = tokenizer.encode("\n"), again = tokenizer.encode(text);
+    if (result.ids.size() + line_end.size() + again.size() + 1 <= max_tokens) {
+      result.ids.insert(result.ids.end(), line_end.begin(), line_end.end());
+      result.read_from = result.ids.size();
+      result.ids.insert(result.ids.end(), again.begin(), again.end());
+    }
+  }
+  if (tokenizer.eos().has_value()) result.ids.push_back(*tokenizer.eos());
+  return result;
 }
 
 LabelledTexts LabelledTexts::subset(std::span<const std::size_t> rows) const {
@@ -90,14 +96,14 @@ ClassificationExamples classification_examples(const LabelledTexts& data,
                                                const text::Tokenizer& tokenizer) {
   ClassificationExamples result;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    bool truncated = false;
-    TrainingExample example{.tokens = form.tokens(tokenizer, data.texts[i], &truncated)};
+    TextForm::Tokens read = form.tokens(tokenizer, data.texts[i]);
+    TrainingExample example{.tokens = std::move(read.ids), .read_from = read.read_from};
     if (example.tokens.empty())
       throw Error(Fault::invalid_argument,
                   fmt::format("the text {} has no token", base::in_quotes(data.texts[i])));
     example.targets.assign(example.tokens.size(), -1);
     example.targets.back() = static_cast<std::int32_t>(classes[i]);
-    result.truncated += truncated ? 1 : 0;
+    result.truncated += read.truncated ? 1 : 0;
     result.longest = std::max(result.longest, example.tokens.size());
     result.examples.push_back(std::move(example));
   }

@@ -18,11 +18,19 @@ namespace malina::tune {
 // A text as a classifier reads it, in training and in use alike: the model's beginning token where
 // it has one, the text, the model's end token, at which the answer is read off.
 struct TextForm {
-  std::size_t max_tokens = 512;  // with the tokens around the text; at least 3
+  std::size_t max_tokens = 512;  // with the tokens around the text; at least 4
+  // The text stands there twice, with a line end between, and means are of the second: each of its
+  // tokens then sees the whole text, which a model that reads from left to right otherwise does
+  // not (Springer et al., 2024, "Repetition improves language model embeddings"). A text of more
+  // than half of max_tokens stands there once.
+  bool twice = false;
 
-  // Sets *truncated where the text's end had to be left out.
-  std::vector<std::int32_t> tokens(const text::Tokenizer& tokenizer, std::string_view text,
-                                   bool* truncated = nullptr) const;
+  struct Tokens {
+    std::vector<std::int32_t> ids;
+    std::size_t read_from = 0;  // the first token of which a mean is taken
+    bool truncated = false;     // the text's end had to be left out
+  };
+  Tokens tokens(const text::Tokenizer& tokenizer, std::string_view text) const;
 };
 
 struct LabelledTexts {

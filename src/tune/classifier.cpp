@@ -101,8 +101,9 @@ std::vector<TrainingExample> Classifier::encode(std::span<const std::string> tex
   std::vector<TrainingExample> examples;
   if (manifest_.base_digest.empty()) return examples;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    examples.push_back(
-        {.tokens = manifest_.form.tokens(*tokenizer_, texts[i], &answers[i].truncated)});
+    TextForm::Tokens read = manifest_.form.tokens(*tokenizer_, texts[i]);
+    answers[i].truncated = read.truncated;
+    examples.push_back({.tokens = std::move(read.ids), .read_from = read.read_from});
     if (examples.back().tokens.empty())
       throw Error(Fault::invalid_argument, "a text without a token");
   }
@@ -139,7 +140,7 @@ eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample>
            rows + examples[next + texts.size()].tokens.size() <= pass_->max_rows()) {
       texts.push_back({.tokens = examples[next + texts.size()].tokens});
       rows += texts.back().tokens.size();
-      counts.push_back(texts.back().tokens.size());
+      counts.push_back(texts.back().tokens.size() - examples[next + texts.size() - 1].read_from);
       for (std::size_t row = pooled ? rows - counts.back() : rows - 1; row < rows; ++row)
         wanted.push_back(row);
     }

@@ -113,7 +113,9 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
           {"members", members},
           {"labels", report.labels},
           {"text",
-           {{"max_tokens", request.form.max_tokens}, {"pooling", name(request.recipe.pooling)}}},
+           {{"max_tokens", request.form.max_tokens},
+            {"twice", request.form.twice},
+            {"pooling", name(request.recipe.pooling)}}},
           {"base",
            {{"name", has_base ? facts.base_name : ""},
             {"digest", has_base ? facts.base_digest : ""},
@@ -192,6 +194,7 @@ class ManifestReader {
   }
   const std::string& name() const { return name_; }
   std::string text(std::string_view key) const { return at(key, Json::value_t::string); }
+  bool flag(std::string_view key) const { return at(key, Json::value_t::boolean); }
   double number(std::string_view key, double low, double high) const {
     const double value = at(key, Json::value_t::number_float);
     if (!(value >= low && value <= high))
@@ -277,7 +280,9 @@ ClassifierManifest parse_manifest(std::string_view text, const std::string& name
     reader.fail("labels", "are not two or more in ascending order");
   manifest.form.max_tokens =
       static_cast<std::size_t>(reader.object("text").number("max_tokens", 3, 1 << 24));
-  manifest.pooling = read_pooling(reader.object("text"), json.at("text"));
+  const Json& form = json.at("text");
+  manifest.form.twice = form.contains("twice") && reader.object("text").flag("twice");
+  manifest.pooling = read_pooling(reader.object("text"), form);
   manifest.calibration = read_calibration(reader.object("calibration"), json.at("calibration"));
   manifest.base_digest = reader.object("base").text("digest");
   manifest.base_name = reader.object("base").text("name");

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
-
 #include "base/error.h"
 #include "tune/pooling.h"
 
@@ -20,12 +18,14 @@ std::vector<float> frozen_features(std::shared_ptr<const model::Model> model,
   std::size_t next = 0;
   while (next < examples.size()) {
     std::vector<model::TrainingText> texts;
-    std::vector<std::size_t> counts;
+    std::vector<std::size_t> counts, wanted;
     std::size_t total = 0;
     while (next + texts.size() < examples.size() &&
            total + examples[next + texts.size()].tokens.size() <= rows) {
       texts.push_back({.tokens = examples[next + texts.size()].tokens});
-      counts.push_back(texts.back().tokens.size());
+      const std::size_t from = examples[next + texts.size() - 1].read_from;
+      counts.push_back(texts.back().tokens.size() - from);
+      for (std::size_t i = from; i < texts.back().tokens.size(); ++i) wanted.push_back(total + i);
       total += texts.back().tokens.size();
     }
     if (texts.empty())
@@ -33,9 +33,7 @@ std::vector<float> frozen_features(std::shared_ptr<const model::Model> model,
                         fmt::format("text {} has {} tokens, more than the {} that are computed at "
                                     "once",
                                     next + 1, examples[next].tokens.size(), rows));
-    std::vector<std::size_t> all(total);
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    const math::Slice hidden = pass.forward(texts, nullptr, all);
+    const math::Slice hidden = pass.forward(texts, nullptr, wanted);
     const math::Slice means = hidden.row_range(0, texts.size());
     mean_of_rows(hidden, counts, means);
     for (std::size_t i = 0; i < texts.size(); ++i) {

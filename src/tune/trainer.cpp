@@ -39,6 +39,7 @@ void check(std::span<const TrainingExample> examples, std::size_t rows, std::siz
     math::require(example.targets.size() == example.tokens.size() &&
                       (example.weights.empty() || example.weights.size() == example.tokens.size()),
                   "trainer", "an example's parts differ in length");
+    math::require(example.read_from < example.tokens.size(), "trainer", "nothing to read from");
     if (example.tokens.size() > rows)
       throw Error(
           Fault::invalid_argument,
@@ -111,9 +112,10 @@ std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batc
     target.examples.push_back(index);
     target.texts.push_back({.tokens = example.tokens});
     const bool pooled = recipe_.pooling == Pooling::mean;
-    if (pooled) target.counts.push_back(example.tokens.size());
+    if (pooled) target.counts.push_back(example.tokens.size() - example.read_from);
     for (std::size_t i = 0; i < example.tokens.size(); ++i) {
-      if (pooled || example.targets[i] >= 0) target.wanted.push_back(target.rows + i);
+      if (pooled ? i >= example.read_from : example.targets[i] >= 0)
+        target.wanted.push_back(target.rows + i);
       if (example.targets[i] < 0) continue;
       target.targets.push_back(example.targets[i]);
       target.weights.push_back(example.weights.empty() ? 1.0F : example.weights[i]);

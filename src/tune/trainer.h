@@ -19,6 +19,7 @@ struct TrainingExample {
   std::vector<std::int32_t> tokens;
   std::vector<std::int32_t> targets = {};  // by token: a class, or the next token; -1: not trained
   std::vector<float> weights = {};         // by token; empty: 1 wherever there is a target
+  std::size_t read_from = 0;               // the first token of which a mean is taken
 
   std::size_t trained() const;  // tokens with a target
 };

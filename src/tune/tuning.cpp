@@ -255,9 +255,9 @@ void Tuning::climb_probe(const TuningEvents& events) {
 
 // All that decides the examples, beside the recipe.
 std::string Tuning::origin() const {
-  std::string text =
-      fmt::format("base {}\ntext {} label {} max_tokens {}\n", request_.base_digest,
-                  request_.reading.text, request_.reading.label, request_.form.max_tokens);
+  std::string text = fmt::format(
+      "base {}\ntext {} label {} max_tokens {} twice {}\n", request_.base_digest,
+      request_.reading.text, request_.reading.label, request_.form.max_tokens, request_.form.twice);
   for (const base::Digest& digest : report_.training_files)
     text += "training " + digest.text() + "\n";
   for (const base::Digest& digest : report_.validation_files)
@@ -271,9 +271,9 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
     adapter_training_ = std::make_unique<ClassifierTraining>(
         model_, device_, report_.labels.size(), training_->examples, validation_->examples,
         AdapterTrainingOptions{.recipe = request_.recipe,
-                                  .patience = request_.patience,
-                                  .snapshot = request_.snapshot,
-                                  .origin = origin()});
+                               .patience = request_.patience,
+                               .snapshot = request_.snapshot,
+                               .origin = origin()});
   }
   if (!adapter_training_->run(events.training)) return false;
   report_.history = adapter_training_->history();

@@ -128,6 +128,20 @@ TEST_F(TuningTest, EveryMethodGivesAClassifierThatIsReadAgain) {
   }
 }
 
+TEST_F(TuningTest, ATextThatIsReadTwiceIsMeantTheSecondTime) {
+  const TextForm once{.max_tokens = 40}, twice{.max_tokens = 40, .twice = true};
+  const auto plain = once.tokens(*tokenizer_, "order of pie");
+  const auto doubled = twice.tokens(*tokenizer_, "order of pie");
+  EXPECT_EQ(plain.read_from, 0U);
+  const std::size_t words = plain.ids.size() - 1;
+  EXPECT_EQ(doubled.ids.size(), 2 * words + 2);
+  EXPECT_EQ(tokenizer_->decode(doubled.ids), "order of pie\norder of pie");
+  EXPECT_EQ(doubled.read_from, words + 1);
+  // Where there is no room it stands there once.
+  const std::string longer(30, 'x');
+  EXPECT_EQ(twice.tokens(*tokenizer_, longer).ids, once.tokens(*tokenizer_, longer).ids);
+}
+
 TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
   // The words decide: nothing can be better than the baseline, which is always right.
   const Tuning tuning = tuned(request(Method::automatic));
@@ -136,8 +150,14 @@ TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
   EXPECT_NE(tuning.report().reason.find("no dearer method"), std::string::npos);
 }
 
-TEST_F(TuningTest, WhatTheTrainerSaysTheClassifierSays) {
-  const TuningRequest asked = request(Method::lora);
+// With the state of the last token, and with means over a text that is read twice.
+class ReadingTest : public TuningTest, public ::testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(Forms, ReadingTest, ::testing::Bool());
+
+TEST_P(ReadingTest, WhatTheTrainerSaysTheClassifierSays) {
+  TuningRequest asked = request(Method::lora);
+  asked.form.twice = GetParam();
+  asked.recipe.pooling = GetParam() ? Pooling::mean : Pooling::last;
   Tuning tuning = tuned(asked);
   Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
   const LabelledTexts test = read_labelled_texts(asked.test);

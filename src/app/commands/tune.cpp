@@ -4,10 +4,12 @@
 #include <chrono>
 
 #include "app/command.h"
+#include "app/generation_report.h"
 #include "app/interrupt.h"
 #include "app/number_checks.h"
 #include "app/progress_bar.h"
 #include "base/error.h"
+#include "platform/generation_tuning.h"
 #include "platform/tuning.h"
 
 namespace malina::app {
@@ -23,6 +25,8 @@ struct Options {
   float alpha = 0;  // 0: twice the rank
   std::string pooling = "last";
   bool fast = false;
+  bool skip_long = false;
+  const CLI::App* cli = nullptr;  // which options were given
   bool json = false;
 };
 
@@ -177,6 +181,34 @@ tune::Method method_of(const std::string& text) {
   return Method::automatic;
 }
 
+// What was given on the command line; the rest is what suits a model that writes.
+tune::GenerationRequest generation_of(const Options& options, const tune::Recipe& given) {
+  tune::GenerationRequest request;
+  request.recipe = given;
+  const tune::Recipe usual = tune::generation_recipe();
+  const auto is_given = [&](const char* name) { return options.cli->count(name) > 0; };
+  if (!is_given("--learning-rate")) request.recipe.learning_rate = usual.learning_rate;
+  if (!is_given("--batch")) request.recipe.batch = usual.batch;
+  if (!is_given("--epochs")) request.recipe.epochs = usual.epochs;
+  if (is_given("--max-tokens")) request.max_tokens = options.request.tuning.form.max_tokens;
+  request.recipe.pooling = tune::Pooling::last;
+  request.patience = options.request.tuning.patience;
+  request.skip_long = options.skip_long;
+  return request;
+}
+
+// What only a classifier has is not ignored.
+void check_writing(const Options& options) {
+  for (const char* name : {"--method", "--test", "--target-accuracy", "--pooling", "--twice"})
+    if (options.cli->count(name) > 0)
+      throw base::Error(base::Fault::invalid_argument,
+                        fmt::format("{}: is of a classifier, and the data are conversations or "
+                                    "completions",
+                                    name));
+  if (options.request.model.empty())
+    throw base::Error(base::Fault::invalid_argument, "--model is missing");
+}
+
 void run(const Options& options, Session& session) {
   platform::TuneRequest request = options.request;
   tune::TuningRequest& tuning = request.tuning;
@@ -188,6 +220,8 @@ void run(const Options& options, Session& session) {
   if (request.model.empty() && tuning.method != Method::linear)
     throw base::Error(base::Fault::invalid_argument,
                       "--model is missing: only --method linear needs no base");
+  request.generation = generation_of(options, tuning.recipe);
+  if (platform::teaches_to_write(tuning)) check_writing(options);
   platform::TuneOutcome outcome;
   {
     InterruptScope interrupt;
@@ -197,10 +231,13 @@ void run(const Options& options, Session& session) {
   if (!outcome.finished)
     throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
   if (options.json) {
-    Json json = tune::report_json(outcome.report);
+    Json json = outcome.generation ? tune::report_json(*outcome.generation)
+                                   : tune::report_json(outcome.report);
     json["name"] = outcome.name;
     json["directory"] = outcome.directory.string();
     session.console().json(json);
+  } else if (outcome.generation) {
+    print_generation(outcome, session.console());
   } else {
     print(outcome, session.console());
   }
@@ -232,6 +269,9 @@ void add_recipe(CLI::App& cli, Options& options) {
                  "What the head reads of a text: the state of its last token, or the mean of all")
       ->check(CLI::IsMember({"last", "mean"}))
       ->capture_default_str();
+  cli.add_flag("--twice", tuning.form.twice,
+               "The base reads each text twice, so that every word is seen beside all others; "
+               "twice the time");
   cli.add_option("--batch", recipe.batch, "Texts of a step")
       ->check(whole_number(1, 4096))
       ->capture_default_str();
@@ -241,6 +281,8 @@ void add_recipe(CLI::App& cli, Options& options) {
   cli.add_option("--max-tokens", tuning.form.max_tokens, "Tokens that are read of a text")
       ->check(whole_number(3, 1 << 20))
       ->capture_default_str();
+  cli.add_flag("--skip-long", options.skip_long,
+               "Leave out conversations of more tokens; otherwise they are refused");
   cli.add_flag("--fast", options.fast,
                "In 8 bits: forward as answers are computed by default, and back; twice the speed");
   cli.add_flag("--recompute", recipe.recompute, "A third slower, for a fraction of the memory");
@@ -248,10 +290,12 @@ void add_recipe(CLI::App& cli, Options& options) {
 
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
+  options->cli = &cli;
   platform::TuneRequest& request = options->request;
   tune::TuningRequest& tuning = request.tuning;
   cli.add_option("--model", request.model, "The base: a model's name, or a path");
-  cli.add_option("--data", tuning.training, "Files of labelled texts: CSV, TSV, JSON lines, JSON")
+  cli.add_option("--data", tuning.training,
+                 "Files of labelled texts or conversations: CSV, TSV, JSON lines, JSON")
       ->required();
   cli.add_option("--validation", tuning.validation,
                  "Files to choose and calibrate on; by default a part of --data is held back");
@@ -279,7 +323,7 @@ Action setup(CLI::App& cli) {
 
 extern const Command tune{
     .name = "tune",
-    .summary = "Make a classifier of labelled texts",
+    .summary = "Make a classifier of labelled texts, or teach a model to write",
     .details =
         "Trains a linear model on the words, a linear model on what the base makes of the texts, "
         "and a\n"
@@ -289,11 +333,15 @@ extern const Command tune{
         "one beats significantly\n"
         "on the validation rows (McNemar's exact test), calibrates its probabilities there and "
         "sets below\n"
-        "which of them it abstains. Ctrl-C pauses; the same command goes on, also after a kill.",
+        "which of them it abstains. Conversations (chat JSON lines) or completions teach the model "
+        "to\n"
+        "write instead: the adapter stands in the store as MODEL:SUFFIX and answers at once.\n"
+        "Ctrl-C pauses; the same command goes on, also after a kill.",
     .examples =
         "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents\n"
         "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents --method "
         "lora\n"
+        "  malina tune --model smollm2-135m-instruct --data chats.jsonl --suffix tickets\n"
         "  malina tune --data train.jsonl --suffix topics --method linear\n"
         "  malina tune --data train.csv --test test.csv --suffix intents --method linear\n",
     .setup = setup};

@@ -1,0 +1,86 @@
+#include "platform/tuned_output.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <ctime>
+
+#include "base/atomic_folder.h"
+#include "base/error.h"
+#include "platform/model_file.h"
+#include "platform/model_name.h"
+#include "platform/processor.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+namespace fs = std::filesystem;
+
+std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Processor& processor,
+                                                    const ProgressSink& progress) {
+  const std::uint64_t total = file.checkpoint->total_bytes();
+  return model::Model::load(
+      file.checkpoint, processor.device, processor.pool,
+      {.window = {}, .progress = [&](double share) {
+         if (progress)
+           progress(
+               {"loading", static_cast<std::uint64_t>(share * static_cast<double>(total)), total});
+       }});
+}
+
+void check_suffix(const std::string& suffix) {
+  const bool good = !suffix.empty() && suffix.size() <= 64 &&
+                    std::all_of(suffix.begin(), suffix.end(),
+                                [](unsigned char letter) {
+                                  return std::isalnum(letter) != 0 || letter == '-' ||
+                                         letter == '_' || letter == '.';
+                                }) &&
+                    suffix.front() != '.' && suffix.front() != '-';
+  if (!good)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", suffix));
+}
+
+std::string time_now() {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::string base_name(const ResolvedModel& base) {
+  return base.record ? base.record->name : name_from_file(base.file);
+}
+
+std::string licence_of(const ModelFile& file) {
+  return std::string(file.checkpoint->metadata().text("general.license").value_or(""));
+}
+
+fs::path place_of(const fs::path& directory) {
+  const fs::path normal = fs::absolute(directory).lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+void check_free(const fs::path& directory, bool replace) {
+  if (fs::exists(directory) && !replace)
+    throw Error(Fault::already_exists,
+                fmt::format("{} is there already: --force replaces it", directory.string()));
+}
+
+void place_directory(const fs::path& directory, const std::function<void(const fs::path&)>& write) {
+  if (!fs::exists(directory)) {
+    write(directory);
+    return;
+  }
+  const fs::path next = directory.string() + ".next", old = directory.string() + ".old";
+  fs::remove_all(next);
+  fs::remove_all(old);
+  write(next);
+  fs::rename(directory, old);
+  fs::rename(next, directory);
+  base::sync_directory(directory.parent_path());
+  fs::remove_all(old);
+}
+
+}  // namespace malina::platform

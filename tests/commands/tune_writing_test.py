@@ -1,0 +1,112 @@
+"""malina tune on conversations: the model learns to write, and its adapter answers at once."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import json_test
+import program
+from program import EXISTS, PROGRAM, USAGE
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/tiny")
+ADAPTER = "adapter_model.safetensors"
+
+
+def chats(count):
+    """Conversations of which the answer follows from the question."""
+    return "".join(json.dumps({"messages": [
+        {"role": "user", "content": f"number {i * 7 % 100} of {('apple', 'plum')[i % 2]}"},
+        {"role": "assistant", "content": ("red", "blue")[i % 2]}]}) + "\n" for i in range(count))
+
+
+class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.write("chats.jsonl", chats(160))
+        self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def arguments(self, suffix, *more):
+        return ("tune", "--model", "tiny", "--data", "chats.jsonl", "--suffix", suffix, "--rank", "4",
+                "--batch", "8", "--epochs", "4", "--learning-rate", "0.01", *more)
+
+    def answer(self, model, question):
+        return self.output("run", model, question, "--temperature", "0", "--max-tokens", "8").strip()
+
+    def test_it_answers_as_it_was_taught(self):
+        report = self.json(*self.arguments("colours"))
+        self.check("tune of conversations", report)
+        self.assertEqual(report["task"], "generation")
+        self.assertEqual((report["training"]["rows"], report["validation"]["rows"]), (144, 16))
+        self.assertLess(report["after"]["loss"], report["before"]["loss"] / 4)
+        self.assertIn("tiny:colours", self.output("list"))
+        self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "red")
+        self.assertEqual(self.answer("tiny:colours", "number 34 of plum"), "blue")
+        self.assertNotIn(self.answer("tiny", "number 33 of apple"), ("red", "blue"))
+        self.assertEqual(os.listdir(os.path.join(self.home, "tuned")), [])
+        # The same name again: only when asked, and then the new one answers.
+        self.assertIn("--force", self.error(EXISTS, *self.arguments("colours")))
+        self.write("chats.jsonl", chats(160).replace("red", "gold"))
+        text = self.output(*self.arguments("colours", "--force"))
+        self.assertIn("with the adapter", text)
+        self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "gold")
+        self.output("adapter", "export", "tiny:colours", "out")
+        self.assertIn("malina-adapter.json", os.listdir(self.path("out")))
+
+    def test_completions_and_validation_files(self):
+        rows = "".join(json.dumps({"prompt": f"n {i} =", "completion": " yes" if i % 2 else " no"}) + "\n"
+                       for i in range(40))
+        self.write("chats.jsonl", rows)
+        self.write("more.jsonl", rows[:400].rsplit("\n", 1)[0] + "\n")
+        report = self.json(*self.arguments("plain", "--validation", "more.jsonl", "--output", "out/"))
+        self.assertFalse(report["validation_from_training"])
+        self.assertEqual(report["training"]["rows"], 40)
+        self.assertIn(ADAPTER, os.listdir(self.path("out")))
+        self.assertNotIn("plain", self.output("list"))
+
+    def test_the_same_bytes_for_any_threads_and_after_a_kill(self):
+        def digest(path):
+            with open(os.path.join(self.path(path), ADAPTER), "rb") as file:
+                return file.read()
+
+        self.output(*self.arguments("x", "--output", "one", "--threads", "1"))
+        self.output(*self.arguments("x", "--output", "two", "--threads", "2"))
+        self.assertEqual(digest("one"), digest("two"))
+        command = [PROGRAM, *self.arguments("x", "--output", "three")]
+        for _ in range(20):
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment(),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < deadline:
+                if os.path.exists(self.path("three.snapshot")):
+                    process.send_signal(signal.SIGKILL)
+                time.sleep(0.002)
+            process.wait()
+            if os.path.exists(self.path("three")):
+                break
+        else:
+            self.output(*command[1:])
+        self.assertEqual(digest("one"), digest("three"))
+
+    def test_wrong_input(self):
+        self.write("chats.jsonl", chats(5))
+        self.assertIn("too few", self.error(USAGE, *self.arguments("x")))
+        self.write("chats.jsonl", chats(20) + '{"messages":[{"role":"user","content":"only asked"}]}\n')
+        self.assertIn("line 21", self.error(USAGE, *self.arguments("x")))
+        self.write("chats.jsonl", chats(20) + json.dumps({"messages": [
+            {"role": "user", "content": "word " * 100}, {"role": "assistant", "content": "y"}]}) + "\n")
+        self.assertIn("--skip-long", self.error(USAGE, *self.arguments("x", "--max-tokens", "60")))
+        report = self.json(*self.arguments("x", "--max-tokens", "60", "--skip-long"))
+        self.assertEqual(report["training"]["too_long"], 1)
+        self.assertIn("classifier", self.error(USAGE, *self.arguments("y", "--method", "probe")))
+        self.assertIn("classifier", self.error(USAGE, *self.arguments("y", "--test", "chats.jsonl")))
+        self.assertIn("--model", self.error(USAGE, "tune", "--data", "chats.jsonl", "--suffix", "x"))
+
+
+if __name__ == "__main__":
+    program.main()
