@@ -194,7 +194,8 @@ class JsonTest(DocumentedKeys, program.ProgramTest):
         reporting = {" ".join(words) for words in commands_page.commands(program.PROGRAM)
                      if "--json " in self.output(*words, "--help").split("Examples:")[0]}
         self.assertLessEqual({"import", "list", "info", "inspect"}, reporting)
-        self.assertEqual(set(documented()), reporting)
+        # "tune of conversations": a command may have a table for each kind of answer.
+        self.assertEqual({command.split(" of ")[0] for command in documented()}, reporting)
 
 
 class InspectTest(program.ProgramTest):
