@@ -112,6 +112,8 @@ std::vector<std::uint32_t> likeliest_tags(const ProbabilityTable& emitted) {
   return path;
 }
 
+}  // namespace
+
 std::vector<TaggedSpan> spans_of(std::span<const std::uint32_t> tags) {
   std::vector<TaggedSpan> spans;
   for (std::size_t i = 0; i < tags.size(); ++i) {
@@ -122,8 +124,6 @@ std::vector<TaggedSpan> spans_of(std::span<const std::uint32_t> tags) {
   }
   return spans;
 }
-
-}  // namespace
 
 std::vector<std::uint32_t> tags_of(std::span<const TaggedSpan> spans, std::size_t units) {
   std::vector<std::uint32_t> tags(units, 0);

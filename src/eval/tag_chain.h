@@ -36,6 +36,9 @@ inline std::size_t tag_count(std::size_t types) { return 1 + 2 * types; }
 // The tags of spans that do not overlap, ascending.
 std::vector<std::uint32_t> tags_of(std::span<const TaggedSpan> spans, std::size_t units);
 
+// The spans of a possible sequence, without probabilities.
+std::vector<TaggedSpan> spans_of(std::span<const std::uint32_t> tags);
+
 // `scores`: a row for each unit, tag_count(types) columns, natural logarithms up to a constant of
 // the row. No units: nothing, of probability 1.
 TagAnswer decode_tags(const ProbabilityTable& scores, double temperature = 1);

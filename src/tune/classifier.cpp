@@ -10,6 +10,7 @@
 #include "eval/blend.h"
 #include "model/peft.h"
 #include "tune/frozen_features.h"
+#include "tune/loaded_adapter.h"
 
 namespace malina::tune {
 
@@ -25,34 +26,6 @@ std::string read_text(const std::filesystem::path& path) {
   std::string text(file.size(), '\0');
   file.read_at(0, std::as_writable_bytes(std::span(text)));
   return text;
-}
-
-// The tensors as the pass takes them: one rank for all.
-std::unique_ptr<model::TrainableAdapter> loaded(const model::AdapterTensors& tensors,
-                                                const model::Model& model,
-                                                math::CpuDevice& device) {
-  model::LowRankOptions options;
-  options.targets.fill(false);
-  for (const auto& layer : tensors.layers) {
-    for (std::size_t i = 0; i < model::kProjections; ++i) {
-      if (!layer[i]) continue;
-      options.targets[i] = true;
-      options.rank = layer[i].rank;
-      options.alpha = static_cast<float>(layer[i].alpha);
-      options.rank_stabilised = layer[i].rank_stabilised;
-    }
-  }
-  auto adapter = std::make_unique<model::TrainableAdapter>(model, options, 0, device);
-  for (const auto& matrix : adapter->matrices()) {
-    const model::LowRankMatrix& stored = tensors.matrix(matrix.layer, matrix.projection);
-    const auto& values = matrix.is_b ? stored.b : stored.a;
-    if (values.size() != matrix.rows * matrix.columns || stored.scale() != options.scale())
-      throw Error(Fault::unsupported,
-                  "a classifier whose matrices differ in rank or scale, or that leaves some out");
-    std::copy(values.begin(), values.end(),
-              adapter->parameters().begin() + static_cast<std::ptrdiff_t>(matrix.offset));
-  }
-  return adapter;
 }
 
 }  // namespace
@@ -90,7 +63,7 @@ Classifier::Classifier(const std::filesystem::path& directory,
   if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
     throw Error(Fault::corrupt_file,
                 fmt::format("{}: the head does not fit the labels", directory.string()));
-  adapter_ = loaded(peft.tensors, *base_, device_);
+  adapter_ = loaded_adapter(peft.tensors, *base_, device_);
   head_ = std::move(peft.tensors.head);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "tune/manifest_reader.h"
 #include "tune/recipe_json.h"
 
 namespace malina::tune {
@@ -180,38 +181,6 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
 // --- reading ---
 
 namespace {
-
-class ManifestReader {
- public:
-  ManifestReader(const Json& json, const std::string& name) : json_(json), name_(name) {}
-
-  const Json& at(std::string_view key, Json::value_t type) const {
-    const auto found = json_.is_object() ? json_.find(key) : json_.end();
-    if (found == json_.end()) fail(key, "is missing");
-    const bool number = type == Json::value_t::number_float && found->is_number();
-    if (!number && found->type() != type) fail(key, "has the wrong type");
-    return *found;
-  }
-  const std::string& name() const { return name_; }
-  std::string text(std::string_view key) const { return at(key, Json::value_t::string); }
-  bool flag(std::string_view key) const { return at(key, Json::value_t::boolean); }
-  double number(std::string_view key, double low, double high) const {
-    const double value = at(key, Json::value_t::number_float);
-    if (!(value >= low && value <= high))
-      fail(key, fmt::format("is not between {} and {}", low, high));
-    return value;
-  }
-  ManifestReader object(std::string_view key) const {
-    return {at(key, Json::value_t::object), name_};
-  }
-  [[noreturn]] void fail(std::string_view key, std::string_view what) const {
-    throw Error(Fault::corrupt_file, fmt::format("{}: '{}' {}", name_, key, what));
-  }
-
- private:
-  const Json& json_;
-  const std::string& name_;
-};
 
 Method method_of(const std::string& text, const ManifestReader& reader) {
   for (const Method method : {Method::linear, Method::probe, Method::lora})

@@ -1,0 +1,366 @@
+#include "tune/span_tuning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/stopwatch.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+constexpr std::size_t kFewestValidation = 10;
+constexpr double kHeldBack = 0.1;
+constexpr std::size_t kMostHeldBack = 2000;
+
+// Whether each text's whole answer is right, and how likely it was said to be.
+struct Judged {
+  std::vector<bool> right;
+  std::vector<double> probability;
+};
+
+std::vector<FoundSpan> expected_spans(std::span<const Slot> slots,
+                                      std::span<const std::string> types) {
+  std::vector<FoundSpan> spans;
+  for (const Slot& slot : slots) {
+    const auto type = std::lower_bound(types.begin(), types.end(), slot.type);
+    // A type that was never learned is expected and cannot be found.
+    spans.push_back({.type = static_cast<std::size_t>(type - types.begin()) +
+                             (type != types.end() && *type == slot.type ? 0 : types.size() + 1),
+                     .begin = slot.start,
+                     .end = slot.end});
+  }
+  return spans;
+}
+
+void count(std::span<const FoundSpan> found, std::span<const FoundSpan> expected,
+           eval::SpanCounts& counts) {
+  counts.found += found.size();
+  counts.expected += expected.size();
+  for (const FoundSpan& span : found)
+    counts.right += std::any_of(expected.begin(), expected.end(),
+                                [&](const FoundSpan& other) { return span.same_place(other); })
+                        ? 1
+                        : 0;
+}
+
+bool same(std::span<const FoundSpan> found, std::span<const FoundSpan> expected) {
+  return std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
+                    [](const FoundSpan& a, const FoundSpan& b) { return a.same_place(b); });
+}
+
+Judged judge(const SpanTexts& data, std::span<const ScoredText> scored,
+             std::span<const std::string> types, double temperature) {
+  Judged judged;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const eval::TagAnswer answer = eval::decode_tags(scored[i].scores, temperature);
+    judged.right.push_back(same(found_spans(answer.spans, scored[i].places, data.texts[i]),
+                                expected_spans(data.slots[i], types)));
+    judged.probability.push_back(answer.probability);
+  }
+  return judged;
+}
+
+SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
+                     std::span<const std::string> types) {
+  SpanMeasures measures;
+  for (std::size_t i = 0; i < data.size(); ++i)
+    count(found_spans(eval::decode_tags(scored[i].scores).spans, scored[i].places, data.texts[i]),
+          expected_spans(data.slots[i], types), measures.spans);
+  const Judged judged = judge(data, scored, types, 1);
+  const auto right =
+      static_cast<std::size_t>(std::count(judged.right.begin(), judged.right.end(), true));
+  measures.exact = {.value = static_cast<double>(right) / static_cast<double>(data.size()),
+                    .interval = eval::wilson_interval(right, data.size())};
+  return measures;
+}
+
+double p_value(const Judged& first, const Judged& second) {
+  eval::Discordance counts;
+  for (std::size_t i = 0; i < first.right.size(); ++i) {
+    counts.only_first += first.right[i] && !second.right[i] ? 1 : 0;
+    counts.only_second += second.right[i] && !first.right[i] ? 1 : 0;
+  }
+  return eval::mcnemar_exact(counts.only_first, counts.only_second);
+}
+
+// Of whole answers, in 15 bins of equal width (Naeini et al., 2015).
+double calibration_error(const Judged& judged) {
+  constexpr std::size_t kBins = 15;
+  std::vector<double> rows(kBins), confidence(kBins), right(kBins);
+  for (std::size_t i = 0; i < judged.right.size(); ++i) {
+    const auto bin = std::min<std::size_t>(
+        kBins - 1, static_cast<std::size_t>(judged.probability[i] * static_cast<double>(kBins)));
+    rows[bin] += 1;
+    confidence[bin] += judged.probability[i];
+    right[bin] += judged.right[i] ? 1 : 0;
+  }
+  double error = 0;
+  for (std::size_t bin = 0; bin < kBins; ++bin) error += std::abs(confidence[bin] - right[bin]);
+  return error / static_cast<double>(judged.right.size());
+}
+
+// Binary answers as a table of two classes, of which the first is "it is right" and always the
+// likelier one: a threshold on its probability is one on that of the answer.
+std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, std::size_t first,
+                                                      double target) {
+  eval::ProbabilityTable table{.classes = 2, .values = {}};
+  std::vector<std::uint32_t> labels;
+  for (std::size_t i = first; i < judged.right.size(); ++i) {
+    const double half = judged.probability[i] / 2;
+    table.values.insert(table.values.end(), {0.5 + half, 0.5 - half});
+    labels.push_back(judged.right[i] ? 0 : 1);
+  }
+  auto threshold = eval::fit_abstention(labels, table, target);
+  if (threshold) threshold->threshold = std::max(0.0, 2 * (threshold->threshold - 0.5));
+  return threshold;
+}
+
+}  // namespace
+
+struct SpanTuning::Part {
+  SpanTexts data;
+  SpanExamples encoded;  // empty until they are needed
+};
+
+std::string_view name(SpanMethod method) {
+  if (method == SpanMethod::automatic) return "auto";
+  return method == SpanMethod::linear ? "linear" : "lora";
+}
+
+SpanTuning::SpanTuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
+                       math::CpuDevice& device, SpanRequest request)
+    : model_(std::move(model)),
+      tokenizer_(tokenizer),
+      device_(device),
+      request_(std::move(request)) {}
+
+SpanTuning::~SpanTuning() = default;
+
+void SpanTuning::read() {
+  training_ = std::make_unique<Part>();
+  validation_ = std::make_unique<Part>();
+  training_->data = read_span_texts(request_.training, request_.reading);
+  report_.training_files = training_->data.files;
+  report_.licence = training_->data.licence;
+  report_.overlapping = training_->data.overlapping;
+  if (request_.validation.empty()) {
+    hold_back();
+  } else {
+    validation_->data = read_span_texts(request_.validation, request_.reading);
+    report_.validation_files = validation_->data.files;
+  }
+  if (!request_.test.empty()) {
+    test_ = std::make_unique<Part>();
+    test_->data = read_span_texts(request_.test, request_.reading);
+    report_.test_files = test_->data.files;
+    report_.test_rows = test_->data.size();
+  }
+  report_.types = types_of(training_->data);
+  if (report_.types.empty())
+    throw Error(Fault::invalid_argument, "no span is marked in the training data");
+  if (validation_->data.size() < kFewestValidation)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} validation rows are too few to choose and calibrate by: at least "
+                            "{} are needed",
+                            validation_->data.size(), kFewestValidation));
+  report_.training_rows = training_->data.size();
+  report_.validation_rows = validation_->data.size();
+  if (request_.method == SpanMethod::linear) return;
+  for (Part* part : {training_.get(), validation_.get(), test_.get()}) {
+    if (part == nullptr) continue;
+    part->encoded = span_examples(part->data, report_.types, request_.form, *tokenizer_);
+    report_.truncated += part->encoded.truncated;
+  }
+  request_.recipe.rows =
+      std::max({request_.recipe.rows, training_->encoded.longest, validation_->encoded.longest});
+}
+
+void SpanTuning::hold_back() {
+  const std::size_t rows = training_->data.size();
+  std::vector<std::size_t> order(rows);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  base::Random random(request_.recipe.seed + 2);
+  for (std::size_t i = rows; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  const auto share = static_cast<std::size_t>(kHeldBack * static_cast<double>(rows) + 0.5);
+  const std::size_t count = std::min(std::clamp(share, kFewestValidation, kMostHeldBack), rows / 2);
+  const std::span all(order);
+  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
+  std::sort(order.begin() + static_cast<std::ptrdiff_t>(count), order.end());
+  validation_->data = training_->data.subset(all.first(count));
+  training_->data = training_->data.subset(all.subspan(count));
+  report_.validation_from_training = true;
+}
+
+void SpanTuning::add_rung(SpanMethod method, double seconds, const SpanEvents& events) {
+  validation_scores_.push_back(scored(method, *validation_));
+  SpanRung rung{.method = method,
+                .validation = measure(validation_->data, validation_scores_.back(), report_.types),
+                .seconds = seconds,
+                .p_value = std::nullopt};
+  if (!report_.rungs.empty())
+    rung.p_value = p_value(judge(validation_->data, validation_scores_.front(), report_.types, 1),
+                           judge(validation_->data, validation_scores_.back(), report_.types, 1));
+  report_.rungs.push_back(rung);
+  if (events.rung) events.rung(report_.rungs.back());
+}
+
+void SpanTuning::climb_linear(const SpanEvents& events) {
+  if (events.stage) events.stage("linear tagger", 0, 1);
+  const base::Stopwatch watch;
+  std::vector<std::vector<std::uint32_t>> tags;
+  for (std::size_t i = 0; i < training_->data.size(); ++i) {
+    const Places words = eval::words_of(training_->data.texts[i]);
+    tags.push_back(
+        eval::tags_of(tagged_spans(training_->data.slots[i], words, report_.types), words.size()));
+  }
+  linear_ = eval::LinearTagger::fit(training_->data.texts, tags, report_.types.size(),
+                                    device_.context().pool);
+  add_rung(SpanMethod::linear, watch.seconds(), events);
+}
+
+// All that decides the examples, beside the recipe.
+std::string SpanTuning::origin() const {
+  std::string text = fmt::format("spans, base {} text {} max_tokens {}\n", request_.base_digest,
+                                 request_.reading.text, request_.form.max_tokens);
+  for (const base::Digest& digest : report_.training_files)
+    text += "training " + digest.text() + "\n";
+  for (const base::Digest& digest : report_.validation_files)
+    text += "validation " + digest.text() + "\n";
+  return text;
+}
+
+bool SpanTuning::climb_adapter(const SpanEvents& events) {
+  const base::Stopwatch watch;
+  if (run_ == nullptr)
+    run_ =
+        std::make_unique<SpanTraining>(model_, device_, report_.types.size(),
+                                       training_->encoded.examples, validation_->encoded.examples,
+                                       AdapterTrainingOptions{.recipe = request_.recipe,
+                                                              .patience = request_.patience,
+                                                              .snapshot = request_.snapshot,
+                                                              .origin = origin()});
+  if (!run_->run(events.training)) return false;
+  report_.history = run_->history();
+  adapter_ = run_->best();
+  add_rung(SpanMethod::lora, watch.seconds(), events);
+  return true;
+}
+
+std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) {
+  std::vector<ScoredText> result(part.data.size());
+  if (method == SpanMethod::linear) {
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[i] = {eval::words_of(part.data.texts[i]), linear_->scores(part.data.texts[i])};
+    return result;
+  }
+  auto tables = run_->scores(part.encoded.examples);
+  for (std::size_t i = 0; i < tables.size(); ++i)
+    result[part.encoded.rows[i]] = {part.encoded.places[i], std::move(tables[i])};
+  return result;
+}
+
+bool SpanTuning::run(const SpanEvents& events) {
+  if (report_.rungs.empty()) climb_linear(events);
+  if (request_.method != SpanMethod::linear && !climb_adapter(events)) return false;
+  choose();
+  calibrate();
+  if (test_ != nullptr) test();
+  return true;
+}
+
+void SpanTuning::choose() {
+  report_.chosen = report_.rungs.size() - 1;
+  if (request_.method != SpanMethod::automatic) {
+    report_.reason = fmt::format("{} was asked for", name(request_.method));
+    return;
+  }
+  const SpanRung& dearer = report_.rungs.back();
+  const bool better =
+      dearer.validation.exact.value > report_.rungs.front().validation.exact.value &&
+      *dearer.p_value < request_.significance;
+  if (!better) report_.chosen = 0;
+  report_.reason =
+      better ? fmt::format("it is significantly better than the linear tagger (p < {})",
+                           request_.significance)
+             : fmt::format("lora is not significantly better (p < {}) on {} validation rows",
+                           request_.significance, report_.validation_rows);
+}
+
+// The temperature on one half of the rows, the threshold on the other.
+void SpanTuning::calibrate() {
+  const auto& scores = validation_scores_[report_.chosen];
+  const std::size_t half = scores.size() / 2;
+  const auto loss = [&](double log_temperature) {
+    double sum = 0;
+    for (std::size_t i = 0; i < half; ++i) {
+      const auto spans = tagged_spans(validation_->data.slots[i], scores[i].places, report_.types);
+      const auto tags = eval::tags_of(spans, scores[i].places.size());
+      if (!tags.empty())
+        sum -= eval::log_probability(scores[i].scores, tags, std::exp(log_temperature));
+    }
+    return sum;
+  };
+  // Golden section: the loss is convex in 1/T, so it has one minimum.
+  double low = std::log(eval::kLeastTemperature), high = std::log(eval::kMostTemperature);
+  const double ratio = (std::sqrt(5.0) - 1) / 2;
+  for (int step = 0; step < 30; ++step) {
+    const double first = high - ratio * (high - low), second = low + ratio * (high - low);
+    if (loss(first) < loss(second))
+      high = second;
+    else
+      low = first;
+  }
+  report_.calibration.temperature = std::exp((low + high) / 2);
+  const Judged before = judge(validation_->data, scores, report_.types, 1);
+  const Judged after =
+      judge(validation_->data, scores, report_.types, report_.calibration.temperature);
+  report_.error_before = calibration_error(before);
+  report_.error_after = calibration_error(after);
+  report_.calibration.abstention = threshold_of(after, half, request_.target_accuracy);
+}
+
+void SpanTuning::test() {
+  const auto linear = scored(SpanMethod::linear, *test_);
+  const auto chosen = scored(report_.rungs[report_.chosen].method, *test_);
+  const Judged judged = judge(test_->data, chosen, report_.types, report_.calibration.temperature);
+  SpanReport::Test result{.chosen = measure(test_->data, chosen, report_.types),
+                          .linear = measure(test_->data, linear, report_.types),
+                          .p_value = p_value(judge(test_->data, linear, report_.types, 1), judged),
+                          .calibration_error = calibration_error(judged),
+                          .types = {}};
+  const double threshold =
+      report_.calibration.abstention ? report_.calibration.abstention->threshold : 2;
+  double answered = 0, right = 0;
+  for (std::size_t i = 0; i < judged.right.size(); ++i) {
+    if (judged.probability[i] < threshold) continue;
+    answered += 1;
+    right += judged.right[i] ? 1 : 0;
+  }
+  result.answered = answered / static_cast<double>(judged.right.size());
+  result.answered_exact = answered > 0 ? right / answered : 0;
+  for (std::size_t type = 0; type < report_.types.size(); ++type) {
+    SpanReport::Test::Type of_type{.name = report_.types[type], .spans = {}};
+    const auto only = [&](std::vector<FoundSpan> spans) {
+      std::erase_if(spans, [&](const FoundSpan& span) { return span.type != type; });
+      return spans;
+    };
+    for (std::size_t i = 0; i < test_->data.size(); ++i)
+      count(only(found_spans(eval::decode_tags(chosen[i].scores).spans, chosen[i].places,
+                             test_->data.texts[i])),
+            only(expected_spans(test_->data.slots[i], report_.types)), of_type.spans);
+    result.types.push_back(std::move(of_type));
+  }
+  report_.test = std::move(result);
+}
+
+}  // namespace malina::tune

@@ -1,0 +1,154 @@
+// A tuning job for marked spans: from texts with slots to the cheaper of a linear tagger and a
+// low-rank adapter with a head on every token that the dearer one does not beat.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "eval/calibration.h"
+#include "eval/statistics.h"
+#include "model/adapter_tensors.h"
+#include "tune/span_task.h"
+#include "tune/span_training.h"
+
+namespace malina::tune {
+
+enum class SpanMethod { automatic, linear, lora };
+std::string_view name(SpanMethod method);
+
+struct SpanRequest {
+  std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
+  ReadOptions reading;
+  SpanMethod method = SpanMethod::automatic;
+  Recipe recipe;
+  SpanForm form;
+  std::size_t patience = 3;
+  double significance = 0.05;
+  double target_accuracy = 0.98;   // of whole answers
+  std::filesystem::path snapshot;  // empty: none
+  std::string base_digest;         // "sha256:..."
+};
+
+// How well the spans of many texts were found.
+struct SpanMeasures {
+  eval::SpanCounts spans;
+  eval::Estimate exact;  // texts of which all spans are right and no other is found; Wilson, 95 %
+};
+
+struct SpanRung {
+  SpanMethod method = SpanMethod::linear;
+  SpanMeasures validation;
+  double seconds = 0;
+  std::optional<double> p_value;  // McNemar's exact test on whole texts, against linear
+};
+
+// The probability of a whole answer against how often it is right.
+struct SpanCalibration {
+  double temperature = 1;
+  std::optional<eval::AbstentionThreshold> abstention;  // of whole answers
+};
+
+struct SpanReport {
+  std::vector<std::string> types;
+  std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
+  bool validation_from_training = false;
+  std::size_t overlapping = 0;  // spans of the training data that were left out
+  std::size_t truncated = 0;    // texts, of all parts
+  std::vector<base::Digest> training_files, validation_files, test_files;
+  std::string licence;
+  std::vector<SpanRung> rungs;
+  std::size_t chosen = 0;
+  std::string reason;
+  std::vector<EpochReport> history;
+  SpanCalibration calibration;
+  double error_before = 0, error_after = 0;  // expected calibration error of whole answers
+  struct Test {
+    SpanMeasures chosen, linear;
+    double p_value = 1;
+    double calibration_error = 0;
+    double answered = 0, answered_exact = 0;  // at the abstention threshold
+    struct Type {
+      std::string name;
+      eval::SpanCounts spans;
+    };
+    std::vector<Type> types;  // of the chosen method
+  };
+  std::optional<Test> test;
+
+  bool uses_adapter() const { return rungs[chosen].method == SpanMethod::lora; }
+};
+
+struct SpanEvents {
+  std::function<void(std::string_view stage, std::size_t done, std::size_t total)> stage;
+  std::function<void(const SpanRung&)> rung;
+  TrainingEvents training;
+};
+
+// One text's scores in its units, tokens or words.
+struct ScoredText {
+  Places places;
+  eval::ProbabilityTable scores;
+};
+
+// One thread. `model` and `tokenizer` may be null where the method is `linear`.
+class SpanTuning {
+ public:
+  SpanTuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
+             math::CpuDevice& device, SpanRequest request);
+  ~SpanTuning();
+
+  // Throws base::Error as read_span_texts does, and invalid_argument where there is no span, or too
+  // few rows to hold some back.
+  void read();
+  // To the end: true. False where the training was paused, as Tuning::run.
+  bool run(const SpanEvents& events);
+
+  const SpanRequest& request() const { return request_; }
+  const SpanReport& report() const { return report_; }
+  const eval::LinearTagger& linear() const { return *linear_; }
+  const model::AdapterTensors& adapter() const { return *adapter_; }  // where uses_adapter()
+
+ private:
+  struct Part;
+
+  void hold_back();
+  void climb_linear(const SpanEvents& events);
+  bool climb_adapter(const SpanEvents& events);
+  void add_rung(SpanMethod method, double seconds, const SpanEvents& events);
+  std::vector<ScoredText> scored(SpanMethod method, const Part& part);
+  void choose();
+  void calibrate();
+  void test();
+  std::string origin() const;
+
+  std::shared_ptr<const model::Model> model_;
+  const text::Tokenizer* tokenizer_;
+  math::CpuDevice& device_;
+  SpanRequest request_;
+  std::unique_ptr<Part> training_, validation_, test_;
+  std::unique_ptr<SpanTraining> run_;
+  std::optional<eval::LinearTagger> linear_;
+  std::optional<model::AdapterTensors> adapter_;
+  std::vector<std::vector<ScoredText>> validation_scores_;  // of each rung
+  SpanReport report_;
+};
+
+nlohmann::ordered_json report_json(const SpanReport& report);
+
+// What a card or a record says of where a tagger comes from.
+struct SpanFacts {
+  std::string name, base_name, base_digest, base_licence, created, version;
+};
+nlohmann::ordered_json manifest_json(const SpanReport& report, const SpanRequest& request,
+                                     const SpanFacts& facts);
+// README.md, in the form of a model card of Hugging Face.
+std::string model_card(const SpanReport& report, const SpanRequest& request,
+                       const SpanFacts& facts);
+
+}  // namespace malina::tune

@@ -1,0 +1,229 @@
+// Marked spans: places in the text that survive tokens and back, training, and the tagger that is
+// read again.
+#include "tune/span_tuning.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "base/temporary_directory.h"
+#include "model/peft.h"
+#include "tune/span_tagger.h"
+
+namespace malina::tune {
+namespace {
+
+const std::string kModel = MALINA_SOURCE_DIR "/tests/golden/tiny/q4_1.gguf";
+
+class SpanTuningTest : public ::testing::Test {
+ protected:
+  SpanTuningTest() {
+    const auto checkpoint = format::Checkpoint::open(kModel);
+    tokenizer_ = text::Tokenizer::create(checkpoint->metadata());
+    model_ = model::Model::load(checkpoint, device_, pool_);
+  }
+
+  // "bring NAME to ROOM": both are marked.
+  std::filesystem::path write(const std::string& name, int rows, std::uint64_t seed) const {
+    base::Random random(seed);
+    std::ofstream file(directory_.path() / name);
+    for (int i = 0; i < rows; ++i) {
+      const std::string what = "ring" + std::to_string(random.below(90) + 10);
+      const std::string where = "hall " + std::to_string(random.below(90) + 10);
+      nlohmann::ordered_json row{{"text", "bring " + what + " to " + where + " now"}};
+      row["slots"] = {{{"start", 6}, {"end", 12}, {"type", "thing"}},
+                      {{"start", 16}, {"end", 23}, {"type", "place"}}};
+      file << row.dump() << "\n";
+    }
+    return directory_.path() / name;
+  }
+
+  SpanRequest request(SpanMethod method) {
+    SpanRequest request;
+    request.training = {write("train.jsonl", 120, 1)};
+    request.test = {write("test.jsonl", 40, 2)};
+    request.method = method;
+    request.recipe.adapter.rank = 4;
+    request.recipe.epochs = 4;
+    request.recipe.batch = 8;
+    request.recipe.learning_rate = 1e-2F;
+    request.base_digest = "sha256:" + std::string(64, '0');
+    return request;
+  }
+
+  // Written as the platform does.
+  std::filesystem::path write(const SpanTuning& tuning) const {
+    const auto directory = directory_.path() / "tagger";
+    const SpanFacts facts{.name = "test",
+                          .base_name = "tiny",
+                          .base_digest = tuning.request().base_digest,
+                          .base_licence = "",
+                          .created = "",
+                          .version = ""};
+    const std::string manifest = manifest_json(tuning.report(), tuning.request(), facts).dump();
+    if (tuning.report().uses_adapter()) {
+      model::write_peft(
+          directory, tuning.adapter(), *model_,
+          {.base_name = "tiny", .extra = {{std::string(kSpanManifestName), manifest}}});
+      return directory;
+    }
+    std::filesystem::create_directories(directory);
+    for (const auto& [name, content] : {std::pair(kSpanManifestName, manifest),
+                                        std::pair(kLinearTaggerName, tuning.linear().bytes())}) {
+      base::AtomicFile file(directory / name);
+      file.write(content);
+      file.commit();
+    }
+    return directory;
+  }
+
+  static std::string message_of(const std::function<void()>& call) {
+    try {
+      call();
+    } catch (const base::Error& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  }
+
+  base::TemporaryDirectory directory_;
+  base::ThreadPool pool_{2};
+  math::CpuDevice device_{pool_};
+  std::shared_ptr<const text::Tokenizer> tokenizer_;
+  std::shared_ptr<const model::Model> model_;
+};
+
+TEST_F(SpanTuningTest, PlacesSurviveTokensAndBack) {
+  const std::string text = "Dej Žluťoučký  kůň, prosím: 2 kg 🍎🍎!";
+  const auto place = [&](const std::string& piece) {
+    return Slot{text.find(piece), text.find(piece) + piece.size(), "x"};
+  };
+  const std::vector<std::string> types{"x"};
+  for (const std::size_t most : {std::size_t{500}, std::size_t{60}}) {
+    const SpanForm form{.max_tokens = most};
+    const auto read = form.tokens(*tokenizer_, text);
+    EXPECT_EQ(read.ids.size() - read.read_from, read.places.size());
+    EXPECT_EQ(read.read_from > 10, most == 500) << "twice where there is room";
+    EXPECT_FALSE(read.truncated);
+    for (const std::string piece : {"Žluťoučký  kůň", "prosím", "2 kg", "🍎🍎"}) {
+      const std::vector<Slot> slots{place(piece)};
+      const auto tagged = tagged_spans(slots, read.places, types);
+      const auto tags = eval::tags_of(tagged, read.places.size());
+      const auto found = found_spans(eval::spans_of(tags), read.places, text);
+      ASSERT_EQ(found.size(), 1U) << piece;
+      EXPECT_EQ(text.substr(found[0].begin, found[0].end - found[0].begin), piece);
+    }
+  }
+  EXPECT_TRUE(SpanForm{.max_tokens = 5}.tokens(*tokenizer_, text).truncated);
+  EXPECT_TRUE(SpanForm{}.tokens(*tokenizer_, "").places.empty());
+}
+
+TEST_F(SpanTuningTest, OfOverlappingSpansTheLongestIsLearned) {
+  std::ofstream(directory_.path() / "nested.jsonl")
+      << R"({"text":"new york city","slots":[{"start":0,"end":3,"type":"a"},)"
+      << R"({"start":0,"end":13,"type":"b"},{"start":4,"end":8,"type":"a"}]})" << "\n";
+  const std::vector files{directory_.path() / "nested.jsonl"};
+  const SpanTexts data = read_span_texts(files);
+  ASSERT_EQ(data.slots[0].size(), 1U);
+  EXPECT_EQ(data.slots[0][0].type, "b");
+  EXPECT_EQ(data.overlapping, 2U);
+}
+
+TEST_F(SpanTuningTest, BothMethodsGiveATaggerThatIsReadAgain) {
+  for (const SpanMethod method : {SpanMethod::linear, SpanMethod::lora}) {
+    SpanTuning tuning(model_, tokenizer_.get(), device_, request(method));
+    tuning.read();
+    ASSERT_TRUE(tuning.run({}));
+    const SpanReport& report = tuning.report();
+    EXPECT_EQ(report.types, (std::vector<std::string>{"place", "thing"}));
+    EXPECT_EQ(report.training_rows, 108U);
+    EXPECT_EQ(report.rungs.front().method, SpanMethod::linear);  // always trained
+    ASSERT_TRUE(report.test.has_value());
+    EXPECT_GT(report.test->chosen.spans.f1(), method == SpanMethod::linear ? 0.95 : 0.8);
+    EXPECT_EQ(report.test->types.size(), 2U);
+    EXPECT_GT(report.calibration.temperature, 0);
+
+    const auto directory = write(tuning);
+    SpanTagger tagger(directory, model_, tokenizer_, device_);
+    const SpanTexts test = read_span_texts(tuning.request().test);
+    eval::SpanCounts counts;
+    for (std::size_t i = 0; i < test.size(); ++i) {
+      const SpanAnswer answer = tagger.answer(std::span(test.texts).subspan(i, 1)).at(0);
+      counts.found += answer.spans.size();
+      for (const FoundSpan& span : answer.spans) {
+        EXPECT_GT(span.probability, 0);
+        EXPECT_GE(span.probability, answer.probability - 1e-9);
+        for (const Slot& slot : test.slots[i])
+          counts.right += slot.start == span.begin && slot.end == span.end &&
+                                  slot.type == report.types[span.type]
+                              ? 1
+                              : 0;
+      }
+    }
+    EXPECT_EQ(counts.found, report.test->chosen.spans.found);
+    EXPECT_EQ(counts.right, report.test->chosen.spans.right);
+    std::filesystem::remove_all(directory);
+  }
+}
+
+TEST_F(SpanTuningTest, AStoppedJobGoesOnWithTheSameBits) {
+  const auto values = [&](const SpanRequest& asked, bool stop) {
+    SpanTuning tuning(model_, tokenizer_.get(), device_, asked);
+    tuning.read();
+    int steps = 0;
+    SpanEvents events;
+    if (stop) events.training.pause = [&] { return ++steps == 5; };
+    if (!tuning.run(events)) return std::vector<float>{};
+    return tuning.adapter().head.weight;
+  };
+  SpanRequest asked = request(SpanMethod::lora);
+  const auto whole = values(asked, false);
+  asked.snapshot = directory_.path() / "snapshot";
+  EXPECT_TRUE(values(asked, true).empty());
+  EXPECT_EQ(values(asked, false), whole);
+}
+
+TEST_F(SpanTuningTest, DataThatCannotBeLearnedIsRefused) {
+  const auto read = [&](const std::string& text) {
+    SpanRequest asked = request(SpanMethod::linear);
+    std::ofstream(directory_.path() / "bad.jsonl") << text;
+    asked.training = {directory_.path() / "bad.jsonl"};
+    return message_of([&] { SpanTuning(model_, tokenizer_.get(), device_, asked).read(); });
+  };
+  std::string none, label;
+  for (int i = 0; i < 30; ++i) none += "{\"text\":\"a b\",\"slots\":[]}\n";
+  EXPECT_NE(read(none).find("no span is marked"), std::string::npos);
+  EXPECT_NE(read("{\"text\":\"a\",\"label\":\"b\"}\n").find("line 1: a tagger needs"),
+            std::string::npos);
+  EXPECT_NE(read(none.substr(0, none.find('\n') + 1)).find("no span"), std::string::npos);
+}
+
+TEST_F(SpanTuningTest, ManifestsThatAreBrokenSayWhere) {
+  SpanTuning tuning(model_, tokenizer_.get(), device_, request(SpanMethod::linear));
+  tuning.read();
+  ASSERT_TRUE(tuning.run({}));
+  const auto good = manifest_json(tuning.report(), tuning.request(),
+                                  {.name = "t",
+                                   .base_name = "",
+                                   .base_digest = "",
+                                   .base_licence = "",
+                                   .created = "",
+                                   .version = ""});
+  EXPECT_EQ(parse_span_manifest(good.dump(), "m").types.size(), 2U);
+  for (const char* key : {"format", "method", "types", "text", "calibration", "base"}) {
+    auto broken = good;
+    broken.erase(key);
+    EXPECT_NE(message_of([&] { parse_span_manifest(broken.dump(), "m"); }).find(key),
+              std::string::npos);
+    broken[key] = 7;
+    EXPECT_NE(message_of([&] { parse_span_manifest(broken.dump(), "m"); }).find(key),
+              std::string::npos);
+  }
+  EXPECT_FALSE(model_card(tuning.report(), tuning.request(), {}).empty());
+}
+
+}  // namespace
+}  // namespace malina::tune
