@@ -10,9 +10,11 @@ Json value_of(const Option& option) {
 }
 
 Json span_json(const Span& span) {
-  return {{"text", span.text},         {"start", span.start},
-          {"end", span.end},           {"start_byte", span.start_byte},
-          {"end_byte", span.end_byte}, {"probability", span.probability}};
+  Json json{{"text", span.text},         {"start", span.start},
+            {"end", span.end},           {"start_byte", span.start_byte},
+            {"end_byte", span.end_byte}, {"probability", span.probability}};
+  if (!span.type.empty()) json["type"] = span.type;
+  return json;
 }
 
 void add_own_fields(Json& json, const Answer& answer) {
@@ -108,7 +110,8 @@ std::string answer_text(const Question& question, const Answer& answer) {
     case QuestionType::predicate:
       return answer.holds ? "true" : "false";
     case QuestionType::extract:
-      for (const Span& span : answer.spans) add(span.text);
+      for (const Span& span : answer.spans)
+        add(span.type.empty() ? span.text : span.type + ": " + span.text);
       return text;
     default:
       if (!question.multiple) return question.options[answer.best].label;

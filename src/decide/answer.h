@@ -12,6 +12,7 @@ namespace malina::decide {
 // A stretch of the text, verbatim: code points [start, end), bytes [start_byte, end_byte).
 struct Span {
   std::string text;
+  std::string type = {};  // of a tagger that knows several; otherwise empty
   std::size_t start = 0, end = 0;
   std::size_t start_byte = 0, end_byte = 0;
   double probability = 0;  // that the model writes it where it does

@@ -53,12 +53,6 @@ void store_adapter(const fs::path& directory, const std::string& name, const Res
 
 }  // namespace
 
-bool teaches_to_write(const tune::TuningRequest& request) {
-  if (request.training.empty()) return false;
-  const tune::ExampleReader reader(request.training.front(), request.reading);
-  return reader.format().schema != tune::Schema::labelled;
-}
-
 TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedModel& base,
                                   std::shared_ptr<const ModelFile> file, Processor& processor,
                                   ModelStore& store, const tune::TuningEvents& events,

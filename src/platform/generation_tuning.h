@@ -10,10 +10,6 @@
 
 namespace malina::platform {
 
-// Whether the first file of the data holds conversations or completions, so that a model is taught
-// to write, or labelled texts. Throws what tune::ExampleReader throws.
-bool teaches_to_write(const tune::TuningRequest& request);
-
 // The result is BASE:SUFFIX in the store, or a PEFT directory where `request.output` is given.
 // Throws base::Error as tune::GenerationTuning does; invalid_argument where the base is not in the
 // store and there is no output; already_exists; io.

@@ -9,6 +9,7 @@
 #include "platform/generation_tuning.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
+#include "platform/span_tuning.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
@@ -118,32 +119,40 @@ Processor& Platform::processor(unsigned threads) {
 TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,
                            const ProgressSink& progress) {
   const TunedClassifiers classifiers(home());
-  if (request.model.empty())
-    return run_tuning(request, nullptr, nullptr, processor(request.threads), classifiers, events,
-                      progress);
-  const ResolvedModel base = whole_model(store_, request.model);
-  if (teaches_to_write(request.tuning))
-    return run_generation_tuning(request, base, model_file(request.model),
-                                 processor(request.threads), store_, events, progress);
-  return run_tuning(request, &base, model_file(request.model), processor(request.threads),
-                    classifiers, events, progress);
+  const TuneTask task =
+      request.task == TuneTask::automatic ? task_of_data(request.tuning) : request.task;
+  std::optional<ResolvedModel> base;
+  std::shared_ptr<const ModelFile> file;
+  if (!request.model.empty()) {
+    base = whole_model(store_, request.model);
+    file = model_file(request.model);
+  }
+  Processor& with = processor(request.threads);
+  if (task == TuneTask::generation) {
+    if (!base)
+      throw base::Error(base::Fault::invalid_argument,
+                        "a model is needed, where it is to learn to write");
+    return run_generation_tuning(request, *base, file, with, store_, events, progress);
+  }
+  const auto run = task == TuneTask::spans ? run_span_tuning : run_tuning;
+  return run(request, base ? &*base : nullptr, file, with, classifiers, events, progress);
 }
 
 std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view name, unsigned threads,
                                                             const ProgressSink& progress) {
   const auto directory = TunedClassifiers(home()).find(name);
   if (!directory) return nullptr;
-  const tune::ClassifierManifest manifest = tune::Classifier::manifest(*directory);
+  const TunedClassifiers::Base needed = TunedClassifiers::base_of(*directory);
   std::shared_ptr<const ModelFile> file;
-  if (!manifest.base_digest.empty()) {
+  if (!needed.digest.empty()) {
     const auto models = list_models();
     const auto base = std::find_if(models.begin(), models.end(), [&](const ModelRecord& model) {
-      return model.digest.text() == manifest.base_digest;
+      return model.digest.text() == needed.digest;
     });
     if (base == models.end())
       throw base::Error(base::Fault::not_found,
                         fmt::format("{} was tuned on {} ({}), which is not in the store",
-                                    std::string(name), manifest.base_name, manifest.base_digest));
+                                    std::string(name), needed.name, needed.digest));
     file = model_file(base->name);
   }
   return std::make_unique<LoadedClassifier>(*directory, file, processor(threads), progress);

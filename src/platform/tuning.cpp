@@ -10,6 +10,7 @@
 #include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
+#include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
 
 namespace malina::platform {
@@ -62,21 +63,48 @@ std::string base_digest(const ResolvedModel& model) {
 
 std::optional<fs::path> TunedClassifiers::find(std::string_view name_or_path) const {
   const fs::path path(name_or_path);
-  if (tune::Classifier::is_one(path)) return path;
+  const auto is_one = [](const fs::path& directory) {
+    return tune::Classifier::is_one(directory) || tune::SpanTagger::is_one(directory);
+  };
+  if (is_one(path)) return path;
   const bool plain = name_or_path.find('/') == std::string_view::npos && !name_or_path.empty() &&
                      name_or_path.front() != '.';
-  if (plain && tune::Classifier::is_one(folder_ / path)) return folder_ / path;
+  if (plain && is_one(folder_ / path)) return folder_ / path;
   return std::nullopt;
+}
+
+TunedClassifiers::Base TunedClassifiers::base_of(const fs::path& directory) {
+  if (tune::SpanTagger::is_one(directory)) {
+    const tune::SpanManifest manifest = tune::SpanTagger::manifest(directory);
+    return {manifest.base_digest, manifest.base_name};
+  }
+  const tune::ClassifierManifest manifest = tune::Classifier::manifest(directory);
+  return {manifest.base_digest, manifest.base_name};
+}
+
+TuneTask task_of_data(const tune::TuningRequest& request) {
+  if (request.training.empty()) return TuneTask::classification;
+  const tune::ExampleReader reader(request.training.front(), request.reading);
+  const tune::DatasetFormat& format = reader.format();
+  if (format.schema != tune::Schema::labelled) return TuneTask::generation;
+  return format.label_key.empty() && !format.slots_key.empty() ? TuneTask::spans
+                                                               : TuneTask::classification;
 }
 
 LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
                                    Processor& processor, const ProgressSink& progress)
     : file_(std::move(file)) {
   const auto model = file_ ? load_for_tuning(*file_, processor, progress) : nullptr;
-  classifier_ = std::make_unique<tune::Classifier>(
-      directory, model, file_ ? file_->tokenizer : nullptr, processor.device);
-  question_ = question_of(labels());
-  digest_ = base::digest_file(base::File::open(directory / tune::kManifestName)).text();
+  const auto tokenizer = file_ ? file_->tokenizer : nullptr;
+  const bool tags = tune::SpanTagger::is_one(directory);
+  if (tags)
+    tagger_ = std::make_unique<tune::SpanTagger>(directory, model, tokenizer, processor.device);
+  else
+    classifier_ = std::make_unique<tune::Classifier>(directory, model, tokenizer, processor.device);
+  question_ = tags ? span_question(labels()) : question_of(labels());
+  digest_ = base::digest_file(base::File::open(directory / (tags ? tune::kSpanManifestName
+                                                                 : tune::kManifestName)))
+                .text();
 }
 
 LoadedClassifier::~LoadedClassifier() = default;
@@ -91,7 +119,22 @@ std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> text
     asked.push_back(texts[i]);
     places.push_back(i);
   }
-  const auto answers = classifier_->answer(asked);
+  auto answered = tagger_ ? tag(asked) : choose(asked);
+  for (std::size_t i = 0; i < answered.size(); ++i) decisions[places[i]] = std::move(answered[i]);
+  return decisions;
+}
+
+std::vector<Decision> LoadedClassifier::tag(std::span<const std::string> texts) {
+  std::vector<Decision> decisions;
+  const auto answers = tagger_->answer(texts);
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    decisions.push_back(span_decision(*question_, texts[i], labels(), answers[i]));
+  return decisions;
+}
+
+std::vector<Decision> LoadedClassifier::choose(std::span<const std::string> texts) {
+  std::vector<Decision> decisions;
+  const auto answers = classifier_->answer(texts);
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const double best = answers[i].probabilities[answers[i].answer];
     const double even = 1.0 / static_cast<double>(labels().size());
@@ -103,7 +146,7 @@ std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> text
     answer.label_mass = 1;
     answer.calibrated = true;
     answer.abstain = answers[i].abstain;
-    decisions[places[i]] = decision_of(*question_, answer);
+    decisions.push_back(decision_of(*question_, answer));
   }
   return decisions;
 }

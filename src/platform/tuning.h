@@ -14,6 +14,7 @@
 #include "platform/progress.h"
 #include "tune/classifier.h"
 #include "tune/generation_tuning.h"
+#include "tune/span_tagger.h"
 #include "tune/tuning.h"
 
 namespace malina::platform {
@@ -21,7 +22,14 @@ namespace malina::platform {
 struct ModelFile;
 struct Processor;
 
+// What is learned: one label of each text, the spans in it, or what the model writes.
+enum class TuneTask { automatic, classification, spans, generation };
+// What `automatic` means for the data: conversations and completions are written; labelled texts
+// are classified; texts with spans and no label are tagged. Throws what tune::ExampleReader throws.
+TuneTask task_of_data(const tune::TuningRequest& request);
+
 struct TuneRequest {
+  TuneTask task = TuneTask::automatic;
   std::string model;             // a name or a path; may be empty where the method is `linear`
   std::string suffix;            // the classifier's name is MODEL:SUFFIX, or SUFFIX without a model
   std::filesystem::path output;  // where the directory is written; empty: under the home
@@ -39,9 +47,10 @@ struct TuneOutcome {
   std::filesystem::path directory;
   tune::TuningReport report;                              // of a classifier
   std::optional<tune::GenerationReport> generation = {};  // of a model that writes
+  std::optional<tune::SpanReport> spans = {};             // of a tagger
 };
 
-// Classifiers under their names, in HOME/tuned: each a directory that tuning wrote.
+// Classifiers and taggers under their names, in HOME/tuned: each a directory that tuning wrote.
 class TunedClassifiers {
  public:
   explicit TunedClassifiers(std::filesystem::path home) : folder_(std::move(home) / "tuned") {}
@@ -49,21 +58,30 @@ class TunedClassifiers {
   // The directory of a name, or the path itself where it is a classifier's; nullopt where neither
   // is one.
   std::optional<std::filesystem::path> find(std::string_view name_or_path) const;
+  // "sha256:..." of the base of one that find() gave, and what it was called; empty where it needs
+  // none.
+  struct Base {
+    std::string digest, name;
+  };
+  static Base base_of(const std::filesystem::path& directory);
   std::filesystem::path place(const std::string& name) const { return folder_ / name; }
 
  private:
   std::filesystem::path folder_;
 };
 
-// A classifier ready to answer. One thread at a time.
+// A classifier or a tagger ready to answer. One thread at a time.
 class LoadedClassifier {
  public:
   LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
                    Processor& processor, const ProgressSink& progress);
   ~LoadedClassifier();
 
-  const std::vector<std::string>& labels() const { return classifier_->manifest().labels; }
-  // What it was trained to answer, as a choice among its labels.
+  // Or the types of its spans.
+  const std::vector<std::string>& labels() const {
+    return tagger_ ? tagger_->manifest().types : classifier_->manifest().labels;
+  }
+  // What it was trained to answer: a choice among its labels, or an extract.
   const QuestionPointer& question() const { return question_; }
   // One for each text; an empty one is refused. Calibrated; it abstains below the threshold that
   // its validation data gave.
@@ -72,8 +90,13 @@ class LoadedClassifier {
   const std::string& digest() const { return digest_; }
 
  private:
+  // Of texts that are not refused.
+  std::vector<Decision> choose(std::span<const std::string> texts);
+  std::vector<Decision> tag(std::span<const std::string> texts);
+
   std::shared_ptr<const ModelFile> file_;
-  std::unique_ptr<tune::Classifier> classifier_;
+  std::unique_ptr<tune::Classifier> classifier_;  // one of the two
+  std::unique_ptr<tune::SpanTagger> tagger_;
   QuestionPointer question_;
   std::string digest_;
 };

@@ -83,7 +83,8 @@ void print_spans(Console& console, const Json& spans) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& span : spans)
     rows.push_back(
-        {"  " + printable(span["text"].get_ref<const std::string&>()),
+        {"  " + printable((span.contains("type") ? span["type"].get<std::string>() + ": " : "") +
+                          span["text"].get_ref<const std::string&>()),
          fmt::format("{}-{}", span["start"].get<std::size_t>(), span["end"].get<std::size_t>()),
          share(span["probability"])});
   if (!rows.empty()) console.write(table(rows, {1, 2}));

@@ -8,19 +8,21 @@
 #include "app/interrupt.h"
 #include "app/number_checks.h"
 #include "app/progress_bar.h"
+#include "app/span_report.h"
 #include "base/error.h"
-#include "platform/generation_tuning.h"
 #include "platform/tuning.h"
 
 namespace malina::app {
 
 namespace {
 
+using platform::TuneTask;
 using tune::Method;
 using tune::TuningReport;
 
 struct Options {
   platform::TuneRequest request;
+  std::string task = "auto";
   std::string method = "auto";
   float alpha = 0;  // 0: twice the rank
   std::string pooling = "last";
@@ -175,6 +177,18 @@ void print(const platform::TuneOutcome& outcome, Console& console) {
   console.print("\nWritten to {}\n", printable(outcome.directory.string()));
 }
 
+Json report_of(const platform::TuneOutcome& outcome) {
+  if (outcome.generation) return tune::report_json(*outcome.generation);
+  if (outcome.spans) return tune::report_json(*outcome.spans);
+  return tune::report_json(outcome.report);
+}
+
+TuneTask task_of(const std::string& text) {
+  if (text == "classify") return TuneTask::classification;
+  if (text == "spans") return TuneTask::spans;
+  return text == "write" ? TuneTask::generation : TuneTask::automatic;
+}
+
 tune::Method method_of(const std::string& text) {
   for (const Method method : {Method::linear, Method::probe, Method::lora, Method::blend})
     if (text == tune::name(method)) return method;
@@ -197,14 +211,21 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   return request;
 }
 
-// What only a classifier has is not ignored.
-void check_writing(const Options& options) {
-  for (const char* name : {"--method", "--test", "--target-accuracy", "--pooling", "--twice"})
-    if (options.cli->count(name) > 0)
-      throw base::Error(base::Fault::invalid_argument,
-                        fmt::format("{}: is of a classifier, and the data are conversations or "
-                                    "completions",
-                                    name));
+// What another task has is not ignored.
+void check_task(const Options& options, TuneTask task) {
+  const auto refuse = [&](std::initializer_list<const char*> names, const char* why) {
+    for (const char* name : names)
+      if (options.cli->count(name) > 0)
+        throw base::Error(base::Fault::invalid_argument, fmt::format("{}: {}", name, why));
+  };
+  if (task == TuneTask::spans)
+    refuse({"--pooling", "--twice", "--skip-long", "--label"},
+           "is of another task, and spans are to be marked");
+  if (task == TuneTask::classification)
+    refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
+  if (task != TuneTask::generation) return;
+  refuse({"--method", "--test", "--target-accuracy", "--pooling", "--twice"},
+         "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
 }
@@ -213,6 +234,7 @@ void run(const Options& options, Session& session) {
   platform::TuneRequest request = options.request;
   tune::TuningRequest& tuning = request.tuning;
   tuning.method = method_of(options.method);
+  request.task = task_of(options.task);
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
   tuning.recipe.pooling = options.pooling == "mean" ? tune::Pooling::mean : tune::Pooling::last;
@@ -221,7 +243,8 @@ void run(const Options& options, Session& session) {
     throw base::Error(base::Fault::invalid_argument,
                       "--model is missing: only --method linear needs no base");
   request.generation = generation_of(options, tuning.recipe);
-  if (platform::teaches_to_write(tuning)) check_writing(options);
+  if (request.task == TuneTask::automatic) request.task = platform::task_of_data(tuning);
+  check_task(options, request.task);
   platform::TuneOutcome outcome;
   {
     InterruptScope interrupt;
@@ -231,11 +254,12 @@ void run(const Options& options, Session& session) {
   if (!outcome.finished)
     throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
   if (options.json) {
-    Json json = outcome.generation ? tune::report_json(*outcome.generation)
-                                   : tune::report_json(outcome.report);
+    Json json = report_of(outcome);
     json["name"] = outcome.name;
     json["directory"] = outcome.directory.string();
     session.console().json(json);
+  } else if (outcome.spans) {
+    print_spans(outcome, session.console());
   } else if (outcome.generation) {
     print_generation(outcome, session.console());
   } else {
@@ -304,6 +328,11 @@ Action setup(CLI::App& cli) {
   cli.add_option("--method", options->method, "auto takes the cheapest that no dearer one beats")
       ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "blend"}))
       ->capture_default_str();
+  cli.add_option("--task", options->task,
+                 "What is learned: a label, the spans in a text, or what the model writes; auto "
+                 "looks\nat the data")
+      ->check(CLI::IsMember({"auto", "classify", "spans", "write"}))
+      ->capture_default_str();
   cli.add_option("--text", tuning.reading.text, "Column or key of the text");
   cli.add_option("--label", tuning.reading.label, "Column or key of the label");
   cli.add_option("--output", request.output, "Directory to write; by default in the store");
@@ -323,19 +352,17 @@ Action setup(CLI::App& cli) {
 
 extern const Command tune{
     .name = "tune",
-    .summary = "Make a classifier of labelled texts, or teach a model to write",
+    .summary = "Make a classifier or a tagger of labelled texts, or teach a model to write",
     .details =
-        "Trains a linear model on the words, a linear model on what the base makes of the texts, "
-        "and a\n"
-        "low-rank adapter with a head; keeps the cheapest of these, or of several together, that "
-        "no "
-        "dearer\n"
-        "one beats significantly\n"
-        "on the validation rows (McNemar's exact test), calibrates its probabilities there and "
-        "sets below\n"
-        "which of them it abstains. Conversations (chat JSON lines) or completions teach the model "
-        "to\n"
-        "write instead: the adapter stands in the store as MODEL:SUFFIX and answers at once.\n"
+        "Labelled texts make a classifier: a linear model on the words, a linear model on what "
+        "the\n"
+        "base makes of the texts, and a low-rank adapter with a head are trained; the cheapest of\n"
+        "these, or of several together, that no dearer one beats significantly on the validation\n"
+        "rows (McNemar's exact test) is kept, its probabilities are calibrated, and below which "
+        "of\n"
+        "them it abstains is set. Texts with spans (\"slots\") make a tagger that marks them.\n"
+        "Conversations (chat JSON lines) and completions teach the model to write: the adapter\n"
+        "stands in the store as MODEL:SUFFIX and answers at once.\n"
         "Ctrl-C pauses; the same command goes on, also after a kill.",
     .examples =
         "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents\n"
