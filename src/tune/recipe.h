@@ -21,8 +21,9 @@ struct Recipe {
   std::size_t batch = 32;  // examples a step
   double warm_up = 0.06;   // share of all steps
   std::uint64_t seed = 1;
-  std::size_t rows = 512;  // tokens computed at once; a step is as many of these as it takes
-  bool recompute = false;  // a third slower, for a fraction of the memory
+  std::size_t rows = 512;    // tokens computed at once; a step is as many of these as it takes
+  bool share_prefix = true;  // what all examples begin with is computed once a micro-batch
+  bool recompute = false;    // a third slower, for a fraction of the memory
   math::Precision precision = math::Precision::exact;
   Pooling pooling = Pooling::last;  // of a classifier; mean: one target for each example
 };

@@ -24,6 +24,7 @@ nlohmann::ordered_json to_json(const Recipe& recipe) {
           {"warm_up", recipe.warm_up},
           {"seed", recipe.seed},
           {"rows", recipe.rows},
+          {"share_prefix", recipe.share_prefix},
           {"pooling", name(recipe.pooling)},
           {"precision", recipe.precision == math::Precision::exact ? "exact" : "fast"}};
 }

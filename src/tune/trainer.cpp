@@ -59,6 +59,33 @@ void check(std::span<const TrainingExample> examples, std::size_t rows, std::siz
   }
 }
 
+// Fewer are not worth a text of their own.
+constexpr std::size_t kLeastShared = 8;
+
+bool begins_with(const TrainingExample& example, std::span<const std::int32_t> tokens) {
+  return example.tokens.size() > tokens.size() &&
+         std::equal(tokens.begin(), tokens.end(), example.tokens.begin()) &&
+         std::all_of(example.targets.begin(),
+                     example.targets.begin() + static_cast<std::ptrdiff_t>(tokens.size()),
+                     [](std::int32_t target) { return target < 0; });
+}
+
+std::span<const std::int32_t> shared_beginning(std::span<const TrainingExample> examples) {
+  const TrainingExample& first = examples.front();
+  const auto trained = std::find_if(first.targets.begin(), first.targets.end(),
+                                    [](std::int32_t target) { return target >= 0; });
+  auto length = static_cast<std::size_t>(trained - first.targets.begin());
+  for (const TrainingExample& example : examples) {
+    length = std::min(length, example.tokens.size() - 1);
+    std::size_t same = 0;
+    while (same < length && example.tokens[same] == first.tokens[same] && example.targets[same] < 0)
+      ++same;
+    length = same;
+  }
+  return length < kLeastShared ? std::span<const std::int32_t>()
+                               : std::span(first.tokens).first(length);
+}
+
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
@@ -78,6 +105,7 @@ Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& dev
                                  .precision = recipe.precision});
   optimizer_ =
       std::make_unique<AdamW>(adapter_->size() + head_->parameters().size(), recipe.optimizer);
+  if (recipe.share_prefix && recipe.pooling == Pooling::last) shared_ = shared_beginning(examples);
   steps_per_epoch_ = (examples.size() + recipe.batch - 1) / recipe.batch;
   steps_ = steps_per_epoch_ * recipe.epochs;
 }
@@ -104,25 +132,41 @@ std::vector<std::size_t> Trainer::batch_of(std::uint64_t step) const {
 std::vector<Trainer::MicroBatch> Trainer::pack(std::span<const std::size_t> batch,
                                                std::span<const TrainingExample> examples,
                                                std::size_t rows) const {
+  // What a micro-batch has once is no part of its examples.
+  const bool sharing = !shared_.empty() && std::all_of(batch.begin(), batch.end(), [&](auto index) {
+    return begins_with(examples[index], shared_);
+  });
+  const std::size_t first = sharing ? shared_.size() : 0;
   std::vector<MicroBatch> packed;
   for (const std::size_t index : batch) {
     const TrainingExample& example = examples[index];
-    if (packed.empty() || packed.back().rows + example.tokens.size() > rows) packed.emplace_back();
+    const std::size_t count = example.tokens.size() - first;
+    if (packed.empty() || packed.back().rows + count > rows) {
+      packed.emplace_back();
+      if (sharing) packed.back().texts.push_back({.tokens = shared_});
+      packed.back().rows = first;
+    }
     MicroBatch& target = packed.back();
     target.examples.push_back(index);
-    target.texts.push_back({.tokens = example.tokens});
-    const bool pooled = recipe_.pooling == Pooling::mean;
-    if (pooled) target.counts.push_back(example.tokens.size() - example.read_from);
-    for (std::size_t i = 0; i < example.tokens.size(); ++i) {
-      if (pooled ? i >= example.read_from : example.targets[i] >= 0)
-        target.wanted.push_back(target.rows + i);
-      if (example.targets[i] < 0) continue;
-      target.targets.push_back(example.targets[i]);
-      target.weights.push_back(example.weights.empty() ? 1.0F : example.weights[i]);
-    }
-    target.rows += example.tokens.size();
+    target.texts.push_back({.tokens = std::span(example.tokens).subspan(first),
+                            .prefix = sharing ? 0 : math::AttentionSpan::kNone});
+    add_targets(example, first, target);
+    target.rows += count;
   }
   return packed;
+}
+
+void Trainer::add_targets(const TrainingExample& example, std::size_t first,
+                          MicroBatch& target) const {
+  const bool pooled = recipe_.pooling == Pooling::mean;
+  if (pooled) target.counts.push_back(example.tokens.size() - example.read_from);
+  for (std::size_t i = first; i < example.tokens.size(); ++i) {
+    if (pooled ? i >= example.read_from : example.targets[i] >= 0)
+      target.wanted.push_back(target.rows + i - first);
+    if (example.targets[i] < 0) continue;
+    target.targets.push_back(example.targets[i]);
+    target.weights.push_back(example.weights.empty() ? 1.0F : example.weights[i]);
+  }
 }
 
 Slice Trainer::read(const MicroBatch& micro_batch, const Slice& hidden) {

@@ -50,6 +50,10 @@ class Trainer {
   std::uint64_t step() const { return step_; }    // done so far
   std::uint64_t steps_per_epoch() const { return steps_per_epoch_; }
 
+  // Tokens with which every example begins and of which none is trained: a system message, say.
+  // They are computed once for all examples of a micro-batch, in both directions.
+  std::size_t shared_tokens() const { return shared_.size(); }
+
   StepReport run_step();
   // Which examples a step learns from: indices, in order.
   std::vector<std::size_t> batch_of(std::uint64_t step) const;
@@ -88,6 +92,8 @@ class Trainer {
   math::Slice read(const MicroBatch& micro_batch, const math::Slice& hidden);
   std::vector<MicroBatch> pack(std::span<const std::size_t> batch,
                                std::span<const TrainingExample> examples, std::size_t rows) const;
+  // Of the tokens from `first` on, which are the next rows of the micro-batch.
+  void add_targets(const TrainingExample& example, std::size_t first, MicroBatch& target) const;
   double run(const MicroBatch& micro_batch, double total_weight);
   double update(float rate);
 
@@ -95,6 +101,7 @@ class Trainer {
   math::CpuDevice& device_;
   Recipe recipe_;
   std::span<const TrainingExample> examples_;
+  std::span<const std::int32_t> shared_;  // of the first example
   std::unique_ptr<model::TrainableAdapter> adapter_;
   std::unique_ptr<OutputHead> head_;
   std::unique_ptr<model::TrainingPass> pass_;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -92,6 +93,47 @@ TEST_F(TrainerTest, LearnsWhatDecidesTheClass) {
             : 0;
   });
   EXPECT_GE(right, 24U);
+}
+
+// A beginning that all examples share is computed once: the same loss, the same gradients.
+TEST_F(TrainerTest, ASharedBeginningChangesNothing) {
+  base::Random random(9);
+  std::vector<std::int32_t> beginning;
+  for (int i = 0; i < 20; ++i)
+    beginning.push_back(static_cast<std::int32_t>(100 + random.below(100)));
+  for (TrainingExample& example : training_) {
+    example.tokens.insert(example.tokens.begin(), beginning.begin(), beginning.end());
+    example.targets.insert(example.targets.begin(), beginning.size(), -1);
+  }
+  Recipe apart = recipe();
+  apart.share_prefix = false;
+  Trainer together(machine_.model, machine_.device, recipe(), kClasses, training_);
+  Trainer alone(machine_.model, machine_.device, apart, kClasses, training_);
+  EXPECT_EQ(together.shared_tokens(), 20U);
+  EXPECT_EQ(alone.shared_tokens(), 0U);
+  for (int i = 0; i < 3; ++i) {
+    const StepReport shared = together.run_step(), whole = alone.run_step();
+    EXPECT_NEAR(shared.loss, whole.loss, 1e-5);
+    EXPECT_NEAR(shared.gradient_norm, whole.gradient_norm, 1e-4 * whole.gradient_norm);
+    EXPECT_LT(shared.positions, whole.positions * 7 / 10);
+  }
+  // Others that begin otherwise are scored all the same.
+  std::vector<float> scores;
+  const auto collect = [&](std::size_t, const math::Slice& outputs) {
+    scores.push_back(math::host_floats(outputs)[0]);
+  };
+  alone.score(training_, collect);
+  const std::vector<float> expected = std::exchange(scores, {});
+  together.set_step(alone.step());
+  std::copy(alone.adapter().parameters().begin(), alone.adapter().parameters().end(),
+            together.adapter().parameters().begin());
+  std::copy(alone.head().parameters().begin(), alone.head().parameters().end(),
+            together.head().parameters().begin());
+  together.score(training_, collect);
+  ASSERT_EQ(scores.size(), expected.size());
+  for (std::size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 1e-4);
+  together.score(validation_, collect);
+  EXPECT_EQ(scores.size(), expected.size() + validation_.size());
 }
 
 TEST_F(TrainerTest, LearnsTheNextToken) {
