@@ -28,31 +28,39 @@ std::vector<float> scaled(std::vector<float> values, float factor) {
 
 }  // namespace
 
+const math::Encoding& Adapter::encoding() const {
+  return *math::find_encoding(storage_ == Storage::half ? "f16" : "f32");
+}
+
+std::size_t Adapter::matrix_bytes(std::size_t rank, std::size_t inputs, std::size_t outputs) const {
+  return math::packed_bytes(rank, inputs, encoding()) +
+         math::packed_bytes(outputs, rank, encoding());
+}
+
+void Adapter::reserve(std::size_t bytes, math::Device& device) {
+  math::require(buffer_ == nullptr, "adapter", "has its memory already");
+  buffer_ = device.allocate(bytes);
+}
+
 void Adapter::set(std::size_t layer, Projection projection, std::size_t rank, std::size_t inputs,
                   std::size_t outputs, float scale, const std::vector<float>& a,
-                  const std::vector<float>& b, math::Device& device) {
+                  const std::vector<float>& b) {
   math::require(a.size() == rank * inputs && b.size() == outputs * rank, "adapter",
                 "shapes differ");
   if (layers_.size() <= layer) layers_.resize(layer + 1, std::vector<Pair>(kProjections));
   const bool half = storage_ == Storage::half;
-  const math::Encoding& encoding = *math::find_encoding(half ? "f16" : "f32");
-  const std::size_t a_bytes = math::packed_bytes(rank, inputs, encoding);
-  auto buffer = device.allocate(a_bytes + math::packed_bytes(outputs, rank, encoding));
   Pair& pair = layers_[layer][static_cast<std::size_t>(projection)];
-  pair.a = math::packed_slice(*buffer, 0, rank, inputs, encoding);
-  pair.b = math::packed_slice(*buffer, a_bytes, outputs, rank, encoding);
+  pair.a = math::packed_slice(*buffer_, used_, rank, inputs, encoding());
+  used_ += math::packed_bytes(rank, inputs, encoding());
+  pair.b = math::packed_slice(*buffer_, used_, outputs, rank, encoding());
+  used_ += math::packed_bytes(outputs, rank, encoding());
   const float a_factor = half ? factor_of(a) : 1, b_factor = half ? factor_of(b) : 1;
   pair.scale = scale / a_factor / b_factor;
   math::pack_floats(half ? scaled(a, a_factor).data() : a.data(), pair.a);
   math::pack_floats(half ? scaled(b, b_factor).data() : b.data(), pair.b);
-  buffers_.push_back(std::move(buffer));
 }
 
-std::size_t Adapter::bytes() const {
-  std::size_t bytes = 0;
-  for (const auto& buffer : buffers_) bytes += buffer->bytes();
-  return bytes;
-}
+std::size_t Adapter::bytes() const { return buffer_ == nullptr ? 0 : buffer_->bytes(); }
 
 const Adapter::Pair& Adapter::pair(std::size_t layer, Projection projection) const {
   static const Pair none{};

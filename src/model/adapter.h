@@ -28,19 +28,26 @@ class Adapter {
   explicit Adapter(std::string base_digest, Storage storage = Storage::single)
       : base_digest_(std::move(base_digest)), storage_(storage) {}
 
+  // Once, before set(): device memory for all of its matrices, each of which takes matrix_bytes().
+  // One allocation: large pages, for what every step reads from end to end.
+  void reserve(std::size_t bytes, math::Device& device);
+  std::size_t matrix_bytes(std::size_t rank, std::size_t inputs, std::size_t outputs) const;
   // Copies the values in. a: rank * inputs floats, row-major; b: outputs * rank.
   void set(std::size_t layer, Projection projection, std::size_t rank, std::size_t inputs,
            std::size_t outputs, float scale, const std::vector<float>& a,
-           const std::vector<float>& b, math::Device& device);
+           const std::vector<float>& b);
   const Pair& pair(std::size_t layer, Projection projection) const;
   const std::string& base_digest() const { return base_digest_; }
   std::size_t bytes() const;  // of device memory
 
  private:
+  const math::Encoding& encoding() const;
+
   std::string base_digest_;
   Storage storage_;
   std::vector<std::vector<Pair>> layers_;
-  std::vector<std::unique_ptr<math::Buffer>> buffers_;
+  std::unique_ptr<math::Buffer> buffer_;
+  std::size_t used_ = 0;  // bytes of it
 };
 
 }  // namespace malina::model

@@ -87,11 +87,16 @@ std::shared_ptr<const Adapter> to_adapter(const AdapterTensors& tensors,
                                           const std::string& base_digest, math::Device& device,
                                           Adapter::Storage storage) {
   auto adapter = std::make_shared<Adapter>(base_digest, storage);
+  std::size_t bytes = 0;
+  for (const auto& layer : tensors.layers)
+    for (const LowRankMatrix& matrix : layer)
+      if (matrix) bytes += adapter->matrix_bytes(matrix.rank, matrix.inputs, matrix.outputs);
+  adapter->reserve(bytes, device);
   for (std::size_t layer = 0; layer < tensors.layers.size(); ++layer)
     for (std::size_t i = 0; i < kProjections; ++i)
       if (const LowRankMatrix& matrix = tensors.layers[layer][i])
         adapter->set(layer, static_cast<Projection>(i), matrix.rank, matrix.inputs, matrix.outputs,
-                     matrix.scale(), matrix.a, matrix.b, device);
+                     matrix.scale(), matrix.a, matrix.b);
   return adapter;
 }
 

@@ -136,7 +136,7 @@ def main():
                 noise = max(noise, here)
                 limit = max(LIMIT, 3 * noise)
                 bad = found > limit
-                failures += bad
+                failures += bool(bad)
                 print(f"{'BEYOND ' if bad else ''}{file.stem}, {length} tokens: {found:.2g} over {compared} "
                       f"(allowed {limit:.2g}; the base alone {noise:.2g}; the adapter changes up to {change:.2g})",
                       flush=True)

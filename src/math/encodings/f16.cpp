@@ -2,11 +2,11 @@
 #define MALINA_KERNELS "math/encodings/f16.cpp"
 
 #include "math/simd/foreach_isa.h"
-#include "math/simd/product_of_floats.h"
+#include "math/simd/product_of_halves.h"
 
 MALINA_ISA_BEGIN
 
-constexpr Products products = kFloatProducts<HalfDecoder<load_float16>>;
+constexpr Products products = kHalfProducts<load_float16>;
 
 MALINA_ISA_END
 

@@ -24,6 +24,17 @@ const Products& products(const Slice& weight, Isa isa) {
   return *found;
 }
 
+// Asks for groups of a packed matrix that are read soon. Adapters are many small matrices far from
+// each other, each too short for the processor to see a stream in it: without this a step of many
+// adapters waits for memory most of the time.
+void prefetch(const Slice& weight, std::size_t first_group, std::size_t last_group) {
+  constexpr std::size_t kLine = 64;
+  const std::size_t bytes = weight.bytes() / group_count(weight);
+  const std::byte* data = packed_matrix(weight).data;
+  for (std::size_t at = first_group * bytes; at < last_group * bytes; at += kLine)
+    __builtin_prefetch(data + at);
+}
+
 bool is_quantized(const LinearPart& part, Precision precision, Isa isa) {
   return precision == Precision::fast && products(part.weight, isa).quantized != nullptr;
 }
@@ -110,6 +121,7 @@ Projected project_down(const Linear& linear, CpuContext& context) {
     const std::size_t width = linear.input.columns, rank = adapter->a.rows;
     const FloatRows input{host_floats(linear.input) + first_row * width, rows, width};
     float* const h = projected.values.data() + target;
+    prefetch(adapter->a, 0, group_count(adapter->a));
     products(adapter->a, context.isa)
         .exact(packed_matrix(adapter->a), input, 0, group_count(adapter->a), {h, rank, false});
     for (std::size_t i = 0; i < rows * rank; ++i) h[i] *= adapter->scale;
@@ -151,7 +163,9 @@ void add_bias(const LinearPart& part, std::size_t first_row, std::size_t last_ro
 // first: where in `projected` the part's adapters begin.
 void add_adapters(const LinearPart& part, const Projected& projected, std::size_t first,
                   std::size_t first_group, std::size_t last_group, CpuContext& context) {
-  for (const LowRank& adapter : part.adapters) {
+  for (std::size_t i = 0; i < part.adapters.size(); ++i) {
+    const LowRank& adapter = part.adapters[i];
+    if (i + 1 < part.adapters.size()) prefetch(part.adapters[i + 1].b, first_group, last_group);
     const FloatRows h{projected.values.data() + projected.first[first++], adapter.count,
                       adapter.a.rows};
     const ProductOutput target{host_floats(part.output) + adapter.first * part.output.stride,
@@ -223,6 +237,7 @@ void Linear::compute(CpuContext& context) const {
     const auto& [part, first, last] = strips[index];
     const Products& kernels = products(part->weight, context.isa);
     ProductOutput target{host_floats(part->output), part->output.stride, part->add};
+    if (!part->adapters.empty()) prefetch(part->adapters.front().b, first, last);
     if (is_quantized(*part, precision, context.isa)) {
       kernels.quantized(packed_matrix(part->weight), quantized.first, first, last, target);
       target.add = true;
