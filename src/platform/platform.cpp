@@ -140,7 +140,8 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
 
 std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view name, unsigned threads,
                                                             const ProgressSink& progress) {
-  const auto directory = TunedClassifiers(home()).find(name);
+  const TunedClassifiers classifiers(home());
+  const auto directory = classifiers.find(name);
   if (!directory) return nullptr;
   const TunedClassifiers::Base needed = TunedClassifiers::base_of(*directory);
   std::shared_ptr<const ModelFile> file;
@@ -155,7 +156,10 @@ std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view nam
                                     std::string(name), needed.name, needed.digest));
     file = model_file(base->name);
   }
-  return std::make_unique<LoadedClassifier>(*directory, file, processor(threads), progress);
+  auto classifier =
+      std::make_unique<LoadedClassifier>(*directory, file, processor(threads), progress);
+  classifier->check(*directory, classifiers.checked());
+  return classifier;
 }
 
 DecisionFileReport Platform::decide_file(LanguageModel& model, std::string_view name,

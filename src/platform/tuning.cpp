@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "decide/text_check.h"
 #include "model/peft.h"
+#include "platform/classifier_certificate.h"
 #include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
@@ -21,13 +22,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void write_classifier(const fs::path& directory, const tune::Tuning& tuning,
+void write_classifier(const fs::path& directory, tune::Tuning& tuning,
                       const tune::ManifestFacts& facts, const model::Model* model) {
   const tune::TuningRequest& request = tuning.request();
   const tune::TuningReport& report = tuning.report();
   const tune::TunedClassifier& result = tuning.result();
+  const tune::Certificate certificate = tuning.certificate();
+  const std::string certified = to_text(certificate);
+  nlohmann::ordered_json manifest = manifest_json(report, request, facts);
+  manifest["certificate"] = certificate_facts(certificate, certified);
   std::vector<model::PeftFiles::Extra> files{
-      {std::string(tune::kManifestName), manifest_json(report, request, facts).dump(2) + "\n"},
+      {std::string(tune::kManifestName), manifest.dump(2) + "\n"},
+      {std::string(tune::kCertificateName), certified},
       {std::string(tune::kLinearName), result.linear->bytes()}};
   const std::string card = tune::model_card(report, request, facts);
   if (report.uses(tune::Method::probe))
@@ -108,6 +114,12 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
 }
 
 LoadedClassifier::~LoadedClassifier() = default;
+
+void LoadedClassifier::check(const fs::path& directory, const fs::path& remembered) {
+  if (classifier_)
+    check_certificate(directory, *classifier_, file_ ? file_->tokenizer.get() : nullptr,
+                      remembered);
+}
 
 std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> texts) {
   std::vector<Decision> decisions(texts.size());

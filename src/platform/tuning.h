@@ -65,6 +65,8 @@ class TunedClassifiers {
   };
   static Base base_of(const std::filesystem::path& directory);
   std::filesystem::path place(const std::string& name) const { return folder_ / name; }
+  // Where certificates that were checked are remembered.
+  std::filesystem::path checked() const { return folder_ / ".checked"; }
 
  private:
   std::filesystem::path folder_;
@@ -76,6 +78,9 @@ class LoadedClassifier {
   LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
                    Processor& processor, const ProgressSink& progress);
   ~LoadedClassifier();
+
+  // That it answers as it was certified (classifier_certificate.h). Throws corrupt_file.
+  void check(const std::filesystem::path& directory, const std::filesystem::path& remembered);
 
   // Or the types of its spans.
   const std::vector<std::string>& labels() const {

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "decide/text_check.h"
 #include "eval/blend.h"
 #include "eval/metrics.h"
 #include "eval/stratified.h"
@@ -355,6 +356,36 @@ eval::ProbabilityTable Tuning::probabilities_of(const Rung& rung, const Part& pa
   std::vector<const eval::ProbabilityTable*> members;
   for (const auto& table : tables) members.push_back(&table);
   return eval::blend(members, rung.weights);
+}
+
+Certificate Tuning::certificate() {
+  const std::size_t rows = validation_->data.size();
+  const std::size_t count = std::min(rows, Certificate::kExamples);
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
+  Part part;
+  part.data = validation_->data.subset(chosen);
+  const std::size_t width = validation_->features.size() / rows;
+  for (const std::size_t row : chosen) {
+    if (!validation_->examples.empty()) part.examples.push_back(validation_->examples[row]);
+    const float* features = validation_->features.data() + row * width;
+    part.features.insert(part.features.end(), features, features + width);
+  }
+  const eval::ProbabilityTable table = eval::with_temperature(
+      probabilities_of(report_.chosen_rung(), part), report_.calibration.temperature);
+  const bool has_base = report_.uses(Method::probe) || report_.uses(Method::lora);
+  Certificate certificate;
+  if (report_.uses(Method::lora) && request_.recipe.precision == math::Precision::fast)
+    certificate.tolerance = Certificate::kFastTolerance;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!decide::refusal_of_text(part.data.texts[i]).empty()) continue;  // as whoever asks hears
+    const auto row = table.row(i);
+    certificate.examples.push_back(
+        {.text = part.data.texts[i],
+         .tokens = has_base ? tokens_digest(part.examples[i].tokens) : "",
+         .probabilities = {row.begin(), row.end()}});
+  }
+  return certificate;
 }
 
 void Tuning::test(const TuningEvents& events) {

@@ -17,6 +17,7 @@
 #include "eval/linear_baseline.h"
 #include "eval/statistics.h"
 #include "model/adapter_tensors.h"
+#include "tune/certificate.h"
 #include "tune/classification_task.h"
 #include "tune/classifier_training.h"
 
@@ -117,6 +118,8 @@ class Tuning {
   const TuningRequest& request() const { return request_; }
   const TuningReport& report() const { return report_; }
   const TunedClassifier& result() const { return result_; }
+  // Of validation texts, evenly taken. After run() returned true.
+  Certificate certificate();
 
  private:
   struct Part;

@@ -1,6 +1,7 @@
 """malina tune as a user meets it: on a tiny model with random weights, and on words alone."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -50,7 +51,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(report["test"]["chosen"]["accuracy"], 1.0)
         self.assertEqual(report["directory"], self.place("fruit"))
         self.assertEqual(sorted(os.listdir(report["directory"])),
-                         ["README.md", "linear.bin", "malina.json"])
+                         ["README.md", "certificate.json", "linear.bin", "malina.json"])
         other = self.json(*self.arguments("words", "--method", "linear"))
         self.check("tune", report, other)
 
@@ -71,6 +72,57 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertIn("no tuned classifier", self.error(USAGE, "decide", "tiny", "x"))
         self.json("remove", "tiny")
         self.output("decide", "tiny:fruit", "order 3 of apple pie to table 9")  # words alone need no base
+
+    def certify(self, suffix, change):
+        """Changes the certificate, and the manifest so that it names the changed one."""
+        place, manifest = self.place(suffix, "certificate.json"), self.place(suffix, "malina.json")
+        with open(place, encoding="utf-8") as file:
+            certificate = json.load(file)
+        change(certificate)
+        with open(place, "w", encoding="utf-8") as file:
+            json.dump(certificate, file)
+        with open(manifest, encoding="utf-8") as file:
+            facts = json.load(file)
+        facts["certificate"]["digest"] = "sha256:" + self.digest(place)
+        with open(manifest, "w", encoding="utf-8") as file:
+            json.dump(facts, file)
+
+    def test_what_does_not_answer_as_it_was_certified_is_not_used(self):
+        question = "order 3 of banana split to table 9"
+        for suffix, more in (("words", ("--method", "linear")), ("both", ("--method", "blend")),
+                             ("quick", ("--method", "lora", "--fast"))):
+            self.output(*self.arguments(suffix, *more))
+            with open(self.place(suffix, "malina.json"), encoding="utf-8") as file:
+                text = file.read()
+            self.assertEqual(json.loads(text)["certificate"]["examples"], 24)
+            self.assertNotIn("banana", text)  # texts stand in the certificate alone
+            self.json("decide", "tiny:" + suffix, question)
+            self.json("decide", "tiny:" + suffix, question)  # remembered
+        self.assertEqual(len(os.listdir(os.path.join(self.home, "tuned", ".checked"))), 3)
+
+        def other_probability(certificate):
+            longest = max(certificate["examples"], key=lambda each: len(each["text"]))
+            longest["probabilities"] = longest["probabilities"][1:] + longest["probabilities"][:1]
+
+        def other_tokens(certificate):
+            certificate["examples"][2]["tokens"] = certificate["examples"][0]["tokens"]
+
+        self.certify("words", other_probability)
+        self.assertRegex(self.error(CORRUPT, "decide", "tiny:words", question), r"example \d+ answers 'fruit")
+        self.certify("both", other_tokens)
+        message = self.error(CORRUPT, "decide", "tiny:both", question)
+        self.assertIn("example 3 is read as other tokens", message)
+        self.assertNotIn("order", message)
+        with open(self.place("quick", "certificate.json"), "a", encoding="utf-8") as file:
+            file.write(" ")
+        self.assertIn("is not the one", self.error(CORRUPT, "decide", "tiny:quick", question))
+        os.remove(self.place("quick", "certificate.json"))
+        self.assertIn("is missing", self.error(CORRUPT, "decide", "tiny:quick", question))
+        # Files of another classifier of the same kind.
+        self.output(*self.arguments("a", "--method", "lora"))
+        self.output(*self.arguments("b", "--method", "lora", "--seed", "7"))
+        os.replace(self.place("b", ADAPTER), self.place("a", ADAPTER))
+        self.assertIn("does not answer as it did", self.error(CORRUPT, "decide", "tiny:a", question))
 
     def test_a_place_may_end_with_a_slash_and_is_replaced_whole(self):
         for force in ((), ("--force",)):
@@ -101,7 +153,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(self.digest(self.place("two", ADAPTER)), expected)
         self.assertEqual(
             sorted(os.listdir(self.place("two"))),
-            ["README.md", "adapter_config.json", ADAPTER, "linear.bin", "malina.json"])
+            ["README.md", "adapter_config.json", ADAPTER, "certificate.json", "linear.bin", "malina.json"])
         # Killed as soon as there is a snapshot, that is after an epoch at most.
         command = [PROGRAM, *self.arguments("three", "--method", "lora")]
         for _ in range(20):

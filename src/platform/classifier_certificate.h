@@ -1,0 +1,29 @@
+// A classifier's certificate (tune/certificate.h) as part of its directory, and its check when the
+// classifier is loaded.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "text/tokenizer.h"
+#include "tune/certificate.h"
+#include "tune/classifier.h"
+
+namespace malina::platform {
+
+// What the manifest says of a certificate's text: its file, digest, and number of examples.
+nlohmann::ordered_json certificate_facts(const tune::Certificate& certificate,
+                                         const std::string& text);
+
+// Computes what the certificate of the directory holds, and throws base::Error(corrupt_file) naming
+// the first example that comes out otherwise, or where the file is not what the manifest names. All
+// of it the first time; then that is remembered, as an empty file in `remembered`, under a digest
+// of all files of the directory, this program's version and its instruction set, and only the
+// shortest three examples are computed again. What cannot be remembered is computed each time. A
+// directory without a certificate, tuned before there were any, passes. tokenizer: null where words
+// alone are used.
+void check_certificate(const std::filesystem::path& directory, tune::Classifier& classifier,
+                       const text::Tokenizer* tokenizer, const std::filesystem::path& remembered);
+
+}  // namespace malina::platform
