@@ -50,43 +50,67 @@ bool VerbatimReader::is_free(std::size_t begin, std::size_t end) const {
                    true) == taken_.begin() + static_cast<std::ptrdiff_t>(end);
 }
 
-std::vector<std::size_t> VerbatimReader::free_begins() const {
-  std::vector<std::size_t> begins;
-  for (std::size_t i = 0; i < text_.size(); ++i)
-    if (!is_space(text_[i]) && is_edge(text_, i) && !taken_[i]) begins.push_back(i);
-  return begins;
+bool VerbatimReader::is_begin(std::size_t at) const {
+  return !is_space(text_[at]) && is_edge(text_, at) && !taken_[at];
 }
 
 void VerbatimReader::begin_piece() {
-  begins_ = pieces_.size() < most_pieces_ ? free_begins() : std::vector<std::size_t>();
+  begins_.clear();
   length_ = 0;
+  if (at_start())
+    for (std::size_t i = 0; i < text_.size(); ++i)
+      if (is_begin(i)) begins_.push_back(i);
   spaced_ = false;
   none_.reset();
   if (pieces_.empty()) none_ = 0;
 }
 
-void VerbatimReader::each_next(std::size_t most_bytes,
-                               const std::function<void(std::string_view)>& visit) const {
-  const bool may_space = length_ == 0 && !spaced_;
-  std::string spaced = " ";
-  const auto visit_runs = [&](std::string_view rest) {
-    for (std::size_t length = 1; length <= std::min(most_bytes, rest.size()); ++length) {
-      visit(rest.substr(0, length));
-      if (!may_space || length + 1 > most_bytes) continue;
-      spaced.resize(1);
-      spaced += rest.substr(0, length);
-      visit(spaced);
-    }
-  };
-  for (const std::size_t begin : begins_) {
-    std::size_t end = begin + length_;
-    const std::size_t most = std::min(text_.size(), end + most_bytes);
-    while (end < most && text_[end] != '\n' && !taken_[end]) ++end;
-    visit_runs(std::string_view(text_).substr(begin + length_, end - begin - length_));
+// How far a piece may go on from there.
+std::string_view VerbatimReader::rest_from(std::size_t first, std::size_t most_bytes) const {
+  const std::size_t most = std::min(text_.size(), first + most_bytes);
+  std::size_t end = first;
+  while (end < most && text_[end] != '\n' && !taken_[end]) ++end;
+  return std::string_view(text_).substr(first, end - first);
+}
+
+namespace {
+
+void visit_runs(std::string_view rest, std::size_t most_bytes, const VerbatimReader::Visit& visit) {
+  for (std::size_t length = 1; length <= std::min(most_bytes, rest.size()); ++length)
+    visit(rest.substr(0, length));
+}
+
+void visit_spaced_runs(std::string_view rest, std::size_t most_bytes,
+                       const VerbatimReader::Visit& visit) {
+  const std::string spaced = " " + std::string(rest.substr(0, most_bytes - 1));
+  for (std::size_t length = 2; length <= spaced.size(); ++length)
+    visit(std::string_view(spaced).substr(0, length));
+}
+
+}  // namespace
+
+void VerbatimReader::each_start(std::size_t first, std::size_t last, std::size_t most_bytes,
+                                bool spaced, const Visit& visit) const {
+  for (std::size_t at = first; at < last; ++at)
+    if (is_begin(at))
+      (spaced ? visit_spaced_runs : visit_runs)(rest_from(at, most_bytes), most_bytes, visit);
+}
+
+void VerbatimReader::each_besides(std::size_t most_bytes, const Visit& visit) const {
+  if (none_) {
+    visit_runs(kNone.substr(*none_), most_bytes, visit);
+    if (may_space()) visit_spaced_runs(kNone, most_bytes, visit);
   }
-  if (none_) visit_runs(kNone.substr(*none_));
-  if (may_space && (!begins_.empty() || none_)) visit(" ");
+  if (may_space() && (!begins_.empty() || none_)) visit(" ");
   if (length_ > 0 && pieces_.size() + 1 < most_pieces_ && complete()) visit("\n");
+}
+
+void VerbatimReader::each_next(std::size_t most_bytes, const Visit& visit) const {
+  for (const std::size_t begin : begins_) {
+    visit_runs(rest_from(begin + length_, most_bytes), most_bytes, visit);
+    if (may_space()) visit_spaced_runs(rest_from(begin + length_, most_bytes), most_bytes, visit);
+  }
+  each_besides(most_bytes, visit);
 }
 
 std::optional<Piece> VerbatimReader::complete() const {
@@ -139,7 +163,23 @@ void VerbatimReader::end() {
 
 VerbatimConstraint::VerbatimConstraint(std::shared_ptr<const TokenBytes> tokens,
                                        std::string_view text, std::size_t most_pieces)
-    : tokens_(std::move(tokens)), reader_(text, most_pieces) {}
+    : tokens_(std::move(tokens)), reader_(text, most_pieces) {
+  count_starts(0, text.size(), true);
+}
+
+void VerbatimConstraint::count_starts(std::size_t first, std::size_t last, bool add) {
+  for (const bool spaced : {false, true}) {
+    Starts& starts = spaced ? spaced_starts_ : starts_;
+    reader_.each_start(first, last, TokenBytes::kLongest, spaced, [&](std::string_view bytes) {
+      for (const Token token : tokens_->find(bytes)) {
+        if (add)
+          ++starts[token];
+        else
+          --starts[token];
+      }
+    });
+  }
+}
 
 engine::TokenMask VerbatimConstraint::allowed() {
   mask_.assign((tokens_->vocabulary() + 63) / 64, 0);
@@ -150,9 +190,19 @@ engine::TokenMask VerbatimConstraint::allowed() {
     mask_[bit / 64] |= std::uint64_t{1} << (bit % 64);
     any = true;
   };
-  reader_.each_next(TokenBytes::kLongest, [&](std::string_view bytes) {
+  const auto allow_bytes = [&](std::string_view bytes) {
     for (const Token token : tokens_->find(bytes)) allow(token);
-  });
+  };
+  if (reader_.at_start()) {
+    for (const auto& [token, count] : starts_)
+      if (count > 0) allow(token);
+    if (reader_.may_space())
+      for (const auto& [token, count] : spaced_starts_)
+        if (count > 0) allow(token);
+    reader_.each_besides(TokenBytes::kLongest, allow_bytes);
+  } else {
+    reader_.each_next(TokenBytes::kLongest, allow_bytes);
+  }
   // Also where a vocabulary lacks the bytes to go on: what was begun is cut at its last word then.
   if (!any || reader_.may_end())
     for (const Token token : tokens_->tokenizer().end_tokens()) allow(token);
@@ -161,7 +211,14 @@ engine::TokenMask VerbatimConstraint::allowed() {
 
 void VerbatimConstraint::accept(Token token) {
   const std::string bytes = tokens_->tokenizer().bytes(token);
-  if (!bytes.empty()) reader_.accept(bytes);
+  if (bytes.empty()) return;
+  const auto taken = bytes == "\n" ? reader_.complete() : std::nullopt;
+  if (!taken) return reader_.accept(bytes);
+  // Begins whose first token may reach into what is taken now.
+  const std::size_t first = taken->begin - std::min(taken->begin, TokenBytes::kLongest);
+  count_starts(first, taken->end, false);
+  reader_.accept(bytes);
+  count_starts(first, taken->end, true);
 }
 
 }  // namespace malina::decide

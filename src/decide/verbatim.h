@@ -60,8 +60,18 @@ class VerbatimReader {
   VerbatimReader(std::string_view text, std::size_t most_pieces);
 
   // What may come next: "\n" after a piece, otherwise bytes of one piece, each up to so many.
-  void each_next(std::size_t most_bytes,
-                 const std::function<void(std::string_view bytes)>& visit) const;
+  using Visit = std::function<void(std::string_view bytes)>;
+  void each_next(std::size_t most_bytes, const Visit& visit) const;
+  // Where a piece begins, which takes longest, each_next() is each_start() of the whole text and
+  // each_besides(). each_start(): what begins in [first, last) of the text, without a space before
+  // it, or with one only.
+  bool at_start() const { return length_ == 0 && pieces_.size() < most_pieces_; }
+  bool may_space() const { return length_ == 0 && !spaced_; }
+  void each_start(std::size_t first, std::size_t last, std::size_t most_bytes, bool spaced,
+                  const Visit& visit) const;
+  void each_besides(std::size_t most_bytes, const Visit& visit) const;
+  // The piece under way, without white space at its end, where it is one.
+  std::optional<Piece> complete() const;
   bool may_end() const;
   void accept(std::string_view bytes);  // one of each_next()
   void end();                           // the piece under way, if it is one, is the last
@@ -70,8 +80,8 @@ class VerbatimReader {
 
  private:
   bool is_free(std::size_t begin, std::size_t end) const;
-  std::vector<std::size_t> free_begins() const;
-  std::optional<Piece> complete() const;  // the piece under way, without white space at its end
+  bool is_begin(std::size_t at) const;
+  std::string_view rest_from(std::size_t first, std::size_t most_bytes) const;
   void begin_piece();
 
   std::string text_;
@@ -94,8 +104,15 @@ class VerbatimConstraint final : public engine::Constraint {
   void accept(Token token) override;
 
  private:
+  // Of how many begins of a piece a token is the first.
+  using Starts = std::unordered_map<Token, std::uint32_t>;
+  void count_starts(std::size_t first, std::size_t last, bool add);
+
   std::shared_ptr<const TokenBytes> tokens_;
   VerbatimReader reader_;
+  // Counted with the whole text when this is made, and later only where a piece was taken: the
+  // engine waits for allowed().
+  Starts starts_, spaced_starts_;
   std::vector<std::uint64_t> mask_;
 };
 

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
 #include <set>
+
+#include "text/test_vocabularies.h"
 
 namespace malina::decide {
 namespace {
@@ -94,6 +98,49 @@ TEST(Verbatim, PiecesStayInTheirLineAndAreSoMany) {
   reader.accept("c d");
   EXPECT_TRUE(next_of(reader).empty());
   EXPECT_TRUE(reader.may_end());
+}
+
+// All tokens that a reader's own list allows.
+std::set<Token> tokens_of(const VerbatimReader& reader, const TokenBytes& tokens) {
+  std::set<Token> allowed;
+  reader.each_next(TokenBytes::kLongest, [&](std::string_view bytes) {
+    for (const Token token : tokens.find(bytes)) allowed.insert(token);
+  });
+  if (allowed.empty() || reader.may_end())
+    for (const Token token : tokens.tokenizer().end_tokens()) allowed.insert(token);
+  return allowed;
+}
+
+TEST(Verbatim, ConstraintsKeepUpWithWhatWasTaken) {
+  const auto tokenizer = text::testing::open_tokenizer("phi-2.tokenizer.json");
+  const auto tokens = std::make_shared<const TokenBytes>(tokenizer, tokenizer->vocabulary_size());
+  const std::string text =
+      "The boiler of block 4 leaks, block 4 leaks again;  two pumps\nand none of the "
+      "valves\tfailed "
+      "(valves: 4, 4, 4). P\u0159e\u010derp\u00e1no.";
+  std::mt19937 random(5);
+  std::size_t pieces = 0;
+  for (int walk = 0; walk < 30; ++walk) {
+    VerbatimConstraint constraint(tokens, text, 5);
+    VerbatimReader reader(text, 5);
+    for (int step = 0; step < 60; ++step) {
+      const engine::TokenMask mask = constraint.allowed();
+      std::set<Token> allowed;
+      for (std::size_t i = 0; i < mask.size() * 64; ++i)
+        if ((mask[i / 64] >> (i % 64) & 1) != 0) allowed.insert(static_cast<Token>(i));
+      ASSERT_EQ(allowed, tokens_of(reader, *tokens)) << "walk " << walk << ", step " << step;
+      // A line's end often, so that many pieces are taken.
+      const std::span<const Token> ends = tokens->find("\n");
+      std::vector<Token> choices(allowed.begin(), allowed.end());
+      const bool cut = random() % 3 == 0 && allowed.contains(ends.front());
+      const Token token = cut ? ends.front() : choices[random() % choices.size()];
+      if (std::ranges::count(tokenizer->end_tokens(), token) > 0) break;
+      constraint.accept(token);
+      reader.accept(tokenizer->bytes(token));
+    }
+    pieces += reader.pieces().size();
+  }
+  EXPECT_GT(pieces, 30U);
 }
 
 }  // namespace
