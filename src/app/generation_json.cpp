@@ -1,8 +1,8 @@
 #include "app/generation_json.h"
 
 #include <charconv>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "platform/log_probabilities_json.h"
 
@@ -20,12 +20,6 @@ Json timings(const platform::GenerationResult& result) {
           {"completion_seconds", result.completion_seconds}};
 }
 
-std::int64_t now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 double rate(std::size_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
@@ -40,8 +34,8 @@ Json completion_json(std::string_view model, const platform::GenerationResult& r
               {"logprobs", nullptr}};
   if (!result.scores.empty())
     choice["logprobs"] = platform::completion_log_probabilities(result.scores);
-  return {{"object", "text_completion"},      {"created", now()},       {"model", model},
-          {"choices", Json::array({choice})}, {"usage", usage(result)}, {"seed", result.seed},
+  return {{"object", "text_completion"},      {"created", base::unix_time()}, {"model", model},
+          {"choices", Json::array({choice})}, {"usage", usage(result)},       {"seed", result.seed},
           {"timings", timings(result)}};
 }
 
@@ -49,8 +43,8 @@ Json chat_json(std::string_view model, const platform::GenerationResult& result)
   const Json choice{{"index", 0},
                     {"message", {{"role", "assistant"}, {"content", result.text}}},
                     {"finish_reason", result.finish_reason}};
-  return {{"object", "chat.completion"},      {"created", now()},       {"model", model},
-          {"choices", Json::array({choice})}, {"usage", usage(result)}, {"seed", result.seed},
+  return {{"object", "chat.completion"},      {"created", base::unix_time()}, {"model", model},
+          {"choices", Json::array({choice})}, {"usage", usage(result)},       {"seed", result.seed},
           {"timings", timings(result)}};
 }
 

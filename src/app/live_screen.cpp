@@ -43,32 +43,47 @@ ScreenSize LiveScreen::size() const {
   return {.columns = size.ws_col, .rows = size.ws_row};
 }
 
+// What was there is erased before a line is written: after a line that fills the row the cursor
+// still stands on its last character, which would go too.
 void LiveScreen::draw(std::string_view page) {
   console_.write(kHome);
   const std::size_t rows = size().rows;
-  for (std::size_t row = 0; row < rows && !page.empty(); ++row) {
+  std::size_t row = 0;
+  for (; row < rows && !page.empty(); ++row) {
     const std::size_t end = std::min(page.find('\n'), page.size());
     if (row > 0) console_.write("\r\n");
-    console_.write(page.substr(0, end));
     console_.write(kRestOfLine);
+    console_.write(page.substr(0, end));
     page.remove_prefix(std::min(end + 1, page.size()));
   }
-  console_.write(kRestOfPage);
+  if (row < rows) {
+    if (row > 0) console_.write("\r\n");
+    console_.write(kRestOfPage);
+  }
   console_.flush();
+}
+
+void LiveScreen::read_key() {
+  char key = 0;
+  ending_ = ::read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q';
+}
+
+bool LiveScreen::is_to_end() {
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  while (!ending_ && raw_ && ::poll(&input, 1, 0) > 0) read_key();
+  return ending_ || InterruptScope::requested();
 }
 
 bool LiveScreen::wait(std::chrono::milliseconds time) {
   const auto end = std::chrono::steady_clock::now() + time;
-  while (!InterruptScope::requested()) {
+  while (!ending_ && !InterruptScope::requested()) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     if (left.count() <= 0) return true;
     pollfd input{STDIN_FILENO, POLLIN, 0};
     const int ready = ::poll(&input, raw_ ? 1 : 0, static_cast<int>(left.count()));
     if (ready < 0 && errno != EINTR) return false;
-    if (ready <= 0) continue;
-    char key = 0;
-    if (::read(STDIN_FILENO, &key, 1) <= 0 || key == 'q' || key == 'Q') return false;
+    if (ready > 0) read_key();
   }
   return false;
 }

@@ -29,11 +29,16 @@ class LiveScreen {
   void draw(std::string_view page);  // lines that fit; what is more is left out
   // False where it is to end: q, Ctrl-C, SIGTERM, or standard input ended.
   bool wait(std::chrono::milliseconds time);
+  // Whether wait() would say so, without waiting.
+  bool is_to_end();
 
  private:
+  void read_key();
+
   Console& console_;
   InterruptScope interrupt_;
-  bool raw_ = false;  // standard input is a terminal
+  bool raw_ = false;     // standard input is a terminal
+  bool ending_ = false;  // a key said so
   termios before_{};
 };
 

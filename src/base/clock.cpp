@@ -17,4 +17,12 @@ const Clock& system_clock() {
   return clock;
 }
 
+std::int64_t unix_time() { return unix_time_microseconds() / 1'000'000; }
+
+std::int64_t unix_time_microseconds() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             system_clock().wall().time_since_epoch())
+      .count();
+}
+
 }  // namespace malina::base

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 
 namespace malina::base {
 
@@ -20,6 +21,8 @@ class Clock {
 
 // The machine's own.
 const Clock& system_clock();
+std::int64_t unix_time();  // its calendar's seconds since 1970-01-01 UTC
+std::int64_t unix_time_microseconds();
 
 // Stands until it is told to move.
 class ManualClock final : public Clock {

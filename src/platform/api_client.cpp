@@ -13,13 +13,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
 #include <optional>
 
 #include "base/error.h"
 #include "platform/descriptor.h"
+#include "platform/http_header.h"
 
 namespace malina::platform {
 
@@ -31,6 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kLongestHeader = 16 * 1024;
 constexpr std::size_t kPiece = 16 * 1024;
+constexpr auto kLook = std::chrono::milliseconds(100);  // whether somebody still waits
 
 template <auto free>
 struct Freed {
@@ -62,6 +63,9 @@ class Failure {
   Error too_late() const {
     return Error(Fault::io, fmt::format("{} did not answer within {} s", name_,
                                         server_.timeout.count() / 1000));
+  }
+  Error given_up() const {
+    return Error(Fault::cancelled, fmt::format("{} was no longer waited for", name_));
   }
   Error too_long() const {
     return Error(Fault::unsupported, fmt::format("the answer of {} is longer than {} bytes", name_,
@@ -199,11 +203,14 @@ class Wire {
   // Until the socket is ready; false where the time is up.
   bool wait(short events) {
     for (;;) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
-      if (left <= 0) return false;
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
+      if (left.count() <= 0) return false;
+      if (server_.given_up) {
+        if (server_.given_up()) throw failure_.given_up();
+        left = std::min<std::chrono::milliseconds>(left, kLook);
+      }
       pollfd entry{socket_.number(), events, 0};
-      const int ready = ::poll(&entry, 1, static_cast<int>(left));
+      const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
       if (ready > 0) return true;
       if (ready < 0 && errno != EINTR) throw base::system_error("cannot wait for a connection");
     }
@@ -238,38 +245,29 @@ class Wire {
 };
 
 struct Response {
-  unsigned status = 0;
+  std::uint64_t status = 0;
   std::string body;
 };
 
 // The value of Content-Length in a header's lines; nullopt where there is none that reads.
 std::optional<std::size_t> content_length(std::string_view header) {
-  constexpr std::string_view kName = "content-length:";
   while (!header.empty()) {
     const std::size_t end = std::min(header.find("\r\n"), header.size());
-    std::string_view line = header.substr(0, end);
+    const std::string_view line = header.substr(0, end);
     header.remove_prefix(std::min(end + 2, header.size()));
-    const auto same = [](char a, char b) {
-      return a == b || (a >= 'A' && a <= 'Z' && a + 32 == b);
-    };
-    if (line.size() < kName.size() || !std::equal(kName.begin(), kName.end(), line.begin(),
-                                                  [&](char b, char a) { return same(a, b); }))
-      continue;
-    line.remove_prefix(std::min(line.find_first_not_of(' ', kName.size()), line.size()));
-    std::size_t length = 0;
-    const auto [stop, error] = std::from_chars(line.data(), line.data() + line.size(), length);
-    if (error == std::errc() && stop == line.data() + line.size()) return length;
+    const std::size_t colon = std::min(line.find(':'), line.size());
+    if (lower_case(line.substr(0, colon)) != "content-length") continue;
+    if (const auto length = parse_decimal(trimmed(line.substr(std::min(colon + 1, line.size())))))
+      return length;
   }
   return std::nullopt;
 }
 
 // "HTTP/1.1 200 OK" is 200; nullopt for what is no such line.
-std::optional<unsigned> status_of(std::string_view line) {
-  unsigned status = 0;
+std::optional<std::uint64_t> status_of(std::string_view line) {
   if (line.size() < 12 || !line.starts_with("HTTP/1.") || line[8] != ' ') return std::nullopt;
-  const auto [stop, error] = std::from_chars(line.data() + 9, line.data() + 12, status);
-  if (error != std::errc() || stop != line.data() + 12 || status < 100) return std::nullopt;
-  return status;
+  const auto status = parse_decimal(line.substr(9, 3));
+  return status >= 100U ? status : std::nullopt;
 }
 
 Response exchange(const ApiServer& server, std::string_view target) {
@@ -327,7 +325,7 @@ std::string api_get(const ApiServer& server, std::string_view target) {
                     "key: give an address that begins with https://",
                     server.url.origin()));
   const Response response = exchange(server, target);
-  const unsigned status = response.status;
+  const std::uint64_t status = response.status;
   const std::string name = server.url.origin();
   if (status == 200) return response.body;
   if (status == 401)

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,8 @@ struct ApiServer {
   std::chrono::milliseconds timeout{
       10'000};                        // of one request, from the connection to the last byte
   std::size_t most_bytes = 16 << 20;  // of an answer
+  // Asked every moment while an answer is waited for, where there is one: true ends the waiting.
+  std::function<bool()> given_up = {};
 };
 
 // Where a server with these settings is reached from its own machine, without a path's end:
@@ -32,7 +35,7 @@ Url server_url(const ServerSettings& settings);
 // The body of a 200. The key never leaves the machine in the clear: http to another one is refused
 // (invalid_argument). Throws io where nobody answers, in time and whole, and where TLS fails;
 // unauthenticated and denied for the key; overloaded for a 503; unsupported for what is no answer
-// of malina's. Any thread.
+// of malina's; cancelled where it was given up. Any thread.
 std::string api_get(const ApiServer& server, std::string_view target);
 
 }  // namespace malina::platform

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/near_match.h"
 #include "platform/model_name.h"
@@ -16,12 +16,6 @@ namespace {
 using base::Digest;
 using base::Error;
 using base::Fault;
-
-std::int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Error no_such_alias(std::string_view name, const std::vector<Alias>& aliases) {
   std::vector<std::string> names;
@@ -71,7 +65,7 @@ Alias ModelStore::move_alias(std::string_view name, std::string_view action,
               .model = model.name,
               .digest = model.digest,
               .number = 0,
-              .moved_at = now_seconds(),
+              .moved_at = base::unix_time(),
               .moved_by = by};
   database_->transaction([&] {
     const AliasMove move = write_alias_move(*database_, alias.name,
@@ -148,7 +142,7 @@ Alias ModelStore::remove_alias(std::string_view name, const std::string& by,
                                              .action = "remove",
                                              .model = "",
                                              .digest = std::nullopt,
-                                             .moved_at = now_seconds(),
+                                             .moved_at = base::unix_time(),
                                              .moved_by = by});
     if (record) record(database, *alias, move);
   });

@@ -1,8 +1,7 @@
 // Import: check, digest and copy without a lock, then place and record under it.
 #include <fmt/format.h>
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "base/error.h"
 #include "math/device.h"
 #include "model/hugging_face.h"
@@ -21,12 +20,6 @@ using base::Digest;
 using base::Error;
 using base::Fault;
 using std::filesystem::path;
-
-std::int64_t now_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 Digest digest_of(const std::vector<StoredFile>& files) {
   std::vector<Digest> digests;
@@ -104,7 +97,7 @@ ModelStore::Candidate ModelStore::examine(const ImportRequest& request) {
     throw Error(Fault::invalid_argument,
                 request.file.string() + ": is no adapter, which alone has a --base");
   check_name(candidate.model.name);
-  candidate.model.imported_at = now_seconds();
+  candidate.model.imported_at = base::unix_time();
   candidate.model.linked = request.link;
   candidate.given = request.give;
   for (const StoredFile& file : candidate.sources)

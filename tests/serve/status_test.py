@@ -22,6 +22,32 @@ USAGE, NOT_FOUND, UNSUPPORTED, IO, UNAUTHENTICATED, DENIED = 2, 3, 6, 7, 9, 10
 BUSY = {"max_tokens": 400, "temperature": 0, "logit_bias": {"2": -100}}
 
 
+def screen_of(text, columns=80, rows=24):
+    """What a terminal shows after this, as xterm has it: a cursor behind a row that is full stands on
+    the row's last character, and the next character goes to the next row."""
+    screen = [[" "] * columns for _ in range(rows)]
+    row = column = 0
+    for piece in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|[^\x1b]", text):
+        at = min(column, columns - 1)
+        if piece == "\x1b[H":
+            row = column = 0
+        elif piece == "\x1b[K":
+            screen[row][at:] = [" "] * (columns - at)
+        elif piece == "\x1b[J":
+            screen[row][at:] = [" "] * (columns - at)
+            screen[row + 1:] = [[" "] * columns for _ in screen[row + 1:]]
+        elif piece == "\r":
+            column = 0
+        elif piece == "\n":
+            row = min(row + 1, rows - 1)
+        elif len(piece) == 1:
+            if column == columns:
+                row, column = min(row + 1, rows - 1), 0
+            screen[row][column] = piece
+            column += 1
+    return ["".join(line).rstrip() for line in screen]
+
+
 class StatusTest(json_test.DocumentedKeys, server.ServerTest):
     def setUp(self):
         super().setUp()
@@ -159,7 +185,14 @@ class StatusTest(json_test.DocumentedKeys, server.ServerTest):
             process, main, until = self.terminal()
             until(b"MODEL", times=2)
             own.stop(signal.SIGKILL)
-            until(b"no server answers at")
+            pages_so_far = until(b"no server answers at").count(b"\x1b[J")
+            text = until(b"\x1b[J", times=pages_so_far + 1)
+            pages = re.sub(r"\r+\n", "\r\n", text.decode()).rpartition("\x1b[J")[0].split("\x1b[H")
+            lines = [re.sub(r"\x1b\[[\d;]*[mKJ]", "", line) for line in pages[-1].split("\r\n")]
+            self.assertIn(80, map(len, lines))  # what is too long is clipped
+            shown = screen_of("\x1b[H".join(pages) + "\x1b[J")
+            self.assertEqual(shown[:len(lines)], [line.rstrip() for line in lines])
+            self.assertEqual(set(shown[len(lines):]), {""})
             os.write(main, b"q")
             self.assertEqual(process.wait(server.SECONDS), 0)
         finally:

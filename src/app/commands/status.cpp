@@ -9,6 +9,7 @@
 #include "app/command.h"
 #include "app/live_screen.h"
 #include "app/status_page.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "platform/api_client.h"
 #include "platform/server_status.h"
@@ -74,16 +75,12 @@ ApiServer find_server(const Options& options, Session& session) {
   return server;
 }
 
-std::int64_t wall_seconds() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 // What was read in the last seconds.
 class Looks {
  public:
-  explicit Looks(const ApiServer& server) : server_(server) { look(); }
+  explicit Looks(ApiServer server) : server_(std::move(server)) { look(); }
+  // Ends a look that is under way, which then throws, as soon as it says true.
+  void give_up_when(std::function<bool()> given_up) { server_.given_up = std::move(given_up); }
 
   void look() {
     ServerStatus status = platform::read_server_status(server_);
@@ -97,20 +94,21 @@ class Looks {
     const auto& [last_at, last] = looks_.back();
     const double seconds = std::chrono::duration<double>(last_at - first_at).count();
     return {.server = server_.url.origin(),
-            .now = wall_seconds(),
+            .now = base::unix_time(),
             .status = last,
             .recent = platform::activity(first, last, seconds),
             .trouble = {}};
   }
 
  private:
-  const ApiServer& server_;
+  ApiServer server_;
   std::deque<std::pair<Clock::time_point, ServerStatus>> looks_;
 };
 
 // A server that goes away is shown, and waited for: it may be started again.
 void show_live(Looks& looks, Console& console) {
   LiveScreen screen(console);
+  looks.give_up_when([&] { return screen.is_to_end(); });
   std::string trouble;
   do {
     StatusView view = looks.view();
@@ -128,8 +126,7 @@ void show_live(Looks& looks, Console& console) {
 
 void run(const Options& options, Session& session) {
   Console& console = session.console();
-  const ApiServer server = find_server(options, session);
-  Looks looks(server);
+  Looks looks(find_server(options, session));
   if (!options.json && !options.once && console.output_is_terminal())
     return show_live(looks, console);
   std::this_thread::sleep_for(kBetweenReads);  // rates are differences
