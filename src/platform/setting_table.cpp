@@ -206,7 +206,8 @@ constexpr Setting kTable[] = {
      .name = "max_bodies",
      .type = SettingType::size,
      .help = "Memory for the bodies of all requests under way and what they are read into, four "
-             "times their bytes; a part of memory, auto is an eighth of it and at most 256MiB",
+             "times their bytes, and for answers that wait to be taken; a part of memory, auto is "
+             "an eighth of it and at most 256MiB",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.max_bodies; },
      .most = 1ULL << 40,
      .zero = "auto"},

@@ -1,4 +1,5 @@
-// The memory that clients can make the server take: what connections hold of what was sent to them.
+// The memory that clients can make the server take: what connections hold of what was sent to them,
+// and of answers that are still to be taken.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,6 @@ namespace malina::serve {
 class BodyLedger {
  public:
   explicit BodyLedger(std::uint64_t capacity) : capacity_(capacity) {}
-  std::uint64_t capacity() const { return capacity_; }
   std::uint64_t used() const { return used_; }
 
   // What one connection or request holds of it; given back when this goes. The ledger outlives it.
@@ -31,6 +31,7 @@ class BodyLedger {
       return true;
     }
     std::uint64_t bytes() const { return bytes_; }
+    std::uint64_t most() const { return ledger_.capacity_; }  // where there are no others
 
    private:
     BodyLedger& ledger_;

@@ -2,27 +2,21 @@
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/stream_base.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/status.hpp>
 #include <exception>
-#include <map>
 
 #include "base/error.h"
 #include "base/json_text.h"
-#include "platform/answer.h"
 #include "platform/service.h"
 #include "serve/answering.h"
 #include "serve/api_error.h"
+#include "serve/client_watch.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
+#include "serve/response_writer.h"
 #include "serve/target.h"
 #include "serve/wire.h"
 
@@ -30,22 +24,10 @@ namespace malina::serve {
 
 namespace {
 
-namespace http = beast::http;
-using asio::use_awaitable;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kClientClosed = 499;                         // nginx's: nobody is there to be told
-constexpr auto kLook = std::chrono::milliseconds(100);     // how often a busy socket is looked at
-constexpr auto kCutLook = std::chrono::milliseconds(500);  // how late a cut may be noticed
-
-// What a coroutine of asio gives an error code instead of throwing.
-constexpr auto kNoThrow = asio::as_tuple(use_awaitable);
-
-std::string_view reason(unsigned status) {
-  const auto text = http::obsolete_reason(static_cast<http::status>(status));
-  return {text.data(), text.size()};
-}
+constexpr int kClientClosed = 499;  // nginx's: nobody is there to be told
 
 // A client's own id, where it can stand in a header and a log as it is.
 bool usable_id(std::string_view id) {
@@ -69,12 +51,6 @@ CheckedBody checked_body(std::string text, const Endpoint& endpoint) {
   return check_body(std::move(body), endpoint.body);
 }
 
-// Has the client closed its side? TLS or not, and whatever bytes are still to be read.
-bool peer_closed(int socket) {
-  pollfd entry{socket, POLLRDHUP, 0};
-  return ::poll(&entry, 1, 0) == 1 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-}
-
 class Connection final : public Exchange {
  public:
   Connection(asio::ip::tcp::socket socket, std::shared_ptr<asio::ssl::context> tls,
@@ -83,8 +59,9 @@ class Connection final : public Exchange {
         state_(state),
         peer_(address_of(socket)),
         wire_(std::move(socket), std::move(tls)),
-        timer_(wire_.get_executor()),
-        reader_(wire_, state.limits, state.bodies) {
+        reader_(wire_, state.limits, state.bodies),
+        writer_(wire_, state.limits.write_time, state.bodies),
+        watch_(wire_) {
     state_.readers.insert(&reader_);
     if (state_.draining) reader_.stop();
   }
@@ -95,27 +72,24 @@ class Connection final : public Exchange {
   asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) override;
   asio::awaitable<void> begin_stream(std::string_view type) override;
   asio::awaitable<void> write(std::string piece) override;
-  asio::awaitable<void> end_stream() override;
-  bool began() const override { return began_; }
+  asio::awaitable<void> end_stream() override { return writer_.end_pieces(); }
+  bool began() const override { return writer_.began(); }
   Metrics& metrics() override { return state_.metrics; }
   void check_connected() const override {
-    if (gone_) throw Disconnected();
+    if (gone()) throw Disconnected();
     if (state_.cut) throw draining();
   }
   asio::awaitable<void> changed(std::span<const std::unique_ptr<platform::Answer>> answers,
                                 std::chrono::milliseconds time) override;
   asio::awaitable<void> pause(std::chrono::milliseconds time) override;
-  std::function<void()> waker() override;
+  std::function<void()> waker() override { return watch_.waker(); }
   void release_body() override {
     reader_.release_body();
     body_bytes_ = 0;
   }
+  void drop_body();
 
  private:
-  struct Watch {
-    bool over = false;
-  };
-
   static asio::ip::address address_of(const asio::ip::tcp::socket& socket);
   asio::awaitable<bool> handshake();
   asio::awaitable<bool> read_header();
@@ -124,27 +98,26 @@ class Connection final : public Exchange {
   asio::awaitable<void> dispatch();
   RequestHead facts();
   asio::awaitable<void> fail(const std::exception_ptr& error);
-  asio::awaitable<void> watch(std::shared_ptr<Watch> watch);
-  asio::awaitable<void> send(std::string bytes);
+  bool gone() const { return gone_ || watch_.gone(); }
   bool ollama() const { return path_.starts_with("/api/"); }
   std::string shown(const ApiError& answer) const;
   void begin_request();
   void conclude(const std::exception_ptr& error);
   void note_refusal(const ApiError& answer);
   void end_request();
-  std::string head(unsigned status, std::string_view type, std::optional<std::size_t> length);
+  ResponseWriter::Head head(unsigned status, std::string_view type);
   void log_request(Clock::time_point began);
 
   ServerState& state_;
   const asio::ip::address peer_;
   Wire wire_;
-  asio::steady_timer timer_;  // what the endpoint waits by
   RequestReader reader_;
-  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  ResponseWriter writer_;
+  ClientWatch watch_;
 
   // Of the request.
-  bool keep_alive_ = false, head_only_ = false, chunked_ = false, old_protocol_ = false;
-  bool began_ = false, gone_ = false, woken_ = false;
+  bool keep_alive_ = false;
+  bool gone_ = false;  // as a write said
   unsigned status_ = 0;
   std::string method_, path_, failure_;
   std::string_view route_;  // of the table; "" where none matched
@@ -169,8 +142,8 @@ asio::awaitable<void> Connection::run() {
     const bool another = co_await read_header();
     if (!another) break;
     co_await one_request();
-  } while (keep_alive_ && !gone_ && !state_.draining);
-  if (wire_.has_tls() && !gone_) {  // so that nobody takes the end for a cut
+  } while (keep_alive_ && !gone() && !state_.draining);
+  if (wire_.has_tls() && !gone()) {  // so that nobody takes the end for a cut
     wire_.tcp().expires_after(std::chrono::seconds(1));
     co_await wire_.tls().async_shutdown(kNoThrow);
   }
@@ -188,7 +161,8 @@ asio::awaitable<bool> Connection::handshake() {
 // False where there is no further request. What cannot be read as HTTP is answered once, without
 // believing any of it.
 asio::awaitable<bool> Connection::read_header() {
-  keep_alive_ = began_ = head_only_ = false;
+  keep_alive_ = false;
+  writer_.begin_request(false, false);
   std::exception_ptr error;
   try {
     const bool another = co_await reader_.read_header();
@@ -212,9 +186,8 @@ void Connection::begin_request() {
   path_ = std::string(target.substr(0, target.find('?')));
   const std::string_view given = reader_.field("x-request-id");
   request_id_ = usable_id(given) ? std::string(given) : new_id("req_");
-  old_protocol_ = reader_.is_old();
+  writer_.begin_request(method_ == "HEAD", reader_.is_old());
   keep_alive_ = reader_.keep_alive();
-  head_only_ = method_ == "HEAD";
   body_ = Json::object();
   body_bytes_ = 0;
   caller_ = {};
@@ -255,10 +228,15 @@ void Connection::note_refusal(const ApiError& answer) {
 }
 
 // Freeing a document of many values takes a while.
-void Connection::end_request() {
-  reader_.finish();
+void Connection::drop_body() {
   if (is_long()) asio::post(long_work_, [body = std::move(body_)] {});
   body_ = Json::object();
+  release_body();
+}
+
+void Connection::end_request() {
+  drop_body();
+  reader_.finish();
 }
 
 asio::awaitable<void> Connection::one_request() {
@@ -304,7 +282,7 @@ RequestHead Connection::facts() {
                    .has_origin = reader_.has("origin"),
                    .from_loopback = peer_.is_loopback()};
   // RFC 9112, 3.2.2: then the Host header, which must be there all the same, says nothing.
-  if (target.absolute && (!head.host.empty() || old_protocol_)) head.host = target.authority;
+  if (target.absolute && (!head.host.empty() || reader_.is_old())) head.host = target.authority;
   if (reader_.has("authorization")) head.authorization = reader_.field("authorization");
   return head;
 }
@@ -314,21 +292,19 @@ asio::awaitable<void> Connection::dispatch() {
   parameter_ = std::move(found.parameter);
   if (found.endpoint->works && state_.draining) throw draining();
   co_await read_body(*found.endpoint);
-  const auto watched = std::make_shared<Watch>();
-  asio::co_spawn(wire_.get_executor(), watch(watched), asio::detached);
+  watch_.begin();
   std::exception_ptr error;
   try {
     co_await found.endpoint->answer(*this, state_.service);
   } catch (...) {
     error = std::current_exception();
   }
-  watched->over = true;
-  wire_.socket().cancel();
+  watch_.end();
   if (error) std::rethrow_exception(error);
 }
 
 asio::awaitable<void> Connection::read_body(const Endpoint& endpoint) {
-  if (reader_.wants_go_ahead()) co_await send("HTTP/1.1 100 Continue\r\n\r\n");
+  if (reader_.wants_go_ahead()) co_await writer_.go_ahead();
   std::string text = co_await reader_.read_body();
   if (!endpoint.has_body) {
     if (!text.empty()) throw bad_request("this route takes no body");
@@ -361,7 +337,7 @@ asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
     } catch (...) {
     }
   }
-  if (began_) {  // after the header there is no other way, and no [DONE]
+  if (writer_.began()) {  // after the header there is no other way, and no [DONE]
     keep_alive_ = false;
     status_ = answer.status;
     std::string last = shown(answer) + "\n";
@@ -378,124 +354,57 @@ asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   co_await reply(answer.status, "application/json", shown(answer));
 }
 
-// Notices, while an answer is made, that the client goes.
-asio::awaitable<void> Connection::watch(
-    std::shared_ptr<Watch> watched) {  // touches nothing of ours once it is over
-  asio::steady_timer look(wire_.get_executor());
-  while (!watched->over) {
-    const auto [error] = co_await wire_.socket().async_wait(asio::socket_base::wait_read, kNoThrow);
-    if (watched->over) co_return;
-    if (error || peer_closed(wire_.socket().native_handle())) {
-      gone_ = true;
-      timer_.cancel();
-      co_return;
-    }
-    look.expires_after(
-        kLook);  // there is a further request, or a part of TLS: not ours to read now
-    co_await look.async_wait(kNoThrow);
-  }
-}
-
 asio::awaitable<void> Connection::changed(
     std::span<const std::unique_ptr<platform::Answer>> answers, std::chrono::milliseconds time) {
   check_connected();
-  timer_.expires_after(std::min<std::chrono::milliseconds>(time, kCutLook));
-  // The listener runs on the engine's thread; the timer is this one's.
-  for (const auto& answer : answers)
-    answer->on_change([executor = wire_.get_executor(), this, alive = std::weak_ptr<int>(alive_)] {
-      asio::post(executor, [this, alive] {
-        if (alive.lock()) timer_.cancel();
-      });
-    });
-  co_await timer_.async_wait(kNoThrow);
-  for (const auto& answer : answers) answer->on_change({});
+  co_await watch_.changed(answers, time);
   check_connected();
 }
 
 asio::awaitable<void> Connection::pause(std::chrono::milliseconds time) {
   check_connected();
-  if (!woken_) {
-    timer_.expires_after(std::min<std::chrono::milliseconds>(time, kCutLook));
-    co_await timer_.async_wait(kNoThrow);
-  }
-  woken_ = false;
+  co_await watch_.pause(time);
   check_connected();
 }
 
-std::function<void()> Connection::waker() {
-  return [executor = wire_.get_executor(), this, alive = std::weak_ptr<int>(alive_)] {
-    asio::post(executor, [this, alive] {
-      if (!alive.lock()) return;
-      woken_ = true;
-      timer_.cancel();
-    });
-  };
-}
-
-std::string Connection::head(unsigned status, std::string_view type,
-                             std::optional<std::size_t> length) {
+ResponseWriter::Head Connection::head(unsigned status, std::string_view type) {
   status_ = status;
   if (state_.draining) keep_alive_ = false;
-  std::string text = fmt::format("HTTP/1.1 {} {}\r\n", status, reason(status));
-  if (!type.empty()) text += fmt::format("content-type: {}\r\n", type);
-  if (length) text += fmt::format("content-length: {}\r\n", *length);
-  if (chunked_) text += "transfer-encoding: chunked\r\n";
-  text += fmt::format("x-request-id: {}\r\n", request_id_);
-  text += "x-content-type-options: nosniff\r\ncache-control: no-store\r\n";
-  std::map<std::string, std::string> last;  // of a name: a request may start answers twice
-  for (const auto& [name, value] : headers_) last[name] = value;
-  for (const auto& [name, value] : last) text += fmt::format("{}: {}\r\n", name, value);
-  text += keep_alive_ ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n";
-  return text;
+  return {.status = status,
+          .type = type,
+          .request_id = request_id_,
+          .more = &headers_,
+          .keep_alive = keep_alive_};
 }
 
 asio::awaitable<void> Connection::reply(unsigned status, std::string_view type, std::string body) {
-  began_ = true;
-  chunked_ = false;
-  std::string text = head(status, type, body.size());
-  if (!head_only_) text += body;
-  co_await send(std::move(text));
+  drop_body();  // a client that takes its answer slowly holds that alone
+  const ResponseWriter::Head answer = head(status, type);
+  co_await writer_.whole(answer, std::move(body));
 }
 
 asio::awaitable<void> Connection::begin_stream(std::string_view type) {
   check_connected();
-  began_ = true;
-  chunked_ = !old_protocol_;
-  if (old_protocol_) keep_alive_ = false;
-  co_await send(head(200, type, std::nullopt));
+  if (reader_.is_old()) keep_alive_ = false;
+  const ResponseWriter::Head answer = head(200, type);
+  co_await writer_.begin_pieces(answer);
 }
 
 asio::awaitable<void> Connection::write(std::string piece) {
-  if (gone_) throw Disconnected();
-  if (piece.empty()) co_return;
-  if (chunked_) piece = fmt::format("{:x}\r\n{}\r\n", piece.size(), piece);
-  co_await send(std::move(piece));
-}
-
-asio::awaitable<void> Connection::end_stream() {
-  if (chunked_) co_await send("0\r\n\r\n");
-}
-
-asio::awaitable<void> Connection::send(std::string bytes) {
-  wire_.tcp().expires_after(state_.limits.write_time);
-  const auto [error, size] = co_await asio::async_write(wire_, asio::buffer(bytes), kNoThrow);
-  wire_.tcp().expires_never();
-  if (error) {
-    gone_ = true;
-    throw Disconnected();
-  }
+  if (gone()) throw Disconnected();
+  co_await writer_.piece(std::move(piece));
 }
 
 void Connection::log_request(Clock::time_point began) {
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
   state_.metrics.request(route_.empty() ? "none" : route_,
-                         gone_ ? unsigned{kClientClosed} : status_, seconds);
+                         gone() ? unsigned{kClientClosed} : status_, seconds);
   state_.log.request({.id = request_id_,
                       .method = method_,
                       .path = path_,
                       .key = caller_.key_id,
                       .tenant = caller_.tenant,
-                      .status = gone_ ? unsigned{kClientClosed} : status_,
+                      .status = gone() ? unsigned{kClientClosed} : status_,
                       .seconds = seconds,
                       .failure = failure_});
 }

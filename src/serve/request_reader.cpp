@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/read.hpp>
 #include <iterator>
 
@@ -17,12 +15,8 @@ namespace http = beast::http;
 using boost::system::error_code;
 
 constexpr std::size_t kRead = 16 * 1024;
-constexpr std::size_t kMostBuffered = 64 * 1024;
 constexpr std::size_t kFirstRead = 4 * 1024;     // what a connection that waits holds
 constexpr std::size_t kMostDiscarded = 1 << 20;  // of a body that nobody reads
-
-// What a coroutine of asio gives an error code instead of throwing.
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 beast::string_view view(std::string_view text) { return {text.data(), text.size()}; }

@@ -29,6 +29,8 @@ struct ConnectionLimits {
 // What a byte of a body counts in the ledger: itself, the document it is read into, and what a
 // request is made of that (bench/serve_bodies measures it).
 inline constexpr std::size_t kBodyCost = 4;
+// Bytes that are read from a connection at most before they are taken, of a header or a body.
+inline constexpr std::size_t kMostBuffered = 64 * 1024;
 
 // On the server's thread only; the wire, the limits and the ledger outlive it.
 class RequestReader {

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -13,7 +12,6 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
@@ -31,7 +29,6 @@ namespace {
 
 using asio::ip::tcp;
 using boost::system::error_code;
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 // Threads for what blocks: commits, templates, tokenising. Few do work at the same time.
 constexpr std::size_t kWorkers = 16;
@@ -68,10 +65,9 @@ class Server {
         acceptors_(listen(io_, settings.host, settings.port,
                           certificates_.enabled() || settings.allow_plaintext)) {
     // One that nobody is beside, with what is buffered while it is read.
-    constexpr std::uint64_t kBuffered = 64 * 1024;
     const std::uint64_t bodies = service.body_bytes();
     const std::uint64_t largest =
-        (bodies > 2 * kBuffered ? bodies - kBuffered : bodies / 2) / kBodyCost;
+        (bodies > 2 * kMostBuffered ? bodies - kMostBuffered : bodies / 2) / kBodyCost;
     state_.emplace(ServerState{.service = service,
                                .settings = settings,
                                .hosts = HostList(settings.host, settings.allowed_hosts),

@@ -1,8 +1,10 @@
 // A connection's bytes, with or without TLS, behind one type.
 #pragma once
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <memory>
@@ -13,6 +15,9 @@ namespace malina::serve {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
+
+// What a coroutine of asio gives an error code instead of throwing.
+inline constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 // An AsyncReadStream and AsyncWriteStream. One thread.
 class Wire {
