@@ -37,8 +37,11 @@ class Answer {
   virtual void cancel() = 0;
   // Tokens of the prompt that are computed, of result().prompt_tokens. Any thread.
   virtual std::size_t prompt_done() const = 0;
-  // After ended(): all of it. Before: prompt_tokens and seed.
+  // After ended(): all of it but its decisions. Before: prompt_tokens and seed.
   virtual const GenerationResult& result() const = 0;
+  // After ended(): what was decided, made now of what was computed, which takes as long as there
+  // are labels. Empty where nothing was asked, and of an answer that did not come to its end.
+  virtual std::vector<Decision> decisions() = 0;
 };
 
 }  // namespace malina::platform

@@ -75,6 +75,7 @@ class EngineAnswer final : public Answer {
   void cancel() override { stream_->cancel(); }
   std::size_t prompt_done() const override { return stream_->prompt_done(); }
   const GenerationResult& result() const override { return result_; }
+  std::vector<Decision> decisions() override;
 
  private:
   void take(const engine::TokenEvent& event, AnswerPiece& piece);
@@ -144,14 +145,19 @@ void EngineAnswer::finish(AnswerPiece& piece) {
   result_.finish_reason = engine::name(finished.reason);
   result_.embedding = finished.embedding;
   result_.prompt_tokens = finished.prompt_tokens + finished.continuation_tokens;
-  if (shape_.decide && finished.reason != engine::FinishReason::cancelled &&
-      finished.reason != engine::FinishReason::deadline)
-    result_.decisions = shape_.decide(finished, written_);
   result_.completion_tokens = finished.answer_tokens;
   result_.cached_tokens = finished.cached_tokens;
   result_.queue_seconds = static_cast<double>(finished.queue_time.count()) * 1e-9;
   result_.prompt_seconds = static_cast<double>(finished.prompt_time.count()) * 1e-9;
   result_.completion_seconds = static_cast<double>(finished.answer_time.count()) * 1e-9;
+}
+
+std::vector<Decision> EngineAnswer::decisions() {
+  const engine::Finished& finished = stream_->finished();
+  if (!shape_.decide || finished.reason == engine::FinishReason::cancelled ||
+      finished.reason == engine::FinishReason::deadline)
+    return {};
+  return shape_.decide(finished, written_);
 }
 
 class ReadyAnswer final : public Answer {
@@ -168,6 +174,7 @@ class ReadyAnswer final : public Answer {
   void cancel() override {}
   std::size_t prompt_done() const override { return result_.prompt_tokens; }
   const GenerationResult& result() const override { return result_; }
+  std::vector<Decision> decisions() override { return result_.decisions; }
 
  private:
   GenerationResult result_;

@@ -545,7 +545,10 @@ GenerationResult collect(Answer& answer, const ProgressSink& prompt_progress,
     }
     const auto piece = answer.poll();
     if (piece && !piece->text.empty()) show(piece->text);
-    if (answer.ended()) return answer.result();
+    if (!answer.ended()) continue;
+    GenerationResult result = answer.result();
+    result.decisions = answer.decisions();
+    return result;
   }
 }
 

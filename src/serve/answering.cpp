@@ -9,7 +9,6 @@
 
 #include "platform/language_model.h"
 #include "serve/api_error.h"
-#include "serve/metrics.h"
 #include "serve/recorded.h"
 
 namespace malina::serve {
@@ -25,12 +24,6 @@ constexpr auto kLastLook = std::chrono::milliseconds(256);
 constexpr auto kPing = std::chrono::seconds(15);
 
 }  // namespace
-
-std::int64_t unix_time() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string new_id(std::string_view prefix) {
   std::array<unsigned char, 12> bytes{};
@@ -162,9 +155,9 @@ void Answering::observe(std::size_t index, const platform::AnswerPiece& piece) {
   const auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
   const auto now = Clock::now();
   if (last_piece_[index] == Moment{})
-    exchange_.metrics().first_token(lease_.label, seconds(now - admitted_));
+    metrics_.first_token(seconds(now - admitted_));
   else
-    exchange_.metrics().between_tokens(lease_.label, seconds(now - last_piece_[index]));
+    metrics_.between_tokens(seconds(now - last_piece_[index]));
   last_piece_[index] = now;
 }
 
@@ -236,7 +229,7 @@ Answering::~Answering() {
 void Answering::count() {
   for (const auto& answer : answers_) {
     const platform::GenerationResult& result = answer->result();
-    if (answer->ended()) exchange_.metrics().queued(lease_.label, result.queue_seconds);
+    if (answer->ended()) metrics_.queued(result.queue_seconds);
     const auto [prompt, completion] = computed(*answer);
     exchange_.metrics().tokens(exchange_.caller().key_id, lease_.label, prompt,
                                result.cached_tokens, completion);
@@ -248,6 +241,15 @@ asio::awaitable<void> Answering::settle() {
   const platform::RequestOutcome done = outcome();
   const auto record = std::move(record_);
   co_await exchange_.elsewhere([&] { service_.end(*record, done); });
+}
+
+asio::awaitable<void> Answering::finish() {
+  co_await wait_for_turn();
+  for (;;) {  // GCC 12 makes a trap of an empty loop that waits in its condition
+    const std::optional<Event> event = co_await next();
+    if (!event) break;
+  }
+  co_await settle();
 }
 
 }  // namespace malina::serve

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "platform/generation.h"
 #include "platform/service.h"
 #include "serve/exchange.h"
+#include "serve/metrics.h"
 #include "serve/recorded.h"
 
 namespace malina::serve {
@@ -40,7 +42,10 @@ class Answering {
   };
 
   Answering(Exchange& exchange, platform::Service& service, platform::ModelPool::Lease lease)
-      : exchange_(exchange), service_(service), lease_(std::move(lease)) {}
+      : exchange_(exchange),
+        service_(service),
+        lease_(std::move(lease)),
+        metrics_(exchange.metrics().of(lease_.label)) {}
   // Without settle(): what was computed until then is charged, and recorded with the reason
   // (Exchange::leave).
   ~Answering();
@@ -67,6 +72,8 @@ class Answering {
 
   // After the end: records it. The response may end only then.
   asio::awaitable<void> settle();  // once
+  // All of that, for answers of which nobody wants to see pieces.
+  asio::awaitable<void> finish();
 
   void set_ping(std::string ping) { ping_ = std::move(ping); }
   const std::vector<std::unique_ptr<platform::Answer>>& answers() const { return answers_; }
@@ -87,6 +94,7 @@ class Answering {
   Exchange& exchange_;
   platform::Service& service_;
   platform::ModelPool::Lease lease_;  // outlives the answers
+  Metrics::OfModel metrics_;
   std::unique_ptr<platform::GovernedRequest> record_;
   std::vector<std::unique_ptr<platform::Answer>> answers_;
   void observe(std::size_t index, const platform::AnswerPiece& piece);  // for the metrics
@@ -101,7 +109,7 @@ class Answering {
   std::chrono::steady_clock::time_point last_check_ = std::chrono::steady_clock::now();
 };
 
-std::int64_t unix_time();
+using base::unix_time;
 std::string new_id(std::string_view prefix);  // "chatcmpl-" and 24 random digits
 
 }  // namespace malina::serve

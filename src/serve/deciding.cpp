@@ -75,14 +75,16 @@ asio::awaitable<Decided> ask(Exchange& exchange, platform::Service& service, std
   std::vector<Questions> requests;
   requests.push_back(std::move(questions));
   co_await answering.start(std::move(requests), action);
-  co_await answering.wait_for_turn();
-  while (co_await answering.next()) {
-  }
-  co_await answering.settle();
+  co_await answering.finish();
   Decided decided;
+  decided.decisions = co_await exchange.elsewhere([&] {
+    std::vector<platform::Decision> decisions;
+    for (const auto& answer : answering.answers())
+      decisions.push_back(std::move(answer->decisions().at(0)));
+    return decisions;
+  });
   for (const auto& answer : answering.answers()) {
     const platform::GenerationResult& result = answer->result();
-    decided.decisions.push_back(result.decisions.at(0));
     decided.input_tokens += result.prompt_tokens;
     decided.cached_tokens += result.cached_tokens;
     decided.output_tokens += result.completion_tokens;

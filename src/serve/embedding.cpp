@@ -55,18 +55,14 @@ std::vector<platform::EmbeddingRequest> embedding_inputs(Json input) {
   return requests;
 }
 
-asio::awaitable<Embeddings> embeddings_of(Answering& answering, bool normalised) {
-  co_await answering.wait_for_turn();
-  while (co_await answering.next()) {
-  }
-  co_await answering.settle();
+Embeddings embeddings_of(const Answering& answering, bool normalised) {
   Embeddings result;
   for (const auto& answer : answering.answers()) {
     result.vectors.push_back(answer->result().embedding);
     if (normalised) normalise(result.vectors.back());
     result.prompt_tokens += answer->result().prompt_tokens;
   }
-  co_return result;
+  return result;
 }
 
 }  // namespace malina::serve

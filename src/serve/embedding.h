@@ -1,7 +1,6 @@
 // What the routes of embeddings have in common.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <string_view>
 #include <vector>
 
@@ -19,7 +18,7 @@ struct Embeddings {
   std::size_t prompt_tokens = 0;
 };
 
-// Follows all of them to their end, and records it.
-asio::awaitable<Embeddings> embeddings_of(Answering& answering, bool normalised);
+// Of answers that have ended. Takes as long as they are many: not on the server's thread.
+Embeddings embeddings_of(const Answering& answering, bool normalised);
 
 }  // namespace malina::serve

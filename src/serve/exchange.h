@@ -55,8 +55,15 @@ class Exchange {
   // The whole response.
   virtual asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) = 0;
   asio::awaitable<void> reply(const Json& body) {
-    return reply(200, "application/json",
-                 body.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return reply(200, "application/json", text_of(body));
+  }
+
+  // The whole response, a document that may be large: made, and written as text, on a thread for
+  // that.
+  template <class Function>
+  asio::awaitable<void> reply_made(Function make) {
+    std::string text = co_await elsewhere([&] { return text_of(make()); });
+    co_await reply(200, "application/json", std::move(text));
   }
 
   // A response that comes in pieces. Each call waits until the client takes it.
@@ -128,6 +135,9 @@ class Exchange {
   std::vector<Left> left_;
 
  private:
+  static std::string text_of(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
   template <class Result, class Function>
   static asio::awaitable<Result> call(Function function) {
     co_return function();

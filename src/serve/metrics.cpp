@@ -81,15 +81,10 @@ void Metrics::tokens(const std::string& key, const std::string& model, std::size
   add("completion", completion);
 }
 
-void Metrics::first_token(const std::string& model, double seconds) {
-  first_token_.Add({{"model", model}}, kLong).Observe(seconds);
-}
-void Metrics::between_tokens(const std::string& model, double seconds) {
-  between_tokens_.Add({{"model", model}}, kShort).Observe(seconds);
-}
-void Metrics::queued(const std::string& model, double seconds) {
-  queue_.Add({{"model", model}}, kLong).Observe(seconds);
-}
+Metrics::OfModel::OfModel(Metrics& metrics, const std::string& model)
+    : first_token_(metrics.first_token_.Add({{"model", model}}, kLong)),
+      between_tokens_(metrics.between_tokens_.Add({{"model", model}}, kShort)),
+      queue_(metrics.queue_.Add({{"model", model}}, kLong)) {}
 
 std::string Metrics::text(platform::ModelPool& pool) {
   std::ostringstream stream;

@@ -24,9 +24,19 @@ class Metrics {
   void request(std::string_view route, unsigned status, double seconds);
   void tokens(const std::string& key, const std::string& model, std::size_t prompt,
               std::size_t cached, std::size_t completion);
-  void first_token(const std::string& model, double seconds);
-  void between_tokens(const std::string& model, double seconds);
-  void queued(const std::string& model, double seconds);
+  // Of the answers of one model: looked up once, not for each token. Not longer than these metrics.
+  class OfModel {
+   public:
+    void first_token(double seconds) { first_token_.Observe(seconds); }
+    void between_tokens(double seconds) { between_tokens_.Observe(seconds); }
+    void queued(double seconds) { queue_.Observe(seconds); }
+
+   private:
+    friend Metrics;
+    OfModel(Metrics& metrics, const std::string& model);
+    prometheus::Histogram &first_token_, &between_tokens_, &queue_;
+  };
+  OfModel of(const std::string& model) { return OfModel(*this, model); }
 
   // Prometheus' text format, with the models' state as it is now.
   std::string text(platform::ModelPool& pool);

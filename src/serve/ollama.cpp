@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/clock.h"
 #include "serve/api_error.h"
 #include "serve/generation_fields.h"
 
@@ -87,11 +88,7 @@ std::string ollama_time(std::int64_t microseconds) {
                      microseconds % 1'000'000);
 }
 
-std::string ollama_now() {
-  return ollama_time(std::chrono::duration_cast<std::chrono::microseconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count());
-}
+std::string ollama_now() { return ollama_time(base::unix_time_microseconds()); }
 
 Json ollama_details(const platform::ListedModel& model) {
   std::string level = model.encoding;

@@ -103,10 +103,7 @@ Asked read(Exchange& exchange) {
   return asked;
 }
 
-asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
-  co_await answering.wait_for_turn();
-  while (co_await answering.next()) {
-  }
+Json whole(const Asked& asked, const Answering& answering) {
   Json choices = Json::array();
   for (const auto& answer : answering.answers()) {
     const platform::GenerationResult& result = answer->result();
@@ -119,13 +116,10 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
       choice["logprobs"] = platform::chat_log_probabilities(result.scores, asked.top);
     choices.push_back(std::move(choice));
   }
-  co_await answering.settle();
-  const Json reply{
-      {"id", new_id("chatcmpl-")},     {"object", "chat.completion"},
-      {"created", unix_time()},        {"model", asked.model},
-      {"choices", std::move(choices)}, {"usage", usage_json(answering.answers(), asked.count)},
-      {"system_fingerprint", nullptr}};
-  co_await exchange.reply(reply);
+  return {{"id", new_id("chatcmpl-")},     {"object", "chat.completion"},
+          {"created", unix_time()},        {"model", asked.model},
+          {"choices", std::move(choices)}, {"usage", usage_json(answering.answers(), asked.count)},
+          {"system_fingerprint", nullptr}};
 }
 
 Json chunk(const Json& frame, std::size_t index, Json delta) {
@@ -183,10 +177,12 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   std::vector<platform::ChatRequest> requests;
   requests.push_back(std::move(asked.request));
   co_await answering.start(std::move(requests), "chat", asked.count);
-  if (asked.stream)
+  if (asked.stream) {
     co_await pieces(exchange, asked, answering);
-  else
-    co_await whole(exchange, asked, answering);
+    co_return;
+  }
+  co_await answering.finish();
+  co_await exchange.reply_made([&] { return whole(asked, answering); });
 }
 
 constexpr std::string_view kAnswer = R"({

@@ -135,10 +135,7 @@ Json frame_of(const Asked& asked) {
           {"choices", Json::array()}};
 }
 
-asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& answering) {
-  co_await answering.wait_for_turn();
-  while (co_await answering.next()) {
-  }
+Json whole(const Asked& asked, const Answering& answering) {
   Json body = frame_of(asked);
   for (const auto& answer : answering.answers()) {
     const platform::GenerationResult& result = answer->result();
@@ -152,8 +149,7 @@ asio::awaitable<void> whole(Exchange& exchange, const Asked& asked, Answering& a
   }
   body["usage"] = usage_json(answering.answers(), asked.count);
   body["system_fingerprint"] = nullptr;
-  co_await answering.settle();
-  co_await exchange.reply(body);
+  return body;
 }
 
 // Where the tokens of a piece begin. Of one that holds a part of a character only, where that
@@ -209,10 +205,12 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   Asked asked = co_await exchange.beside([&] { return read(exchange); });
   Answering answering(exchange, service, co_await ready_model(exchange, service, asked.model));
   co_await answering.start(std::move(asked.requests), "completion", asked.count);
-  if (asked.stream)
+  if (asked.stream) {
     co_await pieces(exchange, asked, answering);
-  else
-    co_await whole(exchange, asked, answering);
+    co_return;
+  }
+  co_await answering.finish();
+  co_await exchange.reply_made([&] { return whole(asked, answering); });
 }
 
 constexpr std::string_view kAnswer = R"({

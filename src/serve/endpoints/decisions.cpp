@@ -27,15 +27,7 @@ constexpr std::array kBody{
     Field{.name = "safety_identifier", .types = Type::text, .use = Use::inert},
 };
 
-asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
-  const Json& body = exchange.body();
-  std::vector<platform::QuestionPointer> questions = co_await exchange.beside(
-      [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
-  std::string text =
-      co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
-  const std::string model = body["model"].get<std::string>();
-  const Decided decided =
-      co_await decide(exchange, service, model, std::move(questions), std::move(text));
+Json reply_of(const std::string& model, const Decided& decided) {
   Json reply = Json::object();
   reply["id"] = new_id("dec-");
   reply["object"] = "decision";
@@ -50,7 +42,19 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   usage["output_tokens"] = decided.output_tokens;
   usage["output_tokens_details"]["reasoning_tokens"] = 0;
   usage["total_tokens"] = decided.input_tokens + decided.output_tokens;
-  co_await exchange.reply(reply);
+  return reply;
+}
+
+asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
+  const Json& body = exchange.body();
+  std::vector<platform::QuestionPointer> questions = co_await exchange.beside(
+      [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
+  std::string text =
+      co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
+  const std::string model = body["model"].get<std::string>();
+  const Decided decided =
+      co_await decide(exchange, service, model, std::move(questions), std::move(text));
+  co_await exchange.reply_made([&] { return reply_of(model, decided); });
 }
 
 }  // namespace

@@ -65,9 +65,8 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   auto lease = co_await ready_model(exchange, service, body["model"].get<std::string>());
   Answering answering(exchange, service, std::move(lease));
   co_await answering.start(std::move(requests), "embedding");
-  const Embeddings embeddings = co_await embeddings_of(answering, true);
-  const Json reply = reply_of(body, embeddings);
-  co_await exchange.reply(reply);
+  co_await answering.finish();
+  co_await exchange.reply_made([&] { return reply_of(body, embeddings_of(answering, true)); });
 }
 
 }  // namespace

@@ -33,12 +33,15 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto loaded = std::chrono::steady_clock::now();
   Answering answering(exchange, service, std::move(lease));
   co_await answering.start(std::move(requests), "embedding");
-  const Embeddings embeddings = co_await embeddings_of(answering, true);
-  Json reply{{"model", body["model"]}, {"embeddings", embeddings.vectors}};
-  reply["total_duration"] = (std::chrono::steady_clock::now() - began).count();
-  reply["load_duration"] = (loaded - began).count();
-  reply["prompt_eval_count"] = embeddings.prompt_tokens;
-  co_await exchange.reply(reply);
+  co_await answering.finish();
+  co_await exchange.reply_made([&] {
+    const Embeddings embeddings = embeddings_of(answering, true);
+    Json reply{{"model", body["model"]}, {"embeddings", embeddings.vectors}};
+    reply["total_duration"] = (std::chrono::steady_clock::now() - began).count();
+    reply["load_duration"] = (loaded - began).count();
+    reply["prompt_eval_count"] = embeddings.prompt_tokens;
+    return reply;
+  });
 }
 
 }  // namespace

@@ -27,10 +27,12 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   if (keep) service.pool().keep(lease, *keep);
   Answering answering(exchange, service, std::move(lease));
   co_await answering.start(std::move(requests), "embedding");
-  const Embeddings embeddings = co_await embeddings_of(answering, false);
-  Json reply = Json::object();
-  reply["embedding"] = embeddings.vectors[0];
-  co_await exchange.reply(reply);
+  co_await answering.finish();
+  co_await exchange.reply_made([&] {
+    Json reply = Json::object();
+    reply["embedding"] = embeddings_of(answering, false).vectors[0];
+    return reply;
+  });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // GET /api/ps: the models in memory that a key may use.
+#include "base/clock.h"
 #include "serve/endpoint.h"
 #include "serve/ollama.h"
 
@@ -8,9 +9,7 @@ namespace {
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   Json models = Json::array();
-  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const std::int64_t now = base::unix_time_microseconds();
   for (const platform::PooledModel& model : service.pool().models()) {
     if (!exchange.caller().may_use(model.label)) continue;
     // A model in use, or one that stays for good, has no end; Ollama gives a far one.

@@ -42,6 +42,19 @@ std::string state_text(const Json& state) {
   return text;
 }
 
+Json reply_of(const std::string& model, const std::vector<std::string>& names,
+              const Decided& decided) {
+  Json reply = Json::object();
+  reply["id"] = new_id("dec-");
+  reply["model"] = model;
+  reply["answers"] = Json::object();
+  for (std::size_t i = 0; i < names.size(); ++i)
+    reply["answers"][names[i]] = decided.decisions[i].systemone;
+  reply["usage"]["input_tokens"] = decided.input_tokens;
+  reply["usage"]["output_tokens"] = decided.output_tokens;
+  return reply;
+}
+
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   const Json abstain = body.value("abstain", Json());
@@ -60,15 +73,7 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
     if (details.parameter == "input") details.parameter = "state";
     throw base::Error(error.fault(), error.what(), details);
   }
-  Json reply = Json::object();
-  reply["id"] = new_id("dec-");
-  reply["model"] = model;
-  reply["answers"] = Json::object();
-  for (std::size_t i = 0; i < names.size(); ++i)
-    reply["answers"][names[i]] = decided.decisions[i].systemone;
-  reply["usage"]["input_tokens"] = decided.input_tokens;
-  reply["usage"]["output_tokens"] = decided.output_tokens;
-  co_await exchange.reply(reply);
+  co_await exchange.reply_made([&] { return reply_of(model, names, decided); });
 }
 
 }  // namespace
