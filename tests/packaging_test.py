@@ -5,6 +5,7 @@ folder."""
 
 import glob
 import gzip
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "commands"))
+import gguf_file
 
 BUILD = os.path.abspath(sys.argv.pop(2))
 PROGRAM = os.path.abspath(sys.argv.pop(1))
@@ -87,6 +92,40 @@ class PackageTest(unittest.TestCase):
     def test_the_program_runs(self):
         result = run(self.path("usr/bin/malina"), "--version")
         self.assertEqual(result.stdout, run(PROGRAM, "--version").stdout)
+
+    def test_the_program_serves(self):
+        """As the service starts it, with the configuration of the package; the port is the test's."""
+        home = os.path.join(self.folder, "home")
+        environment = {**ENVIRONMENT, "MALINA_HOME": home, "MALINA_PORT": "0", "MALINA_OFFLINE": "1"}
+        model = gguf_file.write_model(os.path.join(self.folder, "tiny.gguf"))
+        subprocess.run([self.path("usr/bin/malina"), "import", model, "--name", "tiny"], env=environment,
+                       check=True, capture_output=True, timeout=60)
+        with open(self.unit("malina.service"), encoding="utf-8") as unit:
+            command = re.search(r"(?m)^ExecStart=/(\S+) (.*)$", unit.read())
+        arguments = [self.path(each[1:]) if each.startswith("/etc/") else each for each in command[2].split()]
+        server = subprocess.Popen([self.path(command[1]), *arguments], env=environment, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        url = None
+        while url is None:
+            line = server.stdout.readline()
+            self.assertTrue(line, "the server ended")
+            url = re.search(r"http://127\.0\.0\.1:\d+", line)
+        with open(os.path.join(home, "admin.key"), encoding="ascii") as file:
+            key = file.read().strip()
+        request = urllib.request.Request(
+            url[0] + "/v1/completions", json.dumps({"model": "tiny", "prompt": "hello", "max_tokens": 3}).encode(),
+            {"Authorization": "Bearer " + key, "Content-Type": "application/json"})
+        directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with directly.open(request, timeout=60) as answer:
+            self.assertEqual(json.load(answer)["model"], "tiny")
+        server.terminate()
+        self.assertEqual(server.wait(60), 0)
+
+    def unit(self, name):
+        return self.path(os.path.join("lib/systemd/system", name))
 
     def test_what_is_in_it(self):
         for name in ("lib/systemd/system/malina.socket", "lib/systemd/system/malina.service",
