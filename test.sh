@@ -4,14 +4,17 @@
 # fuzz corpora. The last line is the total; the exit code is 0 only where all is well.
 #   ./test.sh             everything
 #   ./test.sh --release   the release build alone: a first answer in a few minutes
+#   ./test.sh --serve     the server under the thread sanitizer and then under those of addresses and
+#                         undefined behaviour: the tests of its modules, and the whole program's. Not
+#                         in everything, since it compiles the program two more times
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 everything=true
 case ${1:-} in
   "") ;;
-  --release) everything=false ;;
-  *) echo "test: '$1' is not --release, the only option" >&2; exit 2 ;;
+  --release | --serve) everything=false ;;
+  *) echo "test: '$1' is neither --release nor --serve" >&2; exit 2 ;;
 esac
 
 results=$PWD/build/results
@@ -54,6 +57,24 @@ step "set up"
 scripts/setup.sh test
 MALINA_TEST_MODEL=$(scripts/fetch_model.sh)
 export MALINA_TEST_MODEL
+
+sanitized_server() {
+  local preset
+  export TSAN_OPTIONS=halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1
+  for preset in tsan asan; do
+    if build $preset malina serve_test platform_test; then
+      run $preset-serve $preset --tests-regex '^(serve|platform)($|_)'
+    else
+      broken+=(--broken "the program with the sanitizers of the preset $preset")
+    fi
+  done
+}
+if [[ ${1:-} == --serve ]]; then
+  sanitized_server
+  step "total"
+  exec scripts/tally.py "${broken[@]}" "${runs[@]}"
+fi
 
 if build release; then
   run release release
