@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -33,6 +34,15 @@ inline void softmax(std::span<double> scores) {
 inline std::size_t likeliest(std::span<const double> probabilities) {
   return static_cast<std::size_t>(std::max_element(probabilities.begin(), probabilities.end()) -
                                   probabilities.begin());
+}
+
+// Of every row.
+inline std::vector<std::uint32_t> answers(const ProbabilityTable& table) {
+  std::vector<std::uint32_t> result;
+  result.reserve(table.rows());
+  for (std::size_t i = 0; i < table.rows(); ++i)
+    result.push_back(static_cast<std::uint32_t>(likeliest(table.row(i))));
+  return result;
 }
 
 }  // namespace malina::eval

@@ -13,6 +13,7 @@
 #include "platform/processor.h"
 #include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_report_page.h"
 
 namespace malina::platform {
 
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 void write_classifier(const fs::path& directory, tune::Tuning& tuning,
-                      const tune::ManifestFacts& facts, const model::Model* model) {
+                      const tune::ManifestFacts& facts, const std::string& page,
+                      const model::Model* model) {
   const tune::TuningRequest& request = tuning.request();
   const tune::TuningReport& report = tuning.report();
   const tune::TunedClassifier& result = tuning.result();
@@ -34,6 +36,7 @@ void write_classifier(const fs::path& directory, tune::Tuning& tuning,
   std::vector<model::PeftFiles::Extra> files{
       {std::string(tune::kManifestName), manifest.dump(2) + "\n"},
       {std::string(tune::kCertificateName), certified},
+      {std::string(tune::kReportName), page},
       {std::string(tune::kLinearName), result.linear->bytes()}};
   const std::string card = tune::model_card(report, request, facts);
   if (report.uses(tune::Method::probe))
@@ -173,11 +176,12 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   outcome.directory =
       place_of(request.output.empty() ? classifiers.place(outcome.name) : request.output);
   check_free(outcome.directory, request.replace);
-  fs::create_directories(outcome.directory.parent_path());
-
   tune::TuningRequest tuning_request = request.tuning;
-  tuning_request.snapshot = outcome.directory;
-  tuning_request.snapshot += ".snapshot";
+  if (!request.dry_run) {
+    fs::create_directories(outcome.directory.parent_path());
+    tuning_request.snapshot = outcome.directory;
+    tuning_request.snapshot += ".snapshot";
+  }
   const bool needs_model = tuning_request.method != tune::Method::linear;
   if (base != nullptr && needs_model) tuning_request.base_digest = base_digest(*base);
   const auto model = file && needs_model ? load_for_tuning(*file, processor, progress) : nullptr;
@@ -185,6 +189,11 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
                       tuning_request);
   tuning.read();
   question_of(tuning.report().labels);  // refused now, not after hours of training
+  if (request.dry_run) {
+    outcome.plan = tuning.plan(events);
+    outcome.report = tuning.report();
+    return outcome;
+  }
   outcome.finished = tuning.run(events);
   outcome.report = tuning.report();
   if (!outcome.finished) return outcome;
@@ -194,11 +203,13 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
                                   .base_licence = file ? licence_of(*file) : "",
                                   .created = time_now(),
                                   .version = MALINA_VERSION};
+  outcome.page = tuning_report_page(tuning.report(), tuning.request(), facts);
   place_directory(outcome.directory, [&](const fs::path& directory) {
-    write_classifier(directory, tuning, facts, model.get());
+    write_classifier(directory, tuning, facts, outcome.page, model.get());
   });
   std::error_code ignored;
   fs::remove(tuning_request.snapshot, ignored);
+  for (const fs::path& leftover : tuning.leftovers()) fs::remove(leftover, ignored);
   return outcome;
 }
 

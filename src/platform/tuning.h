@@ -33,6 +33,7 @@ struct TuneRequest {
   std::string model;             // a name or a path; may be empty where the method is `linear`
   std::string suffix;            // the classifier's name is MODEL:SUFFIX, or SUFFIX without a model
   std::filesystem::path output;  // where the directory is written; empty: under the home
+  bool dry_run = false;          // a plan alone; nothing is written
   bool replace = false;          // what stands there
   unsigned threads = 0;
   tune::TuningRequest tuning;
@@ -48,6 +49,8 @@ struct TuneOutcome {
   tune::TuningReport report;                              // of a classifier
   std::optional<tune::GenerationReport> generation = {};  // of a model that writes
   std::optional<tune::SpanReport> spans = {};             // of a tagger
+  std::optional<tune::TuningPlan> plan = {};              // of a dry run, which finishes nothing
+  std::string page = {};  // a classifier's report as HTML, as it stands in the directory too
 };
 
 // Classifiers and taggers under their names, in HOME/tuned: each a directory that tuning wrote.

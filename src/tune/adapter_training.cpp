@@ -43,6 +43,7 @@ void AdapterTraining::save() {
   for (const auto& array : trainer_.state().arrays) arrays.emplace_back(array);
   arrays.emplace_back(best_adapter_);
   arrays.emplace_back(best_head_);
+  arrays.emplace_back(losses_);
   write_snapshot(options_.snapshot, state(), arrays);
 }
 
@@ -58,7 +59,7 @@ void AdapterTraining::restore() {
                             "remove it to begin anew",
                             name));
   auto arrays = trainer_.state().arrays;
-  if (snapshot->arrays.size() != arrays.size() + 2)
+  if (snapshot->arrays.size() != arrays.size() + 3)
     throw Error(Fault::corrupt_file, fmt::format("{}: it holds other arrays", name));
   for (std::size_t i = 0; i < arrays.size(); ++i) {
     if (snapshot->arrays[i].size() != arrays[i].size())
@@ -67,6 +68,7 @@ void AdapterTraining::restore() {
   }
   best_adapter_ = std::move(snapshot->arrays[arrays.size()]);
   best_head_ = std::move(snapshot->arrays[arrays.size() + 1]);
+  losses_ = std::move(snapshot->arrays[arrays.size() + 2]);
   trainer_.set_step(stored.at("step"));
   epoch_loss_ = stored.at("epoch_loss");
   for (const Json& epoch : stored.at("epochs"))
@@ -86,6 +88,7 @@ bool AdapterTraining::run(const TrainingEvents& events) {
   while (trainer_.step() < trainer_.steps() && !(exhausted() && !history_.empty())) {
     const StepReport report = trainer_.run_step();
     epoch_loss_ += report.loss;
+    losses_.push_back(static_cast<float>(report.loss));
     if (events.step) events.step(report, trainer_.steps());
     if (trainer_.step() % trainer_.steps_per_epoch() == 0) {
       end_epoch(events);

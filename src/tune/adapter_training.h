@@ -51,6 +51,8 @@ class AdapterTraining {
   bool run(const TrainingEvents& events);
 
   const std::vector<EpochReport>& history() const { return history_; }
+  // Of each step so far, those before a stop too.
+  std::span<const float> losses() const { return losses_; }
   std::uint64_t steps() const { return trainer_.steps(); }
 
  protected:
@@ -79,7 +81,7 @@ class AdapterTraining {
   AdapterTrainingOptions options_;
   Trainer trainer_;
   std::vector<EpochReport> history_;
-  std::vector<float> best_adapter_, best_head_;
+  std::vector<float> best_adapter_, best_head_, losses_;
   double epoch_loss_ = 0;  // sum over the steps of the epoch so far
 };
 

@@ -37,6 +37,7 @@ LabelledTexts LabelledTexts::subset(std::span<const std::size_t> rows) const {
   for (const std::size_t row : rows) {
     part.texts.push_back(texts[row]);
     part.labels.push_back(labels[row]);
+    part.places.push_back(places[row]);
   }
   return part;
 }
@@ -58,6 +59,7 @@ void add_row(LabelledTexts& data, const std::filesystem::path& path, Row row) {
   if (data.licence.empty()) data.licence = example.licence;
   data.texts.push_back(std::move(content->text));
   data.labels.push_back(std::move(content->labels.front()));
+  data.places.push_back({data.files.size(), example.place.line});
 }
 
 }  // namespace

@@ -34,7 +34,12 @@ struct TextForm {
 };
 
 struct LabelledTexts {
+  struct Place {
+    std::size_t file;  // index
+    std::uint64_t line;
+  };
   std::vector<std::string> texts, labels;
+  std::vector<Place> places;        // of each text
   std::vector<base::Digest> files;  // SHA-256 of each file, in order
   std::string licence;              // the first that a row states, else ""
 

@@ -26,28 +26,6 @@ Json digests(std::span<const base::Digest> files) {
   return list;
 }
 
-Json to_json(const Measured& measured) {
-  return {{"accuracy", measured.accuracy.value},
-          {"accuracy_low", measured.accuracy.interval.low},
-          {"accuracy_high", measured.accuracy.interval.high},
-          {"macro_f1", measured.macro_f1}};
-}
-
-Json to_json(const eval::CalibrationMeasures& measures) {
-  Json bins = Json::array();
-  for (const eval::ReliabilityBin& bin : measures.bins)
-    bins.push_back({{"low", bin.low},
-                    {"high", bin.high},
-                    {"rows", bin.rows},
-                    {"confidence", bin.confidence},
-                    {"accuracy", bin.accuracy}});
-  return {{"expected_calibration_error", measures.expected_calibration_error},
-          {"brier", measures.brier},
-          {"negative_log_likelihood", measures.negative_log_likelihood},
-          {"risk_coverage_area", measures.risk_coverage_area},
-          {"bins", bins}};
-}
-
 Json to_json(const eval::Calibration& calibration) {
   Json json{{"temperature", calibration.temperature},
             {"conformal_quantile", calibration.conformal_quantile},
@@ -61,46 +39,6 @@ Json to_json(const eval::Calibration& calibration) {
 }
 
 }  // namespace
-
-Json report_json(const TuningReport& report) {
-  Json rungs = Json::array();
-  for (const Rung& rung : report.rungs) {
-    Json entry{{"method", name(rung.members)},
-               {"validation", to_json(rung.validation)},
-               {"seconds", rung.seconds},
-               {"p_value", nullptr}};
-    if (rung.p_value) entry["p_value"] = *rung.p_value;
-    rungs.push_back(std::move(entry));
-  }
-  Json epochs = Json::array();
-  for (const EpochReport& epoch : report.history)
-    epochs.push_back({{"epoch", epoch.epoch},
-                      {"train_loss", epoch.train_loss},
-                      {"loss", epoch.loss},
-                      {"accuracy", epoch.accuracy},
-                      {"macro_f1", epoch.macro_f1},
-                      {"best", epoch.best}});
-  Json json{{"rungs", rungs},
-            {"chosen", name(report.chosen_rung().members)},
-            {"reason", report.reason},
-            {"epochs", epochs},
-            {"before_calibration", to_json(report.before)},
-            {"after_calibration", to_json(report.after)},
-            {"test", nullptr}};
-  if (report.test) {
-    const TuningReport::Test& test = *report.test;
-    json["test"] = {{"rows", report.test_rows},
-                    {"chosen", to_json(test.chosen)},
-                    {"linear", to_json(test.linear)},
-                    {"p_value", test.p_value},
-                    {"calibration", to_json(test.measures)},
-                    {"answered", test.answered},
-                    {"answered_accuracy", test.answered_accuracy},
-                    {"set_coverage", test.set_coverage},
-                    {"set_size", test.set_size}};
-  }
-  return json;
-}
 
 Json manifest_json(const TuningReport& report, const TuningRequest& request,
                    const ManifestFacts& facts) {

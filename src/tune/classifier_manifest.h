@@ -14,6 +14,7 @@
 namespace malina::tune {
 
 inline constexpr std::string_view kManifestName = "malina.json";
+inline constexpr std::string_view kReportName = "report.html";
 inline constexpr std::string_view kLinearName = "linear.bin";
 inline constexpr std::string_view kProbeName = "probe.bin";
 
@@ -39,8 +40,6 @@ struct ManifestFacts {
 };
 nlohmann::ordered_json manifest_json(const TuningReport& report, const TuningRequest& request,
                                      const ManifestFacts& facts);
-// The report alone: rungs, calibration, test, history.
-nlohmann::ordered_json report_json(const TuningReport& report);
 // README.md, in the form of a model card of Hugging Face.
 std::string model_card(const TuningReport& report, const TuningRequest& request,
                        const ManifestFacts& facts);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "math/ops/linear.h"
 #include "model/trainable_adapter.h"
@@ -27,5 +28,16 @@ struct Recipe {
   math::Precision precision = math::Precision::exact;
   Pooling pooling = Pooling::last;  // of a classifier; mean: one target for each example
 };
+
+// Epochs and texts of a step for so many training rows, where nobody says: about 600 steps, but the
+// rows at least 4 times and at most 30 times; early stopping ends what takes fewer. Steps are of 16
+// texts below 1,000 rows, otherwise of 32.
+struct TrainingSchedule {
+  std::size_t epochs, batch;
+};
+TrainingSchedule automatic_schedule(std::size_t rows);
+
+// Learning rates to search among: half of the recipe's, itself, twice and five times that.
+std::vector<float> search_rates(float learning_rate);
 
 }  // namespace malina::tune

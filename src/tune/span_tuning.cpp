@@ -175,6 +175,9 @@ void SpanTuning::read() {
                             validation_->data.size(), kFewestValidation));
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
+  const TrainingSchedule schedule = automatic_schedule(report_.training_rows);
+  if (request_.recipe.epochs == 0) request_.recipe.epochs = schedule.epochs;
+  if (request_.recipe.batch == 0) request_.recipe.batch = schedule.batch;
   if (request_.method == SpanMethod::linear) return;
   for (Part* part : {training_.get(), validation_.get(), test_.get()}) {
     if (part == nullptr) continue;

@@ -26,7 +26,7 @@ struct SpanRequest {
   std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
   ReadOptions reading;
   SpanMethod method = SpanMethod::automatic;
-  Recipe recipe;
+  Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   SpanForm form;
   std::size_t patience = 3;
   double significance = 0.05;

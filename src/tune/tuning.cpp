@@ -11,6 +11,7 @@
 #include "eval/metrics.h"
 #include "eval/stratified.h"
 #include "tune/frozen_features.h"
+#include "tune/tuning_part.h"
 
 namespace malina::tune {
 
@@ -32,15 +33,8 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-std::vector<std::uint32_t> answers(const eval::ProbabilityTable& table) {
-  std::vector<std::uint32_t> result;
-  for (std::size_t i = 0; i < table.rows(); ++i)
-    result.push_back(static_cast<std::uint32_t>(eval::likeliest(table.row(i))));
-  return result;
-}
-
 Measured measure(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& table) {
-  const auto predicted = answers(table);
+  const auto predicted = eval::answers(table);
   std::size_t right = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) right += expected[i] == predicted[i] ? 1 : 0;
   return {.accuracy = {eval::accuracy(expected, predicted),
@@ -55,51 +49,12 @@ struct Comparison {
 
 Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
                    const eval::ProbabilityTable& second) {
-  const auto counts = eval::discordance(expected, answers(first), answers(second));
+  const auto counts = eval::discordance(expected, eval::answers(first), eval::answers(second));
   return {eval::mcnemar_exact(counts.only_first, counts.only_second),
           counts.only_second > counts.only_first};
 }
 
 }  // namespace
-
-// One part of the data.
-struct Tuning::Part {
-  LabelledTexts data;
-  std::vector<std::uint32_t> classes;
-  std::vector<TrainingExample> examples;  // empty until they are needed
-  std::vector<float> features;            // of the probe; empty until they are needed
-  std::size_t longest = 0;                // example, in tokens
-};
-
-std::string_view name(Method method) {
-  switch (method) {
-    case Method::automatic:
-      return "auto";
-    case Method::linear:
-      return "linear";
-    case Method::probe:
-      return "probe";
-    case Method::lora:
-      return "lora";
-    case Method::blend:
-      return "blend";
-  }
-  return "auto";
-}
-
-std::string name(std::span<const Method> members) {
-  std::string joined;
-  for (const Method method : members) {
-    if (!joined.empty()) joined += "+";
-    joined += name(method);
-  }
-  return joined;
-}
-
-bool TuningReport::uses(Method method) const {
-  const auto& members = chosen_rung().members;
-  return std::find(members.begin(), members.end(), method) != members.end();
-}
 
 Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
                math::CpuDevice& device, TuningRequest request)
@@ -167,10 +122,15 @@ void Tuning::split() {
                               index.names.size() - report_.labels.size(), index.names.size()));
   }
   if (validation_->data.size() < kFewestValidation)
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} validation rows are too few to choose and calibrate by: at least "
-                            "{} are needed",
-                            validation_->data.size(), kFewestValidation));
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format(
+            "{} validation rows are too few to choose and calibrate by: at least {} are needed",
+            validation_->data.size(), kFewestValidation));
+  const TrainingSchedule schedule = automatic_schedule(training_->data.size());
+  automatic_epochs_ = request_.recipe.epochs == 0;
+  if (automatic_epochs_) request_.recipe.epochs = schedule.epochs;
+  if (request_.recipe.batch == 0) request_.recipe.batch = schedule.batch;
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
 }
@@ -269,6 +229,7 @@ std::string Tuning::origin() const {
 bool Tuning::climb_adapter(const TuningEvents& events) {
   const Stopwatch watch;
   if (adapter_training_ == nullptr) {
+    if (!search(events)) return false;
     adapter_training_ = std::make_unique<ClassifierTraining>(
         model_, device_, report_.labels.size(), training_->examples, validation_->examples,
         AdapterTrainingOptions{.recipe = request_.recipe,
@@ -278,6 +239,7 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
   }
   if (!adapter_training_->run(events.training)) return false;
   report_.history = adapter_training_->history();
+  report_.losses = step_losses(adapter_training_->losses());
   result_.adapter = adapter_training_->best();
   add_member(Method::lora, watch.seconds(), events);
   return true;
@@ -288,9 +250,13 @@ bool Tuning::run(const TuningEvents& events) {
     climb_linear(events);
     if (wants(Method::probe)) climb_probe(events);
     if (request_.method == Method::automatic) add_blend(events);
+    suspect(events);
   }
-  if (wants(Method::lora) && !climb_adapter(events)) return false;
-  if (request_.method == Method::automatic || request_.method == Method::blend) add_blend(events);
+  const bool climbed = result_.adapter.has_value();  // before a pause
+  if (wants(Method::lora) && !climbed && !climb_adapter(events)) return false;
+  if ((request_.method == Method::automatic || request_.method == Method::blend) && !climbed)
+    add_blend(events);
+  if (!measure_curves(events)) return false;
   choose();
   calibrate();
   if (test_ != nullptr) test(events);
@@ -315,15 +281,14 @@ void Tuning::choose() {
     }
     if (beaten) continue;
     report_.chosen = i;
-    report_.reason = i == last
-                         ? fmt::format(
-                               "every cheaper method is significantly beaten by a dearer one, up "
-                               "to {} (p < {})",
-                               name(rung.members), request_.significance)
-                         : fmt::format(
-                               "no dearer method is significantly better than {} (p < {}) on {} "
-                               "validation rows",
-                               name(rung.members), request_.significance, report_.validation_rows);
+    report_.reason =
+        i == last
+            ? fmt::format(
+                  "every cheaper method is significantly beaten by a dearer one, up to {} (p < {})",
+                  name(rung.members), request_.significance)
+            : fmt::format(
+                  "no dearer method is significantly better than {} (p < {}) on {} validation rows",
+                  name(rung.members), request_.significance, report_.validation_rows);
     return;
   }
 }
@@ -332,8 +297,9 @@ void Tuning::calibrate() {
   const eval::ProbabilityTable& chosen = report_.chosen_rung().probabilities;
   report_.calibration = eval::fit_calibration(validation_->classes, chosen, request_.calibration);
   report_.before = eval::measure_calibration(validation_->classes, chosen);
-  report_.after = eval::measure_calibration(
-      validation_->classes, eval::with_temperature(chosen, report_.calibration.temperature));
+  const auto calibrated = eval::with_temperature(chosen, report_.calibration.temperature);
+  report_.after = eval::measure_calibration(validation_->classes, calibrated);
+  report_.answers = answer_report(validation_->classes, calibrated);
 }
 
 eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part) {
@@ -399,7 +365,8 @@ void Tuning::test(const TuningEvents& events) {
   TuningReport::Test result{.chosen = measure(test_->classes, chosen),
                             .linear = measure(test_->classes, linear),
                             .p_value = compare(test_->classes, linear, chosen).p_value,
-                            .measures = eval::measure_calibration(test_->classes, chosen)};
+                            .measures = eval::measure_calibration(test_->classes, chosen),
+                            .answers = answer_report(test_->classes, chosen)};
   const double threshold =
       report_.calibration.abstention ? report_.calibration.abstention->threshold : 2;
   std::size_t answered = 0, right = 0, covered = 0, in_sets = 0;

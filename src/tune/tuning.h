@@ -8,83 +8,39 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "eval/calibration.h"
 #include "eval/linear_baseline.h"
-#include "eval/statistics.h"
 #include "model/adapter_tensors.h"
 #include "tune/certificate.h"
 #include "tune/classification_task.h"
-#include "tune/classifier_training.h"
+#include "tune/trial.h"
+#include "tune/tuning_plan.h"
+#include "tune/tuning_report.h"
 
 namespace malina::tune {
-
-// What may be asked for: `blend` is all three together.
-enum class Method { automatic, linear, probe, lora, blend };
-std::string_view name(Method method);
-// "linear+probe"; of the methods that are trained: linear, probe, lora.
-std::string name(std::span<const Method> members);
 
 struct TuningRequest {
   std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
   ReadOptions reading;
   Method method = Method::automatic;
-  Recipe recipe;
+  Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   TextForm form;
   std::size_t patience = 3;
   double significance = 0.05;  // what a dearer rung must reach
   eval::CalibrationOptions calibration;
+  // Learning curves of baseline and probe are always measured; true: the adapter's as well, for
+  // about the time of its training.
+  bool curve = false;
+  // Learning rates to be tried in short trainings before the whole one, by successive halving
+  // (Jamieson and Talwalkar, 2016); empty: the recipe's alone.
+  std::vector<float> search;
   std::filesystem::path snapshot;  // of the adapter's training; empty: none
   std::string base_digest;         // "sha256:..."
-};
-
-struct Measured {
-  eval::Estimate accuracy;  // with Wilson's interval, 95 %
-  double macro_f1 = 0;
-};
-
-// One rung on the validation data.
-struct Rung {
-  std::vector<Method> members;  // one; of several together, in the ladder's order
-  std::vector<double> weights;  // of the members
-  Measured validation;
-  double seconds = 0;  // of training, of all members
-  // Against the linear baseline, on the same rows; absent for itself.
-  std::optional<double> p_value;
-  // Of the validation rows; of several members with weights from the other half of these rows.
-  eval::ProbabilityTable probabilities;
-};
-
-struct TuningReport {
-  std::vector<std::string> labels;
-  std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
-  bool validation_from_training = false;
-  std::size_t truncated = 0;  // texts, of all parts
-  std::vector<base::Digest> training_files, validation_files, test_files;
-  std::string licence;
-  std::vector<Rung> rungs;
-  std::size_t chosen = 0;  // index of a rung
-  std::string reason;      // one sentence
-  std::vector<EpochReport> history;
-  eval::Calibration calibration;
-  // On validation rows: as they came, and at the temperature.
-  eval::CalibrationMeasures before, after;
-  // Of the test rows, read once, at the end.
-  struct Test {
-    Measured chosen, linear;
-    double p_value = 1;
-    eval::CalibrationMeasures measures;
-    double answered = 0, answered_accuracy = 0;  // at the abstention threshold
-    double set_coverage = 0, set_size = 0;       // of conformal sets
-  };
-  std::optional<Test> test;
-
-  const Rung& chosen_rung() const { return rungs[chosen]; }
-  bool uses(Method method) const;  // whether it is among the chosen rung's members
 };
 
 // What was chosen, to be kept: the baseline is always there.
@@ -114,6 +70,13 @@ class Tuning {
   // process from its snapshot.
   bool run(const TuningEvents& events);
 
+  // Instead of run(): what that will take. Tries a few steps, and fits on a few texts, unless there
+  // is too little memory for it; nothing of it is kept, nothing is written.
+  TuningPlan plan(const TuningEvents& events);
+
+  // Files beside the snapshot that it may have written: of no use once it has ended.
+  const std::vector<std::filesystem::path>& leftovers() const { return trial_files_; }
+
   // As it was carried out: what depends on model and data is settled by read().
   const TuningRequest& request() const { return request_; }
   const TuningReport& report() const { return report_; }
@@ -123,6 +86,7 @@ class Tuning {
 
  private:
   struct Part;
+  class Planner;  // tuning_plan.cpp
 
   void split();
   void encode();
@@ -133,6 +97,16 @@ class Tuning {
   void climb_probe(const TuningEvents& events);
   bool climb_adapter(const TuningEvents& events);
   std::string origin() const;
+  bool search(const TuningEvents& events);
+  bool measure_curves(const TuningEvents& events);
+  void suspect(const TuningEvents& events);
+  std::optional<TrialResult> trial(const std::string& name, const Recipe& recipe,
+                                   std::span<const TrainingExample> examples,
+                                   const TuningEvents& events);
+  eval::ProbabilityTable learned(Method method, std::span<const std::size_t> rows);
+  bool adapters_of_curve(std::span<const std::size_t> sizes,
+                         std::map<std::size_t, eval::ProbabilityTable>& tables,
+                         const TuningEvents& events);
   void choose();
   void calibrate();
   void test(const TuningEvents& events);
@@ -146,6 +120,8 @@ class Tuning {
   TuningRequest request_;
   std::unique_ptr<Part> training_, validation_, test_;
   std::unique_ptr<ClassifierTraining> adapter_training_;
+  std::vector<std::filesystem::path> trial_files_;
+  bool automatic_epochs_ = false;
   TuningReport report_;
   TunedClassifier result_;
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/atomic_file.h"
@@ -167,6 +168,97 @@ TEST_P(ReadingTest, WhatTheTrainerSaysTheClassifierSays) {
     right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
   EXPECT_EQ(static_cast<double>(right) / static_cast<double>(answers.size()),
             tuning.report().test->chosen.accuracy.value);
+}
+
+TEST_F(TuningTest, EpochsFollowTheRowsWhereNobodySays) {
+  TuningRequest asked = request(Method::linear);
+  asked.recipe.epochs = 0;
+  Tuning tuning(model_, tokenizer_.get(), device_, asked);
+  tuning.read();
+  EXPECT_EQ(tuning.request().recipe.epochs, 30U);  // of 96 rows in steps of 8
+  EXPECT_EQ(tuning.request().recipe.batch, 8U);    // as was said
+}
+
+TEST_F(TuningTest, CurvesAreOfEveryRungWhoseMembersWereMeasured) {
+  TuningRequest asked = request(Method::automatic);
+  const auto curves = tuned(asked).report().curves;
+  ASSERT_EQ(curves.size(), 3U);  // linear, probe, both
+  EXPECT_EQ(name(curves[2].members), "linear+probe");
+  asked.curve = true;
+  asked.recipe.epochs = 1;
+  const Tuning whole = tuned(asked);
+  ASSERT_EQ(whole.report().curves.size(), 5U);
+  for (const CurveReport& curve : whole.report().curves) {
+    ASSERT_EQ(curve.points.size(), 5U);
+    EXPECT_EQ(curve.points.front().rows, 6U);
+    EXPECT_EQ(curve.points.back().rows, 96U);
+    EXPECT_EQ(curve.forecasts.size(), 3U);
+    // The last point is the rung itself.
+    for (const Rung& rung : whole.report().rungs)
+      if (rung.members == curve.members) {
+        EXPECT_NEAR(curve.points.back().error.value, 1 - rung.validation.accuracy.value, 1e-12);
+      }
+  }
+  EXPECT_EQ(name(whole.report().curve()->members), "linear");  // which is the chosen one
+}
+
+TEST_F(TuningTest, SuspectedLabelsNameFileAndLine) {
+  std::ofstream file(directory_.path() / "train.csv");
+  file << "text,label\n";
+  const std::vector<std::string> fruits{"apple pie", "banana split", "cherry tart"};
+  for (int i = 0; i < 120; ++i)
+    file << "order " << i << " of " << fruits[static_cast<std::size_t>(i % 3)] << ",fruit"
+         << (i == 50 ? 0 : i % 3) << "\n";
+  file.close();
+  const Tuning tuning = tuned(request(Method::linear));
+  const TuningReport& report = tuning.report();
+  ASSERT_EQ(report.suspected_rows, 1U);
+  EXPECT_EQ(report.suspected[0].line, 52U);  // the header is line 1
+  EXPECT_EQ(report.suspected[0].given, "fruit0");
+  EXPECT_EQ(report.suspected[0].suggested, "fruit2");
+  EXPECT_TRUE(report.data_files[report.suspected[0].file].ends_with("train.csv"));
+}
+
+TEST_F(TuningTest, ASearchTakesWhatItsTrialsSay) {
+  TuningRequest asked = request(Method::lora);
+  asked.recipe.epochs = 4;
+  asked.search = {1e-6F, 5e-3F, 2e-6F, 3e-6F};  // of the others nothing is learned in so few steps
+  const Tuning tuning = tuned(asked);
+  const auto& search = tuning.report().search;
+  ASSERT_EQ(search.size(), 6U);
+  EXPECT_EQ(search[0].epochs, 1U);
+  EXPECT_EQ(search[4].epochs, 2U);
+  EXPECT_EQ(std::count_if(search.begin(), search.end(), [](const auto& one) { return one.kept; }),
+            3);
+  EXPECT_EQ(tuning.request().recipe.learning_rate, 5e-3F);
+}
+
+TEST_F(TuningTest, AFinishedTrialIsNotRunAgain) {
+  TuningRequest asked = request(Method::lora);
+  asked.recipe.epochs = 2;
+  asked.search = {1e-3F, 5e-3F};
+  asked.snapshot = directory_.path() / "job.snapshot";
+  Tuning first(model_, tokenizer_.get(), device_, asked);
+  first.read();
+  std::size_t steps = 0;
+  TuningEvents events;
+  events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+  events.training.pause = [&] { return steps >= 30; };  // two trials of 12 steps, then 6 of 24
+  EXPECT_FALSE(first.run(events));
+  EXPECT_EQ(steps, 30U);
+
+  Tuning second(model_, tokenizer_.get(), device_, asked);
+  second.read();
+  steps = 0;
+  events.training.pause = {};
+  EXPECT_TRUE(second.run(events));
+  EXPECT_EQ(steps, 18U);
+  EXPECT_EQ(second.report().search.size(), 2U);
+  asked.snapshot.clear();
+  const Tuning whole = tuned(asked);
+  EXPECT_EQ(whole.result().adapter->head.weight, second.result().adapter->head.weight);
+  for (const auto& file : second.leftovers())
+    EXPECT_EQ(std::filesystem::exists(file), file.string().ends_with(".result")) << file;
 }
 
 TEST_F(TuningTest, DataThatCannotBeLearnedIsRefused) {

@@ -1,6 +1,7 @@
 """malina tune as a user meets it: on a tiny model with random weights, and on words alone."""
 
 import hashlib
+import html.parser
 import json
 import os
 import signal
@@ -20,6 +21,48 @@ def rows(count, start=0):
     return "text,label\n" + "".join(
         f"order {i * 7 % 100} of {FRUITS[i % 3]} to table {i % 13},fruit{i % 3}\n"
         for i in range(start, start + count))
+
+
+def noisy(text):
+    """Every eighth label may be wrong, so that there is something to confuse."""
+    lines = text.splitlines(keepends=True)
+    for i in range(4, len(lines), 8):
+        lines[i] = lines[i].replace("fruit0", "fruit9").replace("fruit1", "fruit0").replace("fruit9", "fruit1")
+    return "".join(lines)
+
+
+class PageReader(html.parser.HTMLParser):
+    """Holds a page to what docs/reference/tune.md promises of it."""
+
+    EMPTY = {"meta", "br"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text, self.faults = [], [], "", []
+        self.feed(text)
+        self.close()
+        self.faults += [f"<{tag}> is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "srcset", "action") or name.startswith("on") or "url(" in (value or ""):
+                self.faults.append(f"{tag} {name}={value}")
+        if tag == "svg" and not {"aria-label", "aria-hidden"} & {name for name, _ in attributes}:
+            self.faults.append("an svg without a text")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data):
+        self.text += data
 
 
 class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
@@ -51,9 +94,47 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(report["test"]["chosen"]["accuracy"], 1.0)
         self.assertEqual(report["directory"], self.place("fruit"))
         self.assertEqual(sorted(os.listdir(report["directory"])),
-                         ["README.md", "certificate.json", "linear.bin", "malina.json"])
+                         ["README.md", "certificate.json", "linear.bin", "malina.json", "report.html"])
         other = self.json(*self.arguments("words", "--method", "linear"))
-        self.check("tune", report, other)
+        self.write("noisy.csv", noisy(rows(300)))
+        confused = self.json("tune", "--data", "noisy.csv", "--test", "noisy.csv", "--suffix", "noisy", "--method", "linear")
+        searched = self.json(*self.arguments("searched", "--method", "lora", "--search"))
+        self.check("tune", report, other, confused, searched)
+
+    def test_the_page_holds_the_report_and_loads_nothing(self):
+        for name, text in (("train.csv", rows(120)), ("test.csv", noisy(rows(30, 500)))):
+            self.write(name, text.replace("fruit1", '"<b>&""fruit""</b>"'))
+        report = self.json(*self.arguments("page", "--method", "lora", "--test", "test.csv", "--report", "copy.html"))
+        with open(self.place("page", "report.html"), encoding="utf-8") as file:
+            text = file.read()
+        with open(self.path("copy.html"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), text)
+        page = PageReader(text)
+        self.assertEqual(page.faults, [])
+        self.assertFalse({"script", "link", "img", "iframe"} & set(page.tags))
+        self.assertIn('<b>&"fruit"</b>', page.text)
+        self.assertEqual(page.tags.count("figure"), 7)  # 3 of reliability, 2 of coverage, 2 of training
+        for text in ("tiny:page", "Chosen: lora", "sha256:", f"{report['rungs'][1]['validation']['macro_f1']:.1%}".replace("%", " %")):
+            self.assertIn(text, page.text)
+        self.assertNotIn("banana", page.text)  # labels and figures, never texts
+        shown = self.output(*self.arguments("shown", "--method", "lora", "--test", "test.csv"))
+        for text in ("CONFIDENCE", "HARDEST LABELS", "ANSWERED", "report.html"):
+            self.assertIn(text, shown)
+
+    def test_the_report_counts_what_it_says(self):
+        self.write("test.csv", noisy(rows(60, 500)))
+        report = self.json(*self.arguments("fruit", "--method", "lora", "--test", "test.csv"))
+        for part, count in ((report, 24), (report["test"], 60)):
+            answers = part["answers"]
+            self.assertEqual(sum(each["rows"] for each in answers["classes"]), count)
+            self.assertEqual(sum(each["answers"] for each in answers["classes"]), count)
+            wrong = sum(each["rows"] for each in answers["confusions"])
+            self.assertAlmostEqual(answers["risk_coverage"][-1]["risk"], wrong / count)
+            self.assertEqual(answers["risk_coverage"][-1]["coverage"], 1)
+        self.assertGreater(wrong, 0)
+        self.assertAlmostEqual(report["test"]["chosen"]["accuracy"], 1 - wrong / 60)
+        self.assertEqual([point["step"] for point in report["losses"]], list(range(1, 37)))  # 96 rows, 12 steps, 3 epochs
+        self.assertAlmostEqual(sum(point["loss"] for point in report["losses"][:12]) / 12, report["epochs"][0]["train_loss"], places=5)
 
     def test_what_was_tuned_decides(self):
         self.output(*self.arguments("fruit"))
@@ -153,7 +234,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(self.digest(self.place("two", ADAPTER)), expected)
         self.assertEqual(
             sorted(os.listdir(self.place("two"))),
-            ["README.md", "adapter_config.json", ADAPTER, "certificate.json", "linear.bin", "malina.json"])
+            ["README.md", "adapter_config.json", ADAPTER, "certificate.json", "linear.bin", "malina.json", "report.html"])
         # Killed as soon as there is a snapshot, that is after an epoch at most.
         command = [PROGRAM, *self.arguments("three", "--method", "lora")]
         for _ in range(20):
@@ -171,6 +252,57 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
             self.output(*command[1:])
         self.assertEqual(self.digest(self.place("three", ADAPTER)), expected)
         self.assertFalse(os.path.exists(self.place("three") + ".snapshot"))
+
+    def test_a_search_goes_on_after_a_kill(self):
+        search = ("--method", "lora", "--search-rates", "1e-3", "3e-3", "5e-3", "--epochs", "4", "--curve")
+        report = self.json(*self.arguments("one", *search))
+        self.assertEqual([trial["epochs"] for trial in report["search"]], [1, 1, 1, 2, 2])
+        best = max(report["search"][3:], key=lambda trial: (trial["macro_f1"], -trial["loss"]))
+        self.assertTrue(best["kept"])
+        with open(self.place("one", "malina.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["recipe"]["learning_rate"], best["learning_rate"])
+        self.assertEqual([curve["method"] for curve in report["learning_curves"]], ["linear", "lora"])
+        command = [PROGRAM, *self.arguments("two", *search)]
+        killed = 0
+        for moment in ("search-1-0.003", "search-2-", "snapshot.curve-12"):
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment(),
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while process.poll() is None:
+                if any(moment in name for name in os.listdir(os.path.join(self.home, "tuned"))):
+                    process.send_signal(signal.SIGKILL)
+                    break
+                time.sleep(0.002)
+            process.wait()
+            killed += process.returncode == -signal.SIGKILL
+        self.assertGreater(killed, 0)
+        resumed = self.json(*command[1:])
+        for same in ("search", "epochs", "losses", "learning_curves"):
+            self.assertEqual(resumed[same], report[same], same)
+        self.assertEqual(self.digest(self.place("two", ADAPTER)), self.digest(self.place("one", ADAPTER)))
+        self.assertEqual(sorted(os.listdir(os.path.join(self.home, "tuned"))), ["tiny:one", "tiny:two"])
+        shown = self.output(*self.arguments("three", *search))
+        for text in ("Search for the learning rate", "LEARNING RATE", "more labels ≈"):
+            self.assertIn(text, shown)
+
+    def test_a_dry_run_leaves_nothing_behind(self):
+        before = sorted(os.walk(self.home))
+        plan = self.json(*self.arguments("dry", "--dry-run", "--test", "test.csv", "--search", "--curve"))
+        self.assertEqual(sorted(os.walk(self.home)), before)
+        self.assertFalse(os.path.exists(self.place("dry")))
+        self.assertEqual((plan["steps"], plan["epochs"], plan["batch"]), (36, 3, 8))
+        self.assertTrue(plan["fits"])
+        self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
+        self.assertAlmostEqual(sum(stage["seconds"] for stage in plan["stages"]), plan["seconds"], places=6)
+        self.assertEqual([stage["name"] for stage in plan["stages"]],
+                         ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe",
+                          "search for the learning rate", "training of the adapter", "learning curve of the adapter", "test rows"])
+        self.check("tune as a dry run", plan)
+        shown = self.output(*self.arguments("dry", "--dry-run"))
+        for text in ("at its peak", "in all, at most", "36 steps of 8 texts, 3 epochs", "Nothing was written"):
+            self.assertIn(text, shown)
+        # The whole takes as many steps, and about as much memory: a tiny model is nearly all program.
+        self.output(*self.arguments("dry", "--method", "lora"))
+        self.assertIn("--force", self.error(EXISTS, *self.arguments("dry", "--dry-run")))
 
     def test_wrong_input(self):
         fruit = self.arguments("fruit", "--method", "linear")

@@ -9,6 +9,8 @@
 #include "app/number_checks.h"
 #include "app/progress_bar.h"
 #include "app/span_report.h"
+#include "app/tuning_report.h"
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "platform/tuning.h"
 
@@ -18,23 +20,20 @@ namespace {
 
 using platform::TuneTask;
 using tune::Method;
-using tune::TuningReport;
 
 struct Options {
   platform::TuneRequest request;
   std::string task = "auto";
   std::string method = "auto";
   float alpha = 0;  // 0: twice the rank
+  bool search = false;
+  std::string report;  // where the page is written besides
   std::string pooling = "last";
   bool fast = false;
   bool skip_long = false;
   const CLI::App* cli = nullptr;  // which options were given
   bool json = false;
 };
-
-std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
-
-std::string title(const tune::Rung& rung) { return tune::name(rung.members); }
 
 // The running job on standard error, where that is a terminal: a line that is written over, and one
 // that stays for each epoch and each method.
@@ -58,11 +57,10 @@ class Watcher {
       add(step, steps);
     };
     events.training.epoch = [this](const tune::EpochReport& epoch) {
-      keep(
-          fmt::format("  epoch {}: train loss {:.4f}, validation loss {:.4f}, accuracy {}, macro "
-                      "F1 {}{}\n",
-                      epoch.epoch, epoch.train_loss, epoch.loss, percent(epoch.accuracy),
-                      percent(epoch.macro_f1), epoch.best ? "  (best)" : ""));
+      keep(fmt::format(
+          "  epoch {}: train loss {:.4f}, validation loss {:.4f}, accuracy {}, macro F1 {}{}\n",
+          epoch.epoch, epoch.train_loss, epoch.loss, percent(epoch.accuracy),
+          percent(epoch.macro_f1), epoch.best ? "  (best)" : ""));
     };
     events.training.pause = [] { return InterruptScope::requested(); };
     return events;
@@ -88,13 +86,15 @@ class Watcher {
   }
   void add(const tune::Rung& rung) {
     keep(fmt::format(
-        "{}: {} of the validation rows are right ({} to {}), {}{}\n", title(rung),
+        "{}: {} of the validation rows are right ({} to {}), {}{}\n", tune::name(rung.members),
         percent(rung.validation.accuracy.value), percent(rung.validation.accuracy.interval.low),
         percent(rung.validation.accuracy.interval.high), human_seconds(rung.seconds),
         rung.p_value ? fmt::format(", against linear p = {:.3g}", *rung.p_value) : ""));
   }
   void add(const tune::StepReport& step, std::uint64_t steps) {
     const auto now = Clock::now();
+    if (step.step <= last_step_) positions_ = 0;  // another training begins
+    last_step_ = step.step;
     if (positions_ == 0) begun_ = now;
     // The first step's own time is not known: it counts from the second one.
     const double seconds = std::chrono::duration<double>(now - begun_).count();
@@ -113,69 +113,9 @@ class Watcher {
   Console& console_;
   ProgressBar bar_;
   Clock::time_point begun_, shown_;
-  std::uint64_t positions_ = 0, first_step_ = 0;
+  std::uint64_t positions_ = 0, first_step_ = 0, last_step_ = 0;
   double smoothed_ = 0;
 };
-
-void print_rungs(const TuningReport& report, Console& console) {
-  std::vector<std::vector<std::string>> rows{
-      {"METHOD", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "TIME"}};
-  for (const tune::Rung& rung : report.rungs)
-    rows.push_back({title(rung), percent(rung.validation.accuracy.value),
-                    fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
-                                percent(rung.validation.accuracy.interval.high)),
-                    percent(rung.validation.macro_f1),
-                    rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
-                    human_seconds(rung.seconds)});
-  console.write(table(rows, {1, 3, 4, 5}));
-}
-
-void print_test(const TuningReport& report, Console& console) {
-  const TuningReport::Test& test = *report.test;
-  console.print("\nTest, {} rows, read once:\n", report.test_rows);
-  console.print("  {} right ({} to {}), macro F1 {}\n", percent(test.chosen.accuracy.value),
-                percent(test.chosen.accuracy.interval.low),
-                percent(test.chosen.accuracy.interval.high), percent(test.chosen.macro_f1));
-  if (report.chosen != 0)
-    console.print("  the linear baseline: {}; McNemar's exact p = {:.3g}\n",
-                  percent(test.linear.accuracy.value), test.p_value);
-  console.print("  expected calibration error {:.4f}\n", test.measures.expected_calibration_error);
-  if (report.calibration.abstention)
-    console.print("  answers {} of them, {} of these right\n", percent(test.answered),
-                  percent(test.answered_accuracy));
-  console.print("  sets hold the right label for {}, with {:.2f} labels on average\n",
-                percent(test.set_coverage), test.set_size);
-}
-
-void print(const platform::TuneOutcome& outcome, Console& console) {
-  const TuningReport& report = outcome.report;
-  console.print("{}: {} labels, {} training and {} validation rows{}\n\n", printable(outcome.name),
-                report.labels.size(), grouped(report.training_rows),
-                grouped(report.validation_rows),
-                report.validation_from_training ? " (held back from the training file)" : "");
-  if (report.truncated > 0)
-    console.print("{} texts were longer than is read of them, and cut (--max-tokens)\n\n",
-                  report.truncated);
-  print_rungs(report, console);
-  console.print("\nChosen: {}; {}.\n", title(report.chosen_rung()), report.reason);
-  console.print(
-      "Calibration on validation rows: temperature {:.2f}, expected calibration error "
-      "{:.4f} (before: {:.4f})\n",
-      report.calibration.temperature, report.after.expected_calibration_error,
-      report.before.expected_calibration_error);
-  if (report.calibration.abstention)
-    console.print(
-        "Below a probability of {:.3f} it abstains: on the rows this was set on it "
-        "answers {}, {} of these right\n",
-        report.calibration.abstention->threshold, percent(report.calibration.abstention->coverage),
-        percent(report.calibration.abstention->accuracy));
-  else
-    console.print(
-        "No threshold reaches the accuracy asked for (--target-accuracy): it abstains "
-        "always\n");
-  if (report.test) print_test(report, console);
-  console.print("\nWritten to {}\n", printable(outcome.directory.string()));
-}
 
 Json report_of(const platform::TuneOutcome& outcome) {
   if (outcome.generation) return tune::report_json(*outcome.generation);
@@ -211,6 +151,12 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   return request;
 }
 
+void write_page(const std::string& page, const std::string& path) {
+  base::AtomicFile file(path);
+  file.write(page);
+  file.commit();
+}
+
 // What another task has is not ignored.
 void check_task(const Options& options, TuneTask task) {
   const auto refuse = [&](std::initializer_list<const char*> names, const char* why) {
@@ -219,15 +165,25 @@ void check_task(const Options& options, TuneTask task) {
         throw base::Error(base::Fault::invalid_argument, fmt::format("{}: {}", name, why));
   };
   if (task == TuneTask::spans)
-    refuse({"--pooling", "--twice", "--skip-long", "--label"},
+    refuse({"--pooling", "--twice", "--skip-long", "--label", "--report", "--curve", "--search",
+            "--search-rates", "--dry-run"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
   if (task != TuneTask::generation) return;
-  refuse({"--method", "--test", "--target-accuracy", "--pooling", "--twice"},
+  refuse({"--method", "--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve",
+          "--search", "--search-rates", "--dry-run"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
+}
+
+void print_plan(const Options& options, const platform::TuneOutcome& outcome, Console& console) {
+  if (!options.json) return app::print_plan(outcome, console);
+  Json json = tune::plan_json(*outcome.plan);
+  json["name"] = outcome.name;
+  json["directory"] = outcome.directory.string();
+  console.json(json);
 }
 
 void run(const Options& options, Session& session) {
@@ -238,6 +194,8 @@ void run(const Options& options, Session& session) {
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
   tuning.recipe.pooling = options.pooling == "mean" ? tune::Pooling::mean : tune::Pooling::last;
+  if (options.search && tuning.search.empty())
+    tuning.search = tune::search_rates(tuning.recipe.learning_rate);
   tuning.recipe.precision = options.fast ? math::Precision::fast : math::Precision::exact;
   if (request.model.empty() && tuning.method != Method::linear)
     throw base::Error(base::Fault::invalid_argument,
@@ -251,8 +209,10 @@ void run(const Options& options, Session& session) {
     Watcher watcher(session.console());
     outcome = session.platform().tune(request, watcher.events(), watcher.sink());
   }
+  if (outcome.plan) return print_plan(options, outcome, session.console());
   if (!outcome.finished)
     throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
+  if (!options.report.empty()) write_page(outcome.page, options.report);
   if (options.json) {
     Json json = report_of(outcome);
     json["name"] = outcome.name;
@@ -263,16 +223,17 @@ void run(const Options& options, Session& session) {
   } else if (outcome.generation) {
     print_generation(outcome, session.console());
   } else {
-    print(outcome, session.console());
+    print_tuning_report(outcome, session.console());
   }
 }
 
 void add_recipe(CLI::App& cli, Options& options) {
   tune::TuningRequest& tuning = options.request.tuning;
   tune::Recipe& recipe = tuning.recipe;
-  cli.add_option("--epochs", recipe.epochs, "Times through the data, at most")
-      ->check(whole_number(1, 1000))
-      ->capture_default_str();
+  recipe.epochs = 0, recipe.batch = 0;  // settled by the number of rows
+  cli.add_option("--epochs", recipe.epochs,
+                 "Times through the data, at most; by default 4 to 30, for about 600 steps")
+      ->check(whole_number(1, 1000));
   cli.add_option("--patience", tuning.patience, "Epochs without a better one before it stops")
       ->check(whole_number(1, 1000))
       ->capture_default_str();
@@ -296,9 +257,9 @@ void add_recipe(CLI::App& cli, Options& options) {
   cli.add_flag("--twice", tuning.form.twice,
                "The base reads each text twice, so that every word is seen beside all others; "
                "twice the time");
-  cli.add_option("--batch", recipe.batch, "Texts of a step")
-      ->check(whole_number(1, 4096))
-      ->capture_default_str();
+  cli.add_option("--batch", recipe.batch,
+                 "Texts of a step; by default 32, or 16 of fewer than 1,000 rows")
+      ->check(whole_number(1, 4096));
   cli.add_option("--seed", recipe.seed, "Of everything that is random")
       ->check(whole_number(0, UINT64_MAX / 2))
       ->capture_default_str();
@@ -309,6 +270,13 @@ void add_recipe(CLI::App& cli, Options& options) {
                "Leave out conversations of more tokens; otherwise they are refused");
   cli.add_flag("--fast", options.fast,
                "In 8 bits: forward as answers are computed by default, and back; twice the speed");
+  cli.add_flag("--search", options.search,
+               "Try half, twice and five times the learning rate in short trainings first; takes "
+               "three times as long");
+  cli.add_option("--search-rates", tuning.search, "Learning rates to search among, instead")
+      ->check(CLI::PositiveNumber);
+  cli.add_flag("--curve", tuning.curve,
+               "Measure what more labels would bring to the adapter too; takes twice as long");
   cli.add_flag("--recompute", recipe.recompute, "A third slower, for a fraction of the memory");
 }
 
@@ -344,6 +312,10 @@ Action setup(CLI::App& cli) {
   add_recipe(cli, *options);
   cli.add_option("--threads", request.threads, "Threads to compute with; by default one a core")
       ->check(whole_number(1, 1024));
+  cli.add_option("--report", options->report,
+                 "Write the report as a page (HTML) here too; it stands in the directory anyway");
+  cli.add_flag("--dry-run", request.dry_run,
+               "Say how much memory and time it will take, and leave nothing behind");
   cli.add_flag("--json", options->json, "Print the report as JSON");
   return [options](Session& session) { run(*options, session); };
 }
@@ -369,6 +341,7 @@ extern const Command tune{
         "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents --method "
         "lora\n"
         "  malina tune --model smollm2-135m-instruct --data chats.jsonl --suffix tickets\n"
+        "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents --dry-run\n"
         "  malina tune --data train.jsonl --suffix topics --method linear\n"
         "  malina tune --data train.csv --test test.csv --suffix intents --method linear\n",
     .setup = setup};

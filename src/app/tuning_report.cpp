@@ -1,0 +1,216 @@
+#include "app/tuning_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "app/progress_bar.h"
+
+namespace malina::app {
+
+std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+namespace {
+
+using tune::TuningReport;
+
+void print_rungs(const TuningReport& report, Console& console) {
+  std::vector<std::vector<std::string>> rows{
+      {"METHOD", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "TIME"}};
+  for (const tune::Rung& rung : report.rungs)
+    rows.push_back({tune::name(rung.members), percent(rung.validation.accuracy.value),
+                    fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
+                                percent(rung.validation.accuracy.interval.high)),
+                    percent(rung.validation.macro_f1),
+                    rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
+                    human_seconds(rung.seconds)});
+  console.write(table(rows, {1, 3, 4, 5}));
+}
+
+void print_test(const TuningReport& report, Console& console) {
+  const TuningReport::Test& test = *report.test;
+  console.print("\nTest, {} rows, read once:\n", report.test_rows);
+  console.print("  {} right ({} to {}), macro F1 {}\n", percent(test.chosen.accuracy.value),
+                percent(test.chosen.accuracy.interval.low),
+                percent(test.chosen.accuracy.interval.high), percent(test.chosen.macro_f1));
+  if (report.chosen != 0)
+    console.print("  the linear baseline: {}; McNemar's exact p = {:.3g}\n",
+                  percent(test.linear.accuracy.value), test.p_value);
+  console.print("  expected calibration error {:.4f}\n", test.measures.expected_calibration_error);
+  if (report.calibration.abstention)
+    console.print("  answers {} of them, {} of these right\n", percent(test.answered),
+                  percent(test.answered_accuracy));
+  console.print("  sets hold the right label for {}, with {:.2f} labels on average\n",
+                percent(test.set_coverage), test.set_size);
+}
+
+// One line for each bin that holds rows.
+void print_bins(const eval::CalibrationMeasures& measures, Console& console) {
+  std::vector<std::vector<std::string>> rows{{"CONFIDENCE", "ROWS", "MEAN", "RIGHT", ""}};
+  for (const eval::ReliabilityBin& bin : measures.bins) {
+    if (bin.rows == 0) continue;
+    std::string bar(20, '.');
+    std::fill_n(bar.begin(), static_cast<std::size_t>(20 * bin.accuracy + 0.5), '#');
+    bar[std::min<std::size_t>(19, static_cast<std::size_t>(20 * bin.confidence))] = '|';
+    rows.push_back({fmt::format("{:.0f} to {:.0f} %", 100 * bin.low, 100 * bin.high),
+                    grouped(bin.rows), percent(bin.confidence), percent(bin.accuracy), bar});
+  }
+  console.print("\nOf answers as confident (|), so many are right (#):\n{}",
+                table(rows, {1, 2, 3}));
+}
+
+// The first point at each tenth of the rows and beyond.
+void print_coverage(const tune::AnswerReport& answers, Console& console) {
+  std::vector<std::string> answered{"ANSWERED"}, wrong{"WRONG"}, least{"CONFIDENCE"};
+  double due = 0.5;
+  for (const eval::RiskCoveragePoint& point : answers.risk_coverage) {
+    if (point.coverage + 1e-9 < due) continue;
+    answered.push_back(fmt::format("{:.0f} %", 100 * point.coverage));
+    wrong.push_back(percent(point.risk));
+    least.push_back(fmt::format("{:.3f}", point.threshold));
+    while (due <= point.coverage + 1e-9) due += 0.1;
+  }
+  std::vector<std::size_t> right;
+  for (std::size_t i = 1; i < answered.size(); ++i) right.push_back(i);
+  console.print("\nWhere only the most confident are answered:\n{}",
+                table({answered, wrong, least}, right));
+}
+
+// A label on one line, and not wider than the terminal likes.
+std::string short_label(const std::string& label) {
+  constexpr std::size_t kMost = 40;
+  std::string shown = printable(label);
+  if (shown.size() <= kMost) return shown;
+  std::size_t end = kMost - 3;
+  while (end > 0 && (shown[end] & 0xC0) == 0x80) --end;  // between characters
+  return shown.substr(0, end) + "...";
+}
+
+void print_labels(const TuningReport& report, Console& console) {
+  constexpr std::size_t kShown = 5;
+  const tune::AnswerReport& answers = report.test ? report.test->answers : report.answers;
+  std::vector<std::size_t> order(answers.classes.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return answers.classes[a].f1 < answers.classes[b].f1;
+  });
+  std::vector<std::vector<std::string>> rows{
+      {report.test ? "HARDEST LABELS OF TEST ROWS" : "HARDEST LABELS", "ROWS", "PRECISION",
+       "RECALL", "F1"}};
+  for (const std::size_t i : order) {
+    if (rows.size() > kShown) break;
+    const eval::ClassScore& score = answers.classes[i];
+    if (score.f1 == 1) break;
+    rows.push_back({short_label(report.labels[i]), grouped(score.rows), percent(score.precision),
+                    percent(score.recall), percent(score.f1)});
+  }
+  if (rows.size() > 1) console.print("\n{}", table(rows, {1, 2, 3, 4}));
+  rows = {{"LABEL", "TAKEN FOR", "ROWS"}};
+  for (const eval::Confusion& pair : answers.confusions) {
+    if (rows.size() > kShown) break;
+    rows.push_back({short_label(report.labels[pair.expected]),
+                    short_label(report.labels[pair.predicted]), grouped(pair.rows)});
+  }
+  if (rows.size() > 1) console.print("\n{}", table(rows, {2}));
+}
+
+void print_search(const TuningReport& report, Console& console) {
+  std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", "MACRO F1", "LOSS", ""}};
+  for (const tune::SearchTrial& trial : report.search)
+    rows.push_back({grouped(trial.epochs), fmt::format("{:g}", trial.learning_rate),
+                    percent(trial.macro_f1), fmt::format("{:.4f}", trial.loss),
+                    trial.kept ? "kept" : ""});
+  console.print("\nSearch for the learning rate:\n{}", table(rows, {0, 1, 2, 3}));
+}
+
+void print_curve(const tune::CurveReport& curve, Console& console) {
+  console.print("\nMore labels, for {}:", tune::name(curve.members));
+  for (const auto& point : curve.points)
+    console.print("{} {} wrong of {} rows", &point == &curve.points.front() ? "" : ",",
+                  percent(point.error.value), grouped(point.rows));
+  console.print("\n");
+  for (const auto& forecast : curve.forecasts) console.print("  {}\n", forecast.text);
+}
+
+void print_suspected(const TuningReport& report, Console& console) {
+  constexpr std::size_t kShown = 5;
+  console.print("\n{} labels are perhaps wrong, the surest first:\n",
+                grouped(*report.suspected_rows));
+  std::vector<std::vector<std::string>> rows{{"LINE", "LABEL", "PERHAPS"}};
+  for (const tune::SuspectedRow& row : report.suspected) {
+    if (rows.size() > kShown) break;
+    rows.push_back({fmt::format("{}:{}", printable(report.data_files[row.file]), row.line),
+                    short_label(row.given), short_label(row.suggested)});
+  }
+  console.write(table(rows));
+}
+
+}  // namespace
+
+void print_plan(const platform::TuneOutcome& outcome, Console& console) {
+  const tune::TuningPlan& plan = *outcome.plan;
+  const TuningReport& report = outcome.report;
+  console.print("{}: {} labels, {} training and {} validation rows\n\n", printable(outcome.name),
+                report.labels.size(), grouped(report.training_rows),
+                grouped(report.validation_rows));
+  std::vector<std::vector<std::string>> rows{{"MEMORY", ""}};
+  for (const auto& part : plan.memory) rows.push_back({part.name, human_bytes(part.bytes)});
+  rows.push_back({"at its peak", human_bytes(plan.peak_bytes)});
+  console.write(table(rows, {1}));
+  if (!plan.fits()) {
+    console.print("\nThere are {}: it does not fit. --recompute takes less.\n",
+                  human_bytes(plan.usable_bytes));
+    return;
+  }
+  rows = {{"TIME", ""}};
+  for (const auto& stage : plan.stages) rows.push_back({stage.name, human_seconds(stage.seconds)});
+  rows.push_back({"in all, at most", human_seconds(plan.seconds)});
+  console.print("\n{}", table(rows, {1}));
+  if (plan.steps > 0)
+    console.print(
+        "\n{} steps of {} texts, {} epochs of {} tokens, {:.0f} tokens/s; it ends sooner where "
+        "epochs bring nothing more.\n",
+        grouped(plan.steps), plan.batch, plan.epochs, grouped(plan.positions),
+        plan.positions_per_second);
+  console.print("\nNothing was written.\n");
+}
+
+void print_tuning_report(const platform::TuneOutcome& outcome, Console& console) {
+  const TuningReport& report = outcome.report;
+  console.print("{}: {} labels, {} training and {} validation rows{}\n\n", printable(outcome.name),
+                report.labels.size(), grouped(report.training_rows),
+                grouped(report.validation_rows),
+                report.validation_from_training ? " (held back from the training file)" : "");
+  if (report.truncated > 0)
+    console.print("{} texts were longer than is read of them, and cut (--max-tokens)\n\n",
+                  report.truncated);
+  print_rungs(report, console);
+  console.print("\nChosen: {}; {}.\n", tune::name(report.chosen_rung().members), report.reason);
+  console.print(
+      "Calibration on validation rows: temperature {:.2f}, expected calibration error {:.4f} "
+      "(before: {:.4f})\n",
+      report.calibration.temperature, report.after.expected_calibration_error,
+      report.before.expected_calibration_error);
+  if (report.calibration.abstention)
+    console.print(
+        "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
+        "of these right\n",
+        report.calibration.abstention->threshold, percent(report.calibration.abstention->coverage),
+        percent(report.calibration.abstention->accuracy));
+  else
+    console.print(
+        "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
+  if (!report.search.empty()) print_search(report, console);
+  print_bins(report.after, console);
+  print_coverage(report.answers, console);
+  if (report.test) print_test(report, console);
+  print_labels(report, console);
+  if (!report.suspected.empty()) print_suspected(report, console);
+  if (report.curve() != nullptr) print_curve(*report.curve(), console);
+  console.print("\nWritten to {}, with all of this and more in {}\n",
+                printable(outcome.directory.string()), tune::kReportName);
+}
+
+}  // namespace malina::app

@@ -1,0 +1,310 @@
+#include "platform/tuning_report_page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "platform/html_page.h"
+#include "platform/tuning_findings_page.h"
+#include "platform/tuning_plots.h"
+
+namespace malina::platform {
+
+namespace {
+
+using tune::Measured;
+using tune::Rung;
+using tune::TuningReport;
+using Rows = HtmlPage::Rows;
+
+std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
+
+std::string with_interval(const Measured& measured) {
+  return fmt::format("{} ({} to {})", percent(measured.accuracy.value),
+                     percent(measured.accuracy.interval.low),
+                     percent(measured.accuracy.interval.high));
+}
+
+std::string duration(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+class Page {
+ public:
+  Page(const TuningReport& report, const tune::TuningRequest& request,
+       const tune::ManifestFacts& facts)
+      : report_(report), request_(request), facts_(facts), page_(facts.name) {}
+
+  std::string make() {
+    summary();
+    ladder();
+    calibration();
+    coverage();
+    if (!report_.history.empty()) training();
+    if (!report_.search.empty()) add_search(page_, report_, request_.recipe.learning_rate);
+    if (!report_.curves.empty()) add_curves(page_, report_);
+    labels();
+    if (!report_.suspected.empty()) add_suspected(page_, report_);
+    sources();
+    return std::move(page_).finish();
+  }
+
+ private:
+  void summary() {
+    page_.add("<h1>{}</h1>\n", foreign(facts_.name));
+    page_.add("<p class=\"verdict\">Chosen: {}</p>\n<p>{}.</p>\n",
+              tune::name(report_.chosen_rung().members), sentence(report_.reason));
+    page_.begin_facts();
+    page_.fact("labels", grouped(report_.labels.size()));
+    page_.fact("right on validation rows", with_interval(report_.chosen_rung().validation));
+    if (report_.test) {
+      page_.fact("right on test rows", with_interval(report_.test->chosen));
+      if (report_.chosen != 0)
+        page_.fact("the linear baseline there",
+                   fmt::format("{}; McNemar's exact p = {:.3g}",
+                               with_interval(report_.test->linear), report_.test->p_value));
+    }
+    if (const auto& abstention = report_.calibration.abstention)
+      page_.fact("answers", fmt::format("{} of rows, {} of these right, where its probability is "
+                                        "at least {:.3f}; it abstains from the others",
+                                        percent(abstention->coverage),
+                                        percent(abstention->accuracy), abstention->threshold));
+    else
+      page_.fact("answers", fmt::format("none: no threshold reaches {}",
+                                        percent(request_.calibration.target_accuracy)));
+    page_.fact("made", escaped(facts_.created));
+    page_.end_table();
+  }
+
+  static std::string sentence(std::string text) {
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+      text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return escaped(text);
+  }
+
+  void ladder() {
+    page_.add(
+        "<h2>Methods</h2>\n<p>On {} validation rows, with 95 % intervals; p: McNemar's exact test "
+        "against the linear baseline on the same rows. The cheapest is kept that no dearer one "
+        "beats with p &lt; {}.</p>\n",
+        grouped(report_.validation_rows), request_.significance);
+    Rows rows;
+    for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
+      const Rung& rung = report_.rungs[i];
+      rows.push_back({tune::name(rung.members) + (i == report_.chosen ? " <b>(kept)</b>" : ""),
+                      percent(rung.validation.accuracy.value),
+                      fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
+                                  percent(rung.validation.accuracy.interval.high)),
+                      bar(rung.validation.accuracy), percent(rung.validation.macro_f1),
+                      rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
+                      duration(rung.seconds)});
+    }
+    page_.table("Methods, cheapest first",
+                {{"method"},
+                 {"right", true},
+                 {"interval", true},
+                 {"0 to 100 %"},
+                 {"macro F1", true},
+                 {"p", true},
+                 {"time", true}},
+                rows);
+  }
+
+  // The share as a bar, its interval as a line; the figures stand beside it.
+  static std::string bar(const eval::Estimate& share) {
+    constexpr double kWidth = 160;
+    return fmt::format(
+        "<svg width=\"{0:.0f}\" height=\"14\" aria-hidden=\"true\"><rect class=\"area\" x=\"0\" "
+        "y=\"2\" width=\"{1:.1f}\" height=\"10\"/><line class=\"whisker d1\" x1=\"{2:.1f}\" "
+        "x2=\"{3:.1f}\" y1=\"7\" y2=\"7\"/></svg>",
+        kWidth, kWidth * share.value, kWidth * share.interval.low, kWidth * share.interval.high);
+  }
+
+  // --- how far probabilities can be believed ---
+
+  void calibration() {
+    page_.add(
+        "<h2>Calibration</h2>\n<p>Temperature {:.3f}. The expected calibration error is the mean "
+        "distance between confidence and the share that is right, over bins.</p>\n",
+        report_.calibration.temperature);
+    Rows rows;
+    const auto row = [&](std::string_view name, const eval::CalibrationMeasures& measures) {
+      rows.push_back({std::string(name), fmt::format("{:.4f}", measures.expected_calibration_error),
+                      fmt::format("{:.4f}", measures.brier),
+                      fmt::format("{:.4f}", measures.negative_log_likelihood),
+                      fmt::format("{:.4f}", measures.risk_coverage_area)});
+    };
+    row("validation rows, before", report_.before);
+    row("validation rows, after", report_.after);
+    if (report_.test) row("test rows", report_.test->measures);
+    page_.table("Measures of calibration; less is better",
+                {{"rows"},
+                 {"expected calibration error", true},
+                 {"Brier score", true},
+                 {"negative log-likelihood", true},
+                 {"area under risk and coverage", true}},
+                rows);
+    page_.add_text("<div class=\"plots\">\n");
+    page_.add_text(figure(reliability_plot(report_.before, "Before")));
+    page_.add_text(figure(reliability_plot(report_.after, "After, validation rows")));
+    if (report_.test) page_.add_text(figure(reliability_plot(report_.test->measures, "Test rows")));
+    page_.add_text("</div>\n");
+    bins("Bins of the validation rows, after", report_.after);
+    if (report_.test) bins("Bins of the test rows", report_.test->measures);
+    page_.add(
+        "<p>Sets that are to hold the right label for {} of texts keep every label of a "
+        "probability of at least {:.4f}",
+        percent(report_.calibration.conformal_coverage),
+        1 - report_.calibration.conformal_quantile);
+    if (report_.test)
+      page_.add("; on test rows {} of them hold it, with {:.2f} labels on average",
+                percent(report_.test->set_coverage), report_.test->set_size);
+    page_.add_text(".</p>\n");
+  }
+
+  void bins(std::string_view title, const eval::CalibrationMeasures& measures) {
+    Rows rows;
+    for (const eval::ReliabilityBin& bin : measures.bins)
+      if (bin.rows > 0)
+        rows.push_back({fmt::format("{} to {}", percent(bin.low), percent(bin.high)),
+                        grouped(bin.rows), percent(bin.confidence), percent(bin.accuracy)});
+    page_.details(
+        title, {{"confidence"}, {"rows", true}, {"mean confidence", true}, {"right", true}}, rows);
+  }
+
+  void coverage() {
+    page_.add_text(
+        "<h2>Answering only some</h2>\n<p>The rows of the greatest confidence are answered, the "
+        "others go elsewhere: what is wrong among the answers.</p>\n<div class=\"plots\">\n");
+    page_.add_text(
+        figure(risk_coverage_plot(report_.answers, report_.calibration, "Validation rows")));
+    if (report_.test)
+      page_.add_text(
+          figure(risk_coverage_plot(report_.test->answers, report_.calibration, "Test rows")));
+    page_.add_text("</div>\n");
+    coverage_table("Answers of the validation rows", report_.answers);
+    if (report_.test) coverage_table("Answers of the test rows", report_.test->answers);
+  }
+
+  void coverage_table(std::string_view title, const tune::AnswerReport& answers) {
+    Rows rows;
+    double due = 0.1;
+    for (const eval::RiskCoveragePoint& point : answers.risk_coverage) {
+      if (point.coverage + 1e-9 < due) continue;
+      rows.push_back({percent(point.coverage), fmt::format("{:.3f}", point.threshold),
+                      fmt::format("{:.2f} %", 100 * point.risk)});
+      while (due <= point.coverage + 1e-9) due += 0.1;
+    }
+    page_.details(title, {{"answered", true}, {"threshold", true}, {"wrong among these", true}},
+                  rows);
+  }
+
+  // --- the adapter ---
+
+  void training() {
+    page_.add_text("<h2>Training of the adapter</h2>\n<div class=\"plots\">\n");
+    page_.add_text(figure(loss_plot(report_)));
+    page_.add_text(figure(metric_plot(report_)));
+    page_.add_text("</div>\n");
+    Rows rows;
+    for (const tune::EpochReport& epoch : report_.history)
+      rows.push_back({fmt::format("{}{}", epoch.epoch, epoch.best ? " (best so far)" : ""),
+                      fmt::format("{:.4f}", epoch.train_loss), fmt::format("{:.4f}", epoch.loss),
+                      percent(epoch.accuracy), percent(epoch.macro_f1)});
+    page_.details("Epochs",
+                  {{"epoch"},
+                   {"training loss", true},
+                   {"validation loss", true},
+                   {"accuracy", true},
+                   {"macro F1", true}},
+                  rows);
+    page_.begin_facts();
+    const tune::Recipe& recipe = request_.recipe;
+    page_.fact("rank, alpha", fmt::format("{}, {:g}", recipe.adapter.rank, recipe.adapter.alpha));
+    page_.fact("learning rate", fmt::format("{:g}", recipe.learning_rate));
+    page_.fact("texts of a step", grouped(recipe.batch));
+    page_.fact("epochs at most", grouped(recipe.epochs));
+    page_.fact("seed", fmt::format("{}", recipe.seed));
+    page_.end_table();
+  }
+
+  // --- labels ---
+
+  void labels() {
+    page_.add("<h2>Labels</h2>\n<p>Of the {} rows, the hardest first.</p>\n",
+              report_.test ? "test" : "validation");
+    const tune::AnswerReport& answers = report_.test ? report_.test->answers : report_.answers;
+    std::vector<std::size_t> order(answers.classes.size());
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return answers.classes[a].f1 < answers.classes[b].f1;
+    });
+    Rows rows;
+    for (const std::size_t i : order) {
+      const eval::ClassScore& score = answers.classes[i];
+      rows.push_back({foreign(report_.labels[i]), grouped(score.rows), grouped(score.predicted),
+                      percent(score.precision), percent(score.recall), percent(score.f1)});
+    }
+    page_.table("How each label is found",
+                {{"label"},
+                 {"rows", true},
+                 {"answered", true},
+                 {"precision", true},
+                 {"recall", true},
+                 {"F1", true}},
+                rows);
+    if (answers.confusions.empty()) return;
+    rows.clear();
+    for (const eval::Confusion& pair : answers.confusions)
+      rows.push_back({foreign(report_.labels[pair.expected]),
+                      foreign(report_.labels[pair.predicted]), grouped(pair.rows)});
+    page_.add_text("<h3>Taken for another</h3>\n");
+    page_.table("The most confused labels", {{"label"}, {"answer"}, {"rows", true}}, rows);
+  }
+
+  // --- where it comes from ---
+
+  void sources() {
+    page_.add_text("<h2>Data and base</h2>\n");
+    page_.begin_facts();
+    const auto part = [&](std::string_view name, std::size_t rows,
+                          const std::vector<base::Digest>& files) {
+      std::string text = grouped(rows) + " rows";
+      for (const base::Digest& digest : files) text += "<br><code>" + digest.text() + "</code>";
+      page_.fact(name, text);
+    };
+    part("training", report_.training_rows, report_.training_files);
+    part(report_.validation_from_training ? "validation, held back from training" : "validation",
+         report_.validation_rows, report_.validation_files);
+    if (report_.test) part("test", report_.test_rows, report_.test_files);
+    page_.fact("texts that were cut", fmt::format("{}, after {} tokens", grouped(report_.truncated),
+                                                  grouped(request_.form.max_tokens)));
+    page_.fact("licence of the data",
+               report_.licence.empty() ? "not stated" : foreign(report_.licence));
+    if (!facts_.base_digest.empty()) {
+      page_.fact("base", fmt::format("{}<br><code>{}</code>", foreign(facts_.base_name),
+                                     escaped(facts_.base_digest)));
+      page_.fact("licence of the base",
+                 facts_.base_licence.empty() ? "not stated" : foreign(facts_.base_licence));
+    }
+    page_.fact("program", "malina " + escaped(facts_.version));
+    page_.end_table();
+  }
+
+  const TuningReport& report_;
+  const tune::TuningRequest& request_;
+  const tune::ManifestFacts& facts_;
+  HtmlPage page_;
+};
+
+}  // namespace
+
+std::string tuning_report_page(const TuningReport& report, const tune::TuningRequest& request,
+                               const tune::ManifestFacts& facts) {
+  return Page(report, request, facts).make();
+}
+
+}  // namespace malina::platform

@@ -1,0 +1,182 @@
+// What a tuning job finds out beside the classifier: a learning rate, what more labels would bring,
+// labels that are perhaps wrong.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "eval/learning_curve.h"
+#include "eval/stratified.h"
+#include "tune/data/wrong_labels.h"
+#include "tune/tuning_curve.h"
+#include "tune/tuning_part.h"
+
+namespace malina::tune {
+
+namespace {
+
+// Beyond these a search for wrong labels would take longer than the baseline is allowed to.
+constexpr std::size_t kFewestSuspectRows = 50, kMostSuspectRows = 20000;
+
+// With a column for each of `names`; `labels` are some of these. Both ascending.
+eval::ProbabilityTable widened(const eval::ProbabilityTable& table,
+                               std::span<const std::string> labels,
+                               std::span<const std::string> names) {
+  eval::ProbabilityTable wide{names.size(), std::vector<double>(table.rows() * names.size())};
+  for (std::size_t k = 0; k < labels.size(); ++k) {
+    const auto column = static_cast<std::size_t>(
+        std::lower_bound(names.begin(), names.end(), labels[k]) - names.begin());
+    for (std::size_t i = 0; i < table.rows(); ++i) wide.row(i)[column] = table.row(i)[k];
+  }
+  return wide;
+}
+
+// The better ones first: by macro F1, of equal ones by the loss.
+bool better(const SearchTrial& a, const SearchTrial& b) {
+  return a.macro_f1 > b.macro_f1 || (a.macro_f1 == b.macro_f1 && a.loss < b.loss);
+}
+
+}  // namespace
+
+std::optional<TrialResult> Tuning::trial(const std::string& name, const Recipe& recipe,
+                                         std::span<const TrainingExample> examples,
+                                         const TuningEvents& events) {
+  const AdapterTrainingOptions options{.recipe = recipe,
+                                       .patience = request_.patience,
+                                       .snapshot = trial_snapshot(request_.snapshot, name),
+                                       .origin = origin() + "trial " + name + "\n"};
+  if (!options.snapshot.empty()) {
+    trial_files_.push_back(options.snapshot);
+    trial_files_.push_back(trial_result_file(options.snapshot));
+  }
+  if (events.stage) events.stage(name, 0, 1);
+  const TrainingEvents within{
+      .step = events.training.step, .epoch = {}, .pause = events.training.pause};
+  return run_trial(model_, device_, report_.labels.size(), examples, validation_->examples, options,
+                   within);
+}
+
+// Every round trains twice as long as the one before and keeps the better half; the whole training
+// that follows is twice as long as the last.
+bool Tuning::search(const TuningEvents& events) {
+  report_.search.clear();
+  std::vector<float> rates = request_.search;
+  std::size_t rounds = 0;
+  for (std::size_t left = rates.size(); left > 1; left = (left + 1) / 2) ++rounds;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    Recipe recipe = request_.recipe;
+    recipe.epochs = std::max<std::size_t>(1, recipe.epochs >> (rounds - round));
+    std::vector<SearchTrial> trials;
+    for (const float rate : rates) {
+      recipe.learning_rate = rate;
+      const auto result = trial(fmt::format("search-{}-{:g}", recipe.epochs, rate), recipe,
+                                training_->examples, events);
+      if (!result) return false;
+      trials.push_back({rate, recipe.epochs, result->best.loss, result->best.accuracy,
+                        result->best.macro_f1, false});
+    }
+    std::vector<SearchTrial*> order;
+    for (SearchTrial& one : trials) order.push_back(&one);
+    std::stable_sort(order.begin(), order.end(),
+                     [](const SearchTrial* a, const SearchTrial* b) { return better(*a, *b); });
+    rates.clear();
+    for (std::size_t i = 0; i < (order.size() + 1) / 2; ++i) {
+      order[i]->kept = true;
+      rates.push_back(order[i]->learning_rate);
+    }
+    report_.search.insert(report_.search.end(), trials.begin(), trials.end());
+  }
+  if (!rates.empty()) request_.recipe.learning_rate = rates.front();
+  return true;
+}
+
+// The baseline or the probe, with the cost that was chosen on all rows.
+eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_t> rows) {
+  base::ThreadPool& pool = device_.context().pool;
+  std::vector<std::string> labels;
+  for (const std::size_t row : rows) labels.push_back(training_->data.labels[row]);
+  const auto names = eval::index_classes(labels).names;
+  if (names.size() < 2) {
+    const eval::ProbabilityTable certain{1, std::vector<double>(validation_->data.size(), 1.0)};
+    return widened(certain, names, report_.labels);
+  }
+  if (method == Method::linear) {
+    const auto linear = eval::LinearBaseline::fit(
+        training_->data.subset(rows).texts, labels,
+        {.cost = result_.linear->cost(), .seed = request_.recipe.seed}, pool);
+    return widened(linear.probabilities(validation_->data.texts, pool), names, report_.labels);
+  }
+  const std::size_t width = model_->sizes().width;
+  std::vector<float> features;
+  for (const std::size_t row : rows) {
+    const auto begin = training_->features.begin() + static_cast<std::ptrdiff_t>(row * width);
+    features.insert(features.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+  }
+  const auto probe = eval::LinearBaseline::fit_dense(
+      eval::DenseRows{features, width}, labels,
+      {.cost = result_.probe->cost(), .seed = request_.recipe.seed}, pool);
+  return widened(probe.probabilities(eval::DenseRows{validation_->features, width}, pool), names,
+                 report_.labels);
+}
+
+bool Tuning::adapters_of_curve(std::span<const std::size_t> sizes,
+                               std::map<std::size_t, eval::ProbabilityTable>& tables,
+                               const TuningEvents& events) {
+  const auto order = eval::nested_order(training_->classes, request_.recipe.seed);
+  for (const std::size_t size : sizes) {
+    if (size == order.size()) continue;  // was trained
+    std::vector<TrainingExample> examples;
+    for (std::size_t i = 0; i < size; ++i) examples.push_back(training_->examples[order[i]]);
+    Recipe recipe = request_.recipe;
+    if (automatic_epochs_) recipe.epochs = automatic_schedule(size).epochs;
+    auto result = trial(fmt::format("curve-{}", size), recipe, examples, events);
+    if (!result) return false;
+    tables[size] = std::move(result->probabilities);
+  }
+  return true;
+}
+
+bool Tuning::measure_curves(const TuningEvents& events) {
+  const auto sizes = curve_sizes(training_->data.size(), report_.labels.size());
+  if (sizes.empty()) return true;
+  std::map<std::size_t, eval::ProbabilityTable> adapted;
+  const bool adapter = request_.curve && result_.adapter.has_value();
+  if (adapter && !adapters_of_curve(sizes, adapted, events)) return false;
+  if (events.stage) events.stage("learning curve", 0, 1);
+  std::vector<CurveMember> members;
+  for (const Rung& rung : report_.rungs) {
+    const Method method = rung.members.front();
+    if (rung.members.size() > 1 || (method == Method::lora && !adapter)) continue;
+    members.push_back({method, &rung.probabilities, [&, method](std::span<const std::size_t> rows) {
+                         return method == Method::lora ? adapted.at(rows.size())
+                                                       : learned(method, rows);
+                       }});
+  }
+  report_.curves = learning_curves(report_.rungs, members, training_->classes, validation_->classes,
+                                   sizes, request_.recipe.seed, device_.context().pool);
+  return true;
+}
+
+void Tuning::suspect(const TuningEvents& events) {
+  for (const auto* files : {&request_.training, &request_.validation})
+    for (const auto& file : *files) report_.data_files.push_back(file.string());
+  std::vector<std::string> texts = training_->data.texts, labels = training_->data.labels;
+  std::vector<LabelledTexts::Place> places = training_->data.places;
+  const std::size_t before = report_.validation_from_training ? 0 : report_.training_files.size();
+  for (std::size_t i = 0; i < validation_->data.size(); ++i) {
+    texts.push_back(validation_->data.texts[i]);
+    labels.push_back(validation_->data.labels[i]);
+    const LabelledTexts::Place& place = validation_->data.places[i];
+    places.push_back({place.file + before, place.line});
+  }
+  if (texts.size() < kFewestSuspectRows || texts.size() > kMostSuspectRows ||
+      texts.size() < 2 * report_.labels.size())
+    return;
+  if (events.stage) events.stage("suspected labels", 0, 1);
+  const auto found = suspected_wrong_labels(texts, labels, device_.context().pool);
+  report_.suspected_rows = found.size();
+  for (std::size_t i = 0; i < std::min(found.size(), kMostSuspected); ++i)
+    report_.suspected.push_back({places[found[i].row].file, places[found[i].row].line,
+                                 found[i].given, found[i].suggested, found[i].margin});
+}
+
+}  // namespace malina::tune
