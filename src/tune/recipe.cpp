@@ -13,6 +13,8 @@ TrainingSchedule automatic_schedule(std::size_t rows) {
           .batch = batch};
 }
 
+bool reads_twice(std::size_t rows) { return rows < 5000; }
+
 std::vector<float> search_rates(float learning_rate) {
   std::vector<float> rates;
   for (const float factor : {0.5F, 1.0F, 2.0F, 5.0F}) rates.push_back(learning_rate * factor);

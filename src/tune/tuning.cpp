@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kFewRows = 2000;  // below it a fifth is held back, otherwise a tenth
 constexpr std::size_t kFewestValidation = 10;
+constexpr std::size_t kTurns = 5;  // folds of which each is left out once
 
 class Stopwatch {
  public:
@@ -52,6 +53,18 @@ Comparison compare(std::span<const std::uint32_t> expected, const eval::Probabil
   const auto counts = eval::discordance(expected, eval::answers(first), eval::answers(second));
   return {eval::mcnemar_exact(counts.only_first, counts.only_second),
           counts.only_second > counts.only_first};
+}
+
+// On all rows where both know them, otherwise on the validation rows.
+Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
+                   const Rung& first, const Rung& second) {
+  if (first.all.rows() > 0 && second.all.rows() > 0) return compare(all, first.all, second.all);
+  return compare(validation, first.probabilities, second.probabilities);
+}
+
+eval::ProbabilityTable last_rows(const eval::ProbabilityTable& table, std::size_t count) {
+  const auto values = static_cast<std::ptrdiff_t>(count * table.classes);
+  return {table.classes, {table.values.end() - values, table.values.end()}};
 }
 
 }  // namespace
@@ -90,6 +103,7 @@ void Tuning::read() {
   split();
   for (Part* part : {training_.get(), validation_.get(), test_.get()})
     if (part != nullptr) part->classes = classes_of(part->data.labels, report_.labels);
+  if (report_.validation_from_training) gather();
   if (request_.method != Method::linear) encode();
 }
 
@@ -127,12 +141,26 @@ void Tuning::split() {
         fmt::format(
             "{} validation rows are too few to choose and calibrate by: at least {} are needed",
             validation_->data.size(), kFewestValidation));
+  if (request_.automatic_reading) {
+    request_.form.twice = reads_twice(training_->data.size());
+    request_.recipe.pooling = request_.form.twice ? Pooling::mean : Pooling::last;
+  }
   const TrainingSchedule schedule = automatic_schedule(training_->data.size());
   automatic_epochs_ = request_.recipe.epochs == 0;
   if (automatic_epochs_) request_.recipe.epochs = schedule.epochs;
   if (request_.recipe.batch == 0) request_.recipe.batch = schedule.batch;
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
+}
+
+void Tuning::gather() {
+  for (const Part* part : {training_.get(), validation_.get()}) {
+    const LabelledTexts& data = part->data;
+    everything_.texts.insert(everything_.texts.end(), data.texts.begin(), data.texts.end());
+    everything_.labels.insert(everything_.labels.end(), data.labels.begin(), data.labels.end());
+    all_classes_.insert(all_classes_.end(), part->classes.begin(), part->classes.end());
+  }
+  in_turn_ = everything_.size() < kFewRows;
 }
 
 void Tuning::encode() {
@@ -151,11 +179,12 @@ void Tuning::encode() {
 }
 
 void Tuning::add_rung(Rung rung, const TuningEvents& events) {
-  rung.validation = measure(validation_->classes, rung.probabilities);
+  const bool all = rung.all.rows() > 0;
+  rung.validation =
+      all ? measure(all_classes_, rung.all) : measure(validation_->classes, rung.probabilities);
+  rung.rows = all ? all_classes_.size() : validation_->classes.size();
   if (!report_.rungs.empty())
-    rung.p_value =
-        compare(validation_->classes, report_.rungs.front().probabilities, rung.probabilities)
-            .p_value;
+    rung.p_value = compare(all_classes_, validation_->classes, report_.rungs.front(), rung).p_value;
   report_.rungs.push_back(std::move(rung));
   if (events.rung) events.rung(report_.rungs.back());
 }
@@ -170,29 +199,55 @@ void Tuning::add_member(Method method, double seconds, const TuningEvents& event
            events);
 }
 
+void Tuning::add_cheap(Method method, eval::ProbabilityTable all, double seconds,
+                       const TuningEvents& events) {
+  if (all.rows() == 0) return add_member(method, seconds, events);
+  add_rung({.members = {method},
+            .weights = {1},
+            .validation = {},
+            .seconds = seconds,
+            .p_value = {},
+            .probabilities = last_rows(all, validation_->classes.size()),
+            .all = std::move(all)},
+           events);
+}
+
 // All that were trained so far, together.
 void Tuning::add_blend(const TuningEvents& events) {
-  std::vector<const eval::ProbabilityTable*> tables;
+  std::vector<const eval::ProbabilityTable*> tables, all;
   Rung blended;
   for (const Rung& rung : report_.rungs) {
     if (rung.members.size() > 1) continue;
     blended.members.push_back(rung.members.front());
     blended.seconds += rung.seconds;
     tables.push_back(&rung.probabilities);
+    if (rung.all.rows() > 0) all.push_back(&rung.all);
   }
-  blended.weights = eval::fit_blend(validation_->classes, tables);
-  blended.probabilities =
-      eval::cross_fitted_blend(validation_->classes, tables, request_.recipe.seed);
+  const std::uint64_t seed = request_.recipe.seed;
+  if (all.size() == tables.size()) {
+    blended.weights = eval::fit_blend(all_classes_, all);
+    blended.all = eval::cross_fitted_blend(all_classes_, all, seed);
+    blended.probabilities = last_rows(blended.all, validation_->classes.size());
+  } else {
+    blended.weights = eval::fit_blend(validation_->classes, tables);
+    blended.probabilities = eval::cross_fitted_blend(validation_->classes, tables, seed);
+  }
   add_rung(std::move(blended), events);
 }
 
 void Tuning::climb_linear(const TuningEvents& events) {
   if (events.stage) events.stage("linear baseline", 0, 1);
   const Stopwatch watch;
+  base::ThreadPool& pool = device_.context().pool;
+  const LabelledTexts& data = in_turn_ ? everything_ : training_->data;
   result_.linear =
-      eval::LinearBaseline::fit(training_->data.texts, training_->data.labels,
-                                {.seed = request_.recipe.seed}, device_.context().pool);
-  add_member(Method::linear, watch.seconds(), events);
+      eval::LinearBaseline::fit(data.texts, data.labels, {.seed = request_.recipe.seed}, pool);
+  eval::ProbabilityTable all;
+  if (in_turn_)
+    all = eval::out_of_fold_probabilities(
+        data.texts, data.labels, kTurns,
+        {.cost = result_.linear->cost(), .seed = request_.recipe.seed}, pool);
+  add_cheap(Method::linear, std::move(all), watch.seconds(), events);
 }
 
 void Tuning::climb_probe(const TuningEvents& events) {
@@ -208,10 +263,23 @@ void Tuning::climb_probe(const TuningEvents& events) {
     before += part->examples.size();
   }
   if (events.stage) events.stage("linear probe", 0, 1);
-  result_.probe = eval::LinearBaseline::fit_dense(
-      {training_->features, model_->sizes().width}, training_->data.labels,
-      {.seed = request_.recipe.seed}, device_.context().pool);
-  add_member(Method::probe, watch.seconds(), events);
+  base::ThreadPool& pool = device_.context().pool;
+  const std::vector<float> together = in_turn_ ? all_features() : std::vector<float>();
+  const eval::DenseRows rows{in_turn_ ? together : training_->features, model_->sizes().width};
+  const auto& labels = in_turn_ ? everything_.labels : training_->data.labels;
+  result_.probe =
+      eval::LinearBaseline::fit_dense(rows, labels, {.seed = request_.recipe.seed}, pool);
+  eval::ProbabilityTable all;
+  if (in_turn_)
+    all = eval::out_of_fold_probabilities(
+        rows, labels, kTurns, {.cost = result_.probe->cost(), .seed = request_.recipe.seed}, pool);
+  add_cheap(Method::probe, std::move(all), watch.seconds(), events);
+}
+
+std::vector<float> Tuning::all_features() const {
+  std::vector<float> together = training_->features;
+  together.insert(together.end(), validation_->features.begin(), validation_->features.end());
+  return together;
 }
 
 // All that decides the examples, beside the recipe.
@@ -259,6 +327,7 @@ bool Tuning::run(const TuningEvents& events) {
   if (!measure_curves(events)) return false;
   choose();
   calibrate();
+  refit();
   if (test_ != nullptr) test(events);
   return true;
 }
@@ -276,7 +345,7 @@ void Tuning::choose() {
     bool beaten = false;
     for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
       const Comparison comparison =
-          compare(validation_->classes, rung.probabilities, report_.rungs[j].probabilities);
+          compare(all_classes_, validation_->classes, rung, report_.rungs[j]);
       beaten = comparison.better && comparison.p_value < request_.significance;
     }
     if (beaten) continue;
@@ -288,18 +357,35 @@ void Tuning::choose() {
                   name(rung.members), request_.significance)
             : fmt::format(
                   "no dearer method is significantly better than {} (p < {}) on {} validation rows",
-                  name(rung.members), request_.significance, report_.validation_rows);
+                  name(rung.members), request_.significance, rung.rows);
     return;
   }
 }
 
 void Tuning::calibrate() {
-  const eval::ProbabilityTable& chosen = report_.chosen_rung().probabilities;
-  report_.calibration = eval::fit_calibration(validation_->classes, chosen, request_.calibration);
-  report_.before = eval::measure_calibration(validation_->classes, chosen);
+  const Rung& rung = report_.chosen_rung();
+  const eval::ProbabilityTable& chosen = rung.all.rows() > 0 ? rung.all : rung.probabilities;
+  const auto& classes = rung.all.rows() > 0 ? all_classes_ : validation_->classes;
+  report_.calibration = eval::fit_calibration(classes, chosen, request_.calibration);
+  report_.before = eval::measure_calibration(classes, chosen);
   const auto calibrated = eval::with_temperature(chosen, report_.calibration.temperature);
-  report_.after = eval::measure_calibration(validation_->classes, calibrated);
-  report_.answers = answer_report(validation_->classes, calibrated);
+  report_.after = eval::measure_calibration(classes, calibrated);
+  report_.answers = answer_report(classes, calibrated);
+}
+
+// Rows that were held back have done their work: baseline and probe learn from them as well, with
+// the cost that was chosen without them.
+void Tuning::refit() {
+  if (!report_.validation_from_training || in_turn_) return;
+  base::ThreadPool& pool = device_.context().pool;
+  const std::uint64_t seed = request_.recipe.seed;
+  result_.linear = eval::LinearBaseline::fit(everything_.texts, everything_.labels,
+                                             {.cost = result_.linear->cost(), .seed = seed}, pool);
+  if (!report_.uses(Method::probe)) return;
+  const std::vector<float> features = all_features();
+  result_.probe =
+      eval::LinearBaseline::fit_dense({features, model_->sizes().width}, everything_.labels,
+                                      {.cost = result_.probe->cost(), .seed = seed}, pool);
 }
 
 eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part) {

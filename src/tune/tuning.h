@@ -30,6 +30,9 @@ struct TuningRequest {
   Method method = Method::automatic;
   Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   TextForm form;
+  // Reads texts twice and takes the mean of their states where there are few rows
+  // (reads_twice()), whatever `form` and `recipe` say.
+  bool automatic_reading = false;
   std::size_t patience = 3;
   double significance = 0.05;  // what a dearer rung must reach
   eval::CalibrationOptions calibration;
@@ -89,14 +92,19 @@ class Tuning {
   class Planner;  // tuning_plan.cpp
 
   void split();
+  void gather();
   void encode();
   void add_rung(Rung rung, const TuningEvents& events);
   void add_member(Method method, double seconds, const TuningEvents& events);
+  // Of the baseline or the probe, `all` being of the rows in turn; empty where they have no turns.
+  void add_cheap(Method method, eval::ProbabilityTable all, double seconds,
+                 const TuningEvents& events);
   void add_blend(const TuningEvents& events);
   void climb_linear(const TuningEvents& events);
   void climb_probe(const TuningEvents& events);
   bool climb_adapter(const TuningEvents& events);
   std::string origin() const;
+  std::vector<float> all_features() const;  // of the rows of everything_
   bool search(const TuningEvents& events);
   bool measure_curves(const TuningEvents& events);
   void suspect(const TuningEvents& events);
@@ -108,6 +116,7 @@ class Tuning {
                          std::map<std::size_t, eval::ProbabilityTable>& tables,
                          const TuningEvents& events);
   void choose();
+  void refit();
   void calibrate();
   void test(const TuningEvents& events);
   eval::ProbabilityTable probabilities_of(Method method, const Part& part);
@@ -119,6 +128,10 @@ class Tuning {
   math::CpuDevice& device_;
   TuningRequest request_;
   std::unique_ptr<Part> training_, validation_, test_;
+  // Training and validation rows, in this order, where the one was held back from the other.
+  LabelledTexts everything_;
+  std::vector<std::uint32_t> all_classes_;
+  bool in_turn_ = false;  // baseline and probe are measured on all of them in turn
   std::unique_ptr<ClassifierTraining> adapter_training_;
   std::vector<std::filesystem::path> trial_files_;
   bool automatic_epochs_ = false;

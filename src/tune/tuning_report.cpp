@@ -173,6 +173,7 @@ Json report_json(const TuningReport& report) {
   for (const Rung& rung : report.rungs) {
     Json entry{{"method", name(rung.members)},
                {"validation", to_json(rung.validation)},
+               {"rows", rung.rows},
                {"seconds", rung.seconds},
                {"p_value", nullptr}};
     if (rung.p_value) entry["p_value"] = *rung.p_value;

@@ -29,16 +29,21 @@ struct Measured {
   double macro_f1 = 0;
 };
 
-// One rung on the validation data.
+// One rung on rows that it was not trained on: the validation data, or where little data is given
+// without a validation part, all rows in turn.
 struct Rung {
   std::vector<Method> members;  // one; of several together, in the ladder's order
   std::vector<double> weights;  // of the members
   Measured validation;
-  double seconds = 0;  // of training, of all members
+  std::size_t rows = 0;  // that this was measured on
+  double seconds = 0;    // of training, of all members
   // Against the linear baseline, on the same rows; absent for itself.
   std::optional<double> p_value;
   // Of the validation rows; of several members with weights from the other half of these rows.
   eval::ProbabilityTable probabilities;
+  // Of the training and the validation rows, in this order, each by a model of the other folds;
+  // empty where only the validation rows are known.
+  eval::ProbabilityTable all = {};
 };
 
 inline constexpr std::size_t kMostConfusions = 50, kMostPoints = 100;

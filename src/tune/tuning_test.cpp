@@ -143,6 +143,48 @@ TEST_F(TuningTest, ATextThatIsReadTwiceIsMeantTheSecondTime) {
   EXPECT_EQ(twice.tokens(*tokenizer_, longer).ids, once.tokens(*tokenizer_, longer).ids);
 }
 
+// Few rows without a validation file: the cheap methods are measured on all of them, each row by a
+// model that has not seen it, and learn from all of them.
+TEST_F(TuningTest, FewRowsAreMeasuredInTurn) {
+  const Tuning tuning = tuned(request(Method::automatic));
+  const TuningReport& report = tuning.report();
+  ASSERT_EQ(report.rungs.size(), 5U);
+  for (const std::size_t cheap : {0, 1, 2}) {
+    EXPECT_EQ(report.rungs[cheap].rows, 120U);
+    EXPECT_EQ(report.rungs[cheap].all.rows(), 120U);
+    EXPECT_EQ(report.rungs[cheap].probabilities.rows(), report.validation_rows);
+  }
+  for (const std::size_t dear : {3, 4}) EXPECT_EQ(report.rungs[dear].rows, report.validation_rows);
+
+  TuningRequest apart = request(Method::linear);
+  apart.validation = apart.test;
+  EXPECT_EQ(tuned(apart).report().rungs[0].rows, 60U);
+}
+
+TEST_F(TuningTest, WhatWasHeldBackOfManyRowsIsLearnedInTheEnd) {
+  write("train.csv", 2400, 3);
+  const TuningRequest asked = request(Method::linear);
+  const Tuning tuning = tuned(asked);
+  EXPECT_EQ(tuning.report().rungs[0].rows, 240U);
+  const LabelledTexts all = read_labelled_texts(asked.training);
+  const auto whole = eval::LinearBaseline::fit(all.texts, all.labels,
+                                               {.cost = tuning.result().linear->cost()}, pool_);
+  // The order of rows does not matter to it but in the last digits.
+  const std::string text = "order 5 of banana split to table 3";
+  const auto expected = whole.probabilities(text),
+             found = tuning.result().linear->probabilities(text);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-3);
+}
+
+TEST_F(TuningTest, FewRowsAreReadTwiceUnlessOneSaysOtherwise) {
+  TuningRequest asked = request(Method::probe);
+  EXPECT_FALSE(tuned(asked).request().form.twice);
+  asked.automatic_reading = true;
+  EXPECT_TRUE(tuned(asked).request().form.twice);
+  EXPECT_EQ(tuned(asked).request().recipe.pooling, Pooling::mean);
+  EXPECT_FALSE(reads_twice(100000));
+}
+
 TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
   // The words decide: nothing can be better than the baseline, which is always right.
   const Tuning tuning = tuned(request(Method::automatic));

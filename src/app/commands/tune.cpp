@@ -28,7 +28,7 @@ struct Options {
   float alpha = 0;  // 0: twice the rank
   bool search = false;
   std::string report;  // where the page is written besides
-  std::string pooling = "last";
+  std::string pooling = "auto";
   bool fast = false;
   bool skip_long = false;
   const CLI::App* cli = nullptr;  // which options were given
@@ -193,6 +193,7 @@ void run(const Options& options, Session& session) {
   request.task = task_of(options.task);
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
+  tuning.automatic_reading = options.pooling == "auto" && !tuning.form.twice;
   tuning.recipe.pooling = options.pooling == "mean" ? tune::Pooling::mean : tune::Pooling::last;
   if (options.search && tuning.search.empty())
     tuning.search = tune::search_rates(tuning.recipe.learning_rate);
@@ -252,7 +253,7 @@ void add_recipe(CLI::App& cli, Options& options) {
       ->capture_default_str();
   cli.add_option("--pooling", options.pooling,
                  "What the head reads of a text: the state of its last token, or the mean of all")
-      ->check(CLI::IsMember({"last", "mean"}))
+      ->check(CLI::IsMember({"auto", "last", "mean"}))
       ->capture_default_str();
   cli.add_flag("--twice", tuning.form.twice,
                "The base reads each text twice, so that every word is seen beside all others; "
