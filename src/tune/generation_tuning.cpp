@@ -53,10 +53,16 @@ GenerationData taken(GenerationData& from, const std::vector<bool>& marked) {
 
 Recipe generation_recipe() {
   Recipe recipe;
-  recipe.learning_rate = 2e-4F;
+  recipe.learning_rate = 5e-4F;
   recipe.batch = 16;
-  recipe.epochs = 3;
+  recipe.epochs = 0;
   return recipe;
+}
+
+std::size_t generation_epochs(std::size_t examples, std::size_t batch) {
+  constexpr std::size_t kSteps = 200, kLeast = 3, kMost = 15;
+  const std::size_t steps = std::max<std::size_t>(1, (examples + batch - 1) / batch);
+  return std::clamp((kSteps + steps - 1) / steps, kLeast, kMost);
 }
 
 GenerationTuning::GenerationTuning(std::shared_ptr<const model::Model> model,
@@ -86,6 +92,8 @@ void GenerationTuning::read() {
   report_.licence = training_.licence;
   report_.longest = std::max(training_.longest, validation_.longest);
   request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
+  if (request_.recipe.epochs == 0)
+    request_.recipe.epochs = generation_epochs(training_.examples.size(), request_.recipe.batch);
 }
 
 void GenerationTuning::hold_back() {

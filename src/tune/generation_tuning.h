@@ -17,7 +17,7 @@ namespace malina::tune {
 struct GenerationRequest {
   std::vector<std::filesystem::path> training, validation;  // the second may be empty
   ReadOptions reading;
-  Recipe recipe;
+  Recipe recipe;                  // epochs of 0: generation_epochs(); settled by read()
   std::size_t max_tokens = 2048;  // of a row
   bool skip_long = false;         // leave out rows that are longer; otherwise they are refused
   std::size_t patience = 3;
@@ -46,8 +46,12 @@ struct GenerationEvents {
 };
 
 // What a job starts with where nothing else is asked for: gentler than a classifier's recipe, since
-// all that the model writes may change.
+// all that the model writes may change. Its epochs are 0: as generation_epochs() has it.
 Recipe generation_recipe();
+
+// 3 for many examples, up to 15 where 3 would be fewer than 200 steps: stopping when the validation
+// loss rises ends it before.
+std::size_t generation_epochs(std::size_t examples, std::size_t batch);
 
 // One thread.
 class GenerationTuning {

@@ -80,6 +80,7 @@ class GenerationTuningTest : public ::testing::Test {
     request.recipe.adapter.rank = 4;
     request.recipe.learning_rate = 1e-2F;
     request.recipe.batch = 8;
+    request.recipe.epochs = 3;
     request.base_digest = "sha256:" + std::string(64, '0');
     return request;
   }
@@ -203,6 +204,17 @@ TEST_F(GenerationTuningTest, RowsThatCannotBeLearnedAreNamed) {
             std::string::npos);
   form_.chat_template = nullptr;
   EXPECT_NE(message_of([&] { read(some, 100, true); }).find("no chat template"), std::string::npos);
+}
+
+TEST_F(GenerationTuningTest, FewExamplesAreSeenMoreOften) {
+  EXPECT_EQ(generation_epochs(20, 16), 15U);
+  EXPECT_EQ(generation_epochs(640, 16), 5U);
+  EXPECT_EQ(generation_epochs(1000000, 16), 3U);
+  GenerationRequest asked = request();
+  asked.recipe.epochs = 0;
+  GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+  tuning.read();
+  EXPECT_EQ(tuning.request().recipe.epochs, 15U);
 }
 
 TEST_F(GenerationTuningTest, ItLearnsAndIsTheSameBitsForAnyNumberOfThreads) {
