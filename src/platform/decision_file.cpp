@@ -289,11 +289,12 @@ void Run::collect(Group& group, std::size_t question, Asked& asked) {
   const GenerationResult& result = asked.answer->result();
   report_.positions += result.prompt_tokens - std::min(result.prompt_tokens, result.cached_tokens) +
                        result.completion_tokens;
-  if (result.decisions.size() != asked.rows.size())
+  std::vector<Decision> decisions = asked.answer->decisions();
+  if (decisions.size() != asked.rows.size())
     throw Error(Fault::cancelled, "the decisions were stopped");
   for (std::size_t i = 0; i < asked.rows.size(); ++i) {
     Decision& decision = group.decisions[question][asked.rows[i]];
-    decision = result.decisions[i];
+    decision = std::move(decisions[i]);
     if (!decision.refusal.empty())
       decision.refusal =
           fmt::format("line {}: {}", group.rows[asked.rows[i]].line, decision.refusal);
