@@ -52,6 +52,10 @@ struct ServerSettings {
   // body_budget().
   std::uint64_t max_bodies = 0;
 
+  unsigned job_threads = 0;                  // that a tuning job computes with; 0: half the cores
+  std::uint64_t max_file = 512ULL << 20;     // bytes of an uploaded file
+  std::uint64_t tenant_files = 16ULL << 30;  // bytes of a tenant's files together
+
   std::string log_format = "text";  // "text" or "json"
   std::string log_level = "info";   // "error", "warning", "info" or "debug"
 };

@@ -127,6 +127,8 @@ Service::Service(Platform& platform, const ServerSettings& settings)
                 fmt::format("--trust-loopback: there is no valid key '{}' (malina key list)",
                             settings_.trust_loopback));
   for (const std::string& name : settings_.models) pool_.acquire(platform_.resolve(name));
+  jobs_ = std::make_unique<TuningJobs>(
+      platform_, TuningJobsOptions{settings_.job_threads, settings_.tenant_files});
 }
 
 Service::~Service() = default;

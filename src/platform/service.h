@@ -15,6 +15,7 @@
 #include "platform/processor.h"
 #include "platform/refusal_audit.h"
 #include "platform/server_settings.h"
+#include "platform/tuning_jobs.h"
 
 namespace malina::platform {
 
@@ -64,6 +65,7 @@ class Service {
   void flush_refusals() { refusals_.flush(); }  // now and then
 
   ModelPool& pool() { return pool_; }
+  TuningJobs& jobs() { return *jobs_; }
   const ServerSettings& settings() const { return settings_; }
   // What bodies of requests may take; the models have the rest of the memory.
   std::uint64_t body_bytes() const { return body_bytes_; }
@@ -78,6 +80,7 @@ class Service {
   Processor processor_;
   ModelPool pool_;
   RefusalAudit refusals_;
+  std::unique_ptr<TuningJobs> jobs_;  // last: a job ends before what it uses
 };
 
 }  // namespace malina::platform

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "platform/full_disk.h"
 
 namespace malina::serve {
 
@@ -94,6 +95,15 @@ ApiError api_error(const std::exception_ptr& error, const std::string& request_i
       if (row.status == 409) result.retry_helps = false;
       if (result.code == "insufficient_quota") result.retry_helps = false;
       if (row.status >= 429 && !result.retry_after) result.retry_after = std::chrono::seconds(1);
+      return result;
+    }
+    if (platform::says_disk_full(failure)) {
+      result.status = 503;
+      result.type = "overloaded_error";
+      result.code = "disk_full";
+      result.message = "the disk is full: try again when there is room";
+      result.cause = failure.what();
+      result.retry_after = std::chrono::seconds(10);
       return result;
     }
     if (failure.fault() == Fault::out_of_memory) {

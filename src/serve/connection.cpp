@@ -16,6 +16,7 @@
 #include "serve/client_watch.h"
 #include "serve/log.h"
 #include "serve/metrics.h"
+#include "serve/query.h"
 #include "serve/response_writer.h"
 #include "serve/target.h"
 #include "serve/wire.h"
@@ -70,7 +71,10 @@ class Connection final : public Exchange {
   asio::awaitable<void> run();
 
   asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) override;
+  std::string_view content_type() const override { return reader_.field("content-type"); }
+  asio::awaitable<std::string> read_piece() override;
   asio::awaitable<void> begin_stream(std::string_view type) override;
+  asio::awaitable<void> begin_bytes(std::string_view type, std::uint64_t bytes) override;
   asio::awaitable<void> write(std::string piece) override;
   asio::awaitable<void> end_stream() override { return writer_.end_pieces(); }
   bool began() const override { return writer_.began(); }
@@ -118,6 +122,7 @@ class Connection final : public Exchange {
   // Of the request.
   bool keep_alive_ = false;
   bool gone_ = false;  // as a write said
+  bool told_length_ = false, went_ahead_ = false;
   unsigned status_ = 0;
   std::string method_, path_, failure_;
   std::string_view route_;  // of the table; "" where none matched
@@ -189,7 +194,9 @@ void Connection::begin_request() {
   writer_.begin_request(method_ == "HEAD", reader_.is_old());
   keep_alive_ = reader_.keep_alive();
   body_ = Json::object();
+  query_ = Json::object();
   body_bytes_ = 0;
+  told_length_ = went_ahead_ = false;
   caller_ = {};
   headers_.clear();
   failure_.clear();
@@ -291,7 +298,8 @@ asio::awaitable<void> Connection::dispatch() {
   Match found = match(facts(), state_.hosts, state_.service, caller_, route_);
   parameter_ = std::move(found.parameter);
   if (found.endpoint->works && state_.draining) throw draining();
-  co_await read_body(*found.endpoint);
+  query_ = checked_query(reader_.target(), found.endpoint->query);
+  if (!found.endpoint->upload) co_await read_body(*found.endpoint);
   watch_.begin();
   std::exception_ptr error;
   try {
@@ -318,6 +326,14 @@ asio::awaitable<void> Connection::read_body(const Endpoint& endpoint) {
   if (!ignored.empty()) header("x-malina-ignored", ignored);
 }
 
+asio::awaitable<std::string> Connection::read_piece() {
+  check_connected();
+  if (!went_ahead_ && reader_.wants_go_ahead()) co_await writer_.go_ahead();
+  went_ahead_ = true;
+  std::string piece = co_await reader_.read_piece();
+  co_return piece;
+}
+
 // Ollama's routes speak of errors as Ollama does.
 std::string Connection::shown(const ApiError& answer) const {
   const Json body = ollama() ? Json{{"error", answer.message}} : answer.body();
@@ -340,6 +356,7 @@ asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   if (writer_.began()) {  // after the header there is no other way, and no [DONE]
     keep_alive_ = false;
     status_ = answer.status;
+    if (told_length_) co_return;  // the client sees that bytes are missing
     std::string last = shown(answer) + "\n";
     if (!ollama()) last = "data: " + last + "\n";
     co_await write(std::move(last));
@@ -388,6 +405,13 @@ asio::awaitable<void> Connection::begin_stream(std::string_view type) {
   if (reader_.is_old()) keep_alive_ = false;
   const ResponseWriter::Head answer = head(200, type);
   co_await writer_.begin_pieces(answer);
+}
+
+asio::awaitable<void> Connection::begin_bytes(std::string_view type, std::uint64_t bytes) {
+  check_connected();
+  told_length_ = true;
+  const ResponseWriter::Head answer = head(200, type);
+  co_await writer_.begin_bytes(answer, bytes);
 }
 
 asio::awaitable<void> Connection::write(std::string piece) {

@@ -36,7 +36,10 @@ struct Endpoint {
   bool open_to_all = false;  // without a key
   std::span<const Field> body = {};
   bool has_body = false;  // false: one that comes is refused
-  bool works = false;     // work, or asks for where to send it: refused while the server drains
+  bool upload = false;  // the body is multipart/form-data, which the endpoint reads piece by piece
+  std::span<const Field> query = {};  // parameters after the path; where none is listed, what
+                                      // comes is not looked at
+  bool works = false;  // work, or asks for where to send it: refused while the server drains
   std::string_view summary = "";
   std::string_view details = "";
   std::string_view tag = "malina";

@@ -46,6 +46,10 @@ class Exchange {
   const std::string& request_id() const { return request_id_; }
   const std::string& parameter() const { return parameter_; }  // of the path, decoded
   const Json& body() const { return body_; }                   // checked; no member is null
+  const Json& query() const { return query_; }                 // likewise
+  // Of an upload: the type that its header gives, and the next piece of its body, "" at its end.
+  virtual std::string_view content_type() const = 0;
+  virtual asio::awaitable<std::string> read_piece() = 0;
 
   // Before the response begins.
   void header(std::string name, std::string value) {
@@ -68,6 +72,8 @@ class Exchange {
 
   // A response that comes in pieces. Each call waits until the client takes it.
   virtual asio::awaitable<void> begin_stream(std::string_view type) = 0;
+  // The same with as many bytes as are told here.
+  virtual asio::awaitable<void> begin_bytes(std::string_view type, std::uint64_t bytes) = 0;
   virtual asio::awaitable<void> write(std::string piece) = 0;
   virtual asio::awaitable<void> end_stream() = 0;
   virtual bool began() const = 0;
@@ -126,7 +132,7 @@ class Exchange {
   std::size_t body_bytes_ = 0;  // as it came; 0 once it is released
   platform::Caller caller_;
   std::string request_id_, parameter_;
-  Json body_;
+  Json body_, query_;
   std::vector<std::pair<std::string, std::string>> headers_;
   struct Left {
     std::unique_ptr<platform::GovernedRequest> record;

@@ -25,6 +25,45 @@ Json components() {
       "Model": {"type": "object", "required": ["id", "object", "created", "owned_by"], "properties": {
         "id": {"type": "string"}, "object": {"const": "model"}, "created": {"type": "integer"},
         "owned_by": {"type": "string"}}},
+      "File": {"type": "object", "required": ["id", "object", "bytes", "created_at", "filename",
+        "purpose", "status"], "properties": {
+          "id": {"type": "string"}, "object": {"const": "file"}, "bytes": {"type": "integer"},
+          "created_at": {"type": "integer"}, "expires_at": {"type": ["integer", "null"]},
+          "filename": {"type": "string"}, "purpose": {"type": "string"},
+          "status": {"enum": ["uploaded", "processed", "error"]},
+          "status_details": {"type": ["string", "null"]}, "digest": {"type": "string"}}},
+      "FineTuningJob": {"type": "object", "required": ["id", "object", "created_at", "error",
+        "fine_tuned_model", "finished_at", "hyperparameters", "model", "organization_id",
+        "result_files", "seed", "status", "trained_tokens", "training_file", "validation_file"],
+        "properties": {
+          "id": {"type": "string"}, "object": {"const": "fine_tuning.job"},
+          "created_at": {"type": "integer"}, "finished_at": {"type": ["integer", "null"]},
+          "error": {"type": ["object", "null"], "required": ["code", "message", "param"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"},
+              "param": {"type": ["string", "null"]}}},
+          "fine_tuned_model": {"type": ["string", "null"]}, "hyperparameters": {"type": "object"},
+          "model": {"type": "string"}, "organization_id": {"type": "string"},
+          "result_files": {"type": "array", "items": {"type": "string"}},
+          "seed": {"type": "integer"},
+          "status": {"enum": ["validating_files", "queued", "running", "paused", "succeeded",
+            "failed", "cancelled"]},
+          "trained_tokens": {"type": ["integer", "null"]}, "training_file": {"type": "string"},
+          "validation_file": {"type": ["string", "null"]},
+          "estimated_finish": {"type": ["integer", "null"]}, "metadata": {"type": "object"},
+          "method": {"type": "object"}}},
+      "FineTuningJobEvent": {"type": "object", "required": ["id", "object", "created_at", "level",
+        "message"], "properties": {
+          "id": {"type": "string"}, "object": {"const": "fine_tuning.job.event"},
+          "created_at": {"type": "integer"}, "level": {"enum": ["info", "warn", "error"]},
+          "message": {"type": "string"}, "type": {"enum": ["message", "metrics"]},
+          "data": {"type": "object"}}},
+      "FineTuningJobCheckpoint": {"type": "object", "required": ["id", "object", "created_at",
+        "fine_tuned_model_checkpoint", "fine_tuning_job_id", "metrics", "step_number"],
+        "properties": {
+          "id": {"type": "string"}, "object": {"const": "fine_tuning.job.checkpoint"},
+          "created_at": {"type": "integer"}, "fine_tuned_model_checkpoint": {"type": "string"},
+          "fine_tuning_job_id": {"type": "string"}, "metrics": {"type": "object"},
+          "step_number": {"type": "integer"}}},
       "Usage": {"type": "object",
         "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "properties": {
           "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
@@ -43,7 +82,9 @@ Json failures(const Endpoint& endpoint) {
   add("400", "The request is wrong");
   if (!endpoint.open_to_all) add("401", "The key is missing, unknown, expired or revoked");
   add("403", "The key may not do this, or the Host is not allowed");
-  if (!endpoint.open_to_all) add("404", "There is no such model");
+  if (!endpoint.open_to_all) add("404", "There is no such model, file or job");
+  if (endpoint.needs == Permission::train && endpoint.method != Method::get)
+    add("409", "The state of the file or the job does not allow it");
   if (endpoint.has_body) {
     add("408", "The body or the answer took too long");
     add("413", "The body is too large");
@@ -59,20 +100,58 @@ void name_models(Json& schema, const std::vector<std::string>& models) {
   if (!models.empty()) schema["enum"] = models;
 }
 
+Json parameter_json(std::string_view name, const char* place, bool required, Json schema) {
+  Json json = Json::object();
+  json["name"] = name;
+  json["in"] = place;
+  json["required"] = required;
+  json["schema"] = std::move(schema);
+  return json;
+}
+
+// Of the path and the query.
+Json parameters(const Endpoint& endpoint, const std::vector<std::string>& models) {
+  Json list = Json::array();
+  const std::size_t open = endpoint.path.find('{');
+  if (open != std::string_view::npos) {
+    const std::string_view name =
+        endpoint.path.substr(open + 1, endpoint.path.find('}') - open - 1);
+    Json text{{"type", "string"}, {"minLength", 1}};
+    if (name == "model") name_models(text, models);
+    list.push_back(parameter_json(name, "path", true, std::move(text)));
+  }
+  Json fields = schema(endpoint.query);
+  for (auto& [name, value] : fields["properties"].items()) {
+    const bool object = value.contains("type") && value["type"] == Json({"object", "null"});
+    if (value.contains("type")) value["type"] = value["type"][0];  // a query has no null
+    if (value.contains("enum")) value["enum"].erase(value["enum"].size() - 1);
+    if (object) value["additionalProperties"] = Json{{"type", "string"}};
+    list.push_back(parameter_json(name, "query", false, std::move(value)));
+    if (!object) continue;
+    list.back()["style"] = "deepObject";
+    list.back()["explode"] = true;
+  }
+  return list;
+}
+
+// A file among fields of text.
+Json form_schema(const Endpoint& endpoint) {
+  Json body = schema(endpoint.body);
+  Json& file = body["properties"]["file"];
+  file = Json{{"type", "string"}, {"format", "binary"}, {"description", file["description"]}};
+  return body;
+}
+
 Json operation(const Endpoint& endpoint, const std::vector<std::string>& models) {
   Json result{{"summary", endpoint.summary}, {"tags", {endpoint.tag}}};
   if (!endpoint.details.empty()) result["description"] = endpoint.details;
   if (endpoint.open_to_all) result["security"] = Json::array();
-  const std::size_t open = endpoint.path.find('{');
-  if (open != std::string_view::npos) {
-    const std::size_t close = endpoint.path.find('}');
-    result["parameters"] = Json::array({{{"name", endpoint.path.substr(open + 1, close - open - 1)},
-                                         {"in", "path"},
-                                         {"required", true},
-                                         {"schema", {{"type", "string"}, {"minLength", 1}}}}});
-    name_models(result["parameters"][0]["schema"], models);
-  }
-  if (endpoint.has_body) {
+  Json listed = parameters(endpoint, models);
+  if (!listed.empty()) result["parameters"] = std::move(listed);
+  if (endpoint.upload) {
+    result["requestBody"]["required"] = true;
+    result["requestBody"]["content"]["multipart/form-data"]["schema"] = form_schema(endpoint);
+  } else if (endpoint.has_body) {
     Json body = schema(endpoint.body);
     for (const char* name : {"model", "name"})
       if (body["properties"].contains(name)) name_models(body["properties"][name], models);

@@ -17,15 +17,12 @@ void show_quota(Exchange& exchange, const platform::QuotaVerdict& quota) {
   show("tokens", quota.tokens);
 }
 
-asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
-                                      const platform::ModelPool::Lease& lease,
-                                      std::string_view action,
-                                      const std::function<std::string()>& work) {
-  const platform::RequestFacts facts{.action = std::string(action),
-                                     .model = lease.label,
-                                     .digest = lease.digest.hex(),
-                                     .request_id = exchange.request_id(),
-                                     .tokens = 0};
+namespace {
+
+// `facts` and `work` outlive the call.
+asio::awaitable<std::string> run(Exchange& exchange, platform::Service& service,
+                                 const platform::RequestFacts& facts,
+                                 const std::function<std::string()>& work) {
   std::unique_ptr<platform::GovernedRequest> record;
   std::exception_ptr failure;
   std::string result;
@@ -43,6 +40,31 @@ asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& ser
   if (!failure) co_return result;
   if (record && record->open()) exchange.leave(std::move(record), {});
   std::rethrow_exception(failure);
+}
+
+}  // namespace
+
+asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
+                                      const platform::ModelPool::Lease& lease,
+                                      std::string_view action,
+                                      const std::function<std::string()>& work) {
+  const platform::RequestFacts facts{.action = std::string(action),
+                                     .model = lease.label,
+                                     .digest = lease.digest.hex(),
+                                     .request_id = exchange.request_id(),
+                                     .tokens = 0};
+  std::string result = co_await run(exchange, service, facts, work);
+  co_return result;
+}
+
+asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
+                                      std::string_view action,
+                                      const std::function<std::string()>& work) {
+  platform::RequestFacts facts;
+  facts.action = std::string(action);
+  facts.request_id = exchange.request_id();
+  std::string result = co_await run(exchange, service, facts, work);
+  co_return result;
 }
 
 }  // namespace malina::serve

@@ -18,6 +18,11 @@ asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& ser
                                       std::string_view action,
                                       const std::function<std::string()>& work);
 
+// The same where no model is used.
+asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
+                                      std::string_view action,
+                                      const std::function<std::string()>& work);
+
 // x-ratelimit-*: what the key has left.
 void show_quota(Exchange& exchange, const platform::QuotaVerdict& quota);
 

@@ -15,6 +15,7 @@ namespace http = beast::http;
 using boost::system::error_code;
 
 constexpr std::size_t kRead = 16 * 1024;
+constexpr std::size_t kPiece = 256 * 1024;       // of a body that is read in pieces
 constexpr std::size_t kFirstRead = 4 * 1024;     // what a connection that waits holds
 constexpr std::size_t kMostDiscarded = 1 << 20;  // of a body that nobody reads
 
@@ -48,11 +49,12 @@ std::size_t RequestReader::count(std::string_view name) const {
 std::string_view RequestReader::method() const { return view(parser_->get().method_string()); }
 std::string_view RequestReader::target() const { return view(parser_->get().target()); }
 
-ApiError RequestReader::too_large() const {
+ApiError RequestReader::too_large(std::uint64_t most) const {
   return {.status = 413,
           .type = "request_too_large",
-          .message = fmt::format("the body is longer than {} bytes (--max-body, --max-bodies)",
-                                 limits_.body_bytes),
+          .message =
+              fmt::format("the body is longer than {} bytes ({})", most,
+                          most == limits_.upload_bytes ? "--max-file" : "--max-body, --max-bodies"),
           .close = true};
 }
 
@@ -67,9 +69,10 @@ ApiError RequestReader::no_memory() const {
 
 asio::awaitable<bool> RequestReader::read_header() {
   whole_ = false;
+  body_limit_.reset();
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
-  parser_->body_limit(limits_.body_bytes);
+  parser_->body_limit(boost::none);  // until it is known who reads it: limit_body()
   buffer_.max_size(kMostBuffered);
   if (buffer_.size() == 0) {
     if (stopped_) co_return false;
@@ -93,7 +96,6 @@ asio::awaitable<bool> RequestReader::read_header() {
         .type = "invalid_request_error",
         .message = fmt::format("the header is longer than {} bytes", limits_.header_bytes),
         .close = true};
-  if (error == http::error::body_limit) throw too_large();
   if (error == beast::error::timeout) throw too_slow("the header took too long");
   if (error) throw closing(bad_request("the request is not valid HTTP: " + error.message()));
   if (!held_.set(buffer_.capacity())) throw no_memory();
@@ -123,19 +125,33 @@ bool RequestReader::wants_go_ahead() const {
   return !parser_->is_done() && !is_old() && field("expect").starts_with("100-");
 }
 
+// Throws where so much is announced; what comes in chunks is measured as it comes.
+void RequestReader::limit_body(std::uint64_t most) {
+  if (body_limit_) return;
+  body_limit_ = most;
+  if (const auto length = parser_->content_length(); length && *length > most)
+    throw too_large(most);
+  parser_->body_limit(most);
+}
+
+asio::awaitable<void> RequestReader::read_some() {
+  if (stopped_) throw draining();
+  reading_ = true;
+  const auto [error, size] = co_await http::async_read_some(wire_, buffer_, *parser_, kNoThrow);
+  reading_ = false;
+  if (stopped_ && error == asio::error::operation_aborted) throw draining();
+  if (error == http::error::body_limit) throw too_large(*body_limit_);
+  if (error == beast::error::timeout) throw too_slow("the body took too long");
+  if (error == http::error::partial_message || error == asio::error::connection_reset)
+    throw Disconnected();
+  if (error) throw closing(bad_request("the body is not valid HTTP: " + error.message()));
+}
+
 asio::awaitable<std::string> RequestReader::read_body() {
+  limit_body(limits_.body_bytes);
   wire_.tcp().expires_after(limits_.body_time);
   while (!parser_->is_done()) {
-    if (stopped_) throw draining();
-    reading_ = true;
-    const auto [error, size] = co_await http::async_read_some(wire_, buffer_, *parser_, kNoThrow);
-    reading_ = false;
-    if (stopped_ && error == asio::error::operation_aborted) throw draining();
-    if (error == http::error::body_limit) throw too_large();
-    if (error == beast::error::timeout) throw too_slow("the body took too long");
-    if (error == http::error::partial_message || error == asio::error::connection_reset)
-      throw Disconnected();
-    if (error) throw closing(bad_request("the body is not valid HTTP: " + error.message()));
+    co_await read_some();
     // As it comes: what was only announced holds nothing.
     if (held_.set(buffer_.capacity()) && body_held_.set(parser_->get().body().size() * kBodyCost))
       continue;
@@ -146,6 +162,22 @@ asio::awaitable<std::string> RequestReader::read_body() {
   }
   whole_ = true;
   co_return std::move(parser_->get().body());
+}
+
+// The time is for each piece: a large file may take longer than a request, but not come to a stop.
+asio::awaitable<std::string> RequestReader::read_piece() {
+  limit_body(limits_.upload_bytes);
+  wire_.tcp().expires_after(limits_.body_time);
+  if (!held_.set(kMostBuffered) || !body_held_.set(2 * kPiece)) throw no_memory();
+  std::string piece;
+  while (!parser_->is_done() && piece.size() < kPiece) {
+    co_await read_some();
+    std::string& body = parser_->get().body();
+    piece += body;  // copied: the body has room for all that was announced
+    body.clear();
+  }
+  whole_ = parser_->is_done();
+  co_return piece;
 }
 
 void RequestReader::finish() {

@@ -23,6 +23,7 @@ struct ConnectionLimits {
   std::size_t header_bytes = 32 * 1024;
   std::size_t header_fields = 100;
   std::size_t body_bytes = 0;
+  std::uint64_t upload_bytes = 0;  // of a body that is read in pieces
   std::chrono::seconds header_time{10}, body_time{30}, write_time{30}, idle_time{60};
 };
 
@@ -57,6 +58,8 @@ class RequestReader {
   // All of the body; once. Throws ApiError: 413, 408, 400 (no HTTP), 503 where the bodies of others
   // leave no memory for it, or stop() was called.
   asio::awaitable<std::string> read_body();
+  // The next piece of a body that is not kept in memory; "" at its end. Throws as read_body().
+  asio::awaitable<std::string> read_piece();
   bool whole() const { return whole_; }  // the body was read
   // What was read of the body is held no more.
   void release_body() { body_held_.set(0); }
@@ -71,7 +74,9 @@ class RequestReader {
  private:
   using Parser = beast::http::request_parser<beast::http::string_body>;
 
-  ApiError too_large() const;
+  ApiError too_large(std::uint64_t most) const;
+  void limit_body(std::uint64_t most);
+  asio::awaitable<void> read_some();
   ApiError no_memory() const;
 
   Wire& wire_;
@@ -79,6 +84,7 @@ class RequestReader {
   BodyLedger::Share held_, body_held_;
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
+  std::optional<std::uint64_t> body_limit_;  // none until the body is asked for
   bool whole_ = false, reading_ = false, stopped_ = false;
 };
 

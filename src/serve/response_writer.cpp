@@ -94,14 +94,21 @@ asio::awaitable<void> ResponseWriter::begin_pieces(const Head& head) {
   co_await send(text);
 }
 
+asio::awaitable<void> ResponseWriter::begin_bytes(const Head& head, std::uint64_t bytes) {
+  began_ = true;
+  chunked_ = false;
+  const std::string text = text_of(head, bytes);
+  co_await send(text);
+}
+
 asio::awaitable<void> ResponseWriter::piece(std::string bytes) {
-  if (bytes.empty()) co_return;
+  if (bytes.empty() || head_only_) co_return;
   if (chunked_) bytes = fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
   co_await send(bytes);
 }
 
 asio::awaitable<void> ResponseWriter::end_pieces() {
-  if (chunked_) co_await send(kLastChunk);
+  if (chunked_ && !head_only_) co_await send(kLastChunk);
 }
 
 asio::awaitable<void> ResponseWriter::send(std::string_view bytes) {

@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,8 @@ class ResponseWriter {
   asio::awaitable<void> go_ahead();  // 100 Continue
   asio::awaitable<void> whole(const Head& head, std::string body);
   asio::awaitable<void> begin_pieces(const Head& head);
+  // The same, with so many bytes in all.
+  asio::awaitable<void> begin_bytes(const Head& head, std::uint64_t bytes);
   asio::awaitable<void> piece(std::string bytes);
   asio::awaitable<void> end_pieces();
 

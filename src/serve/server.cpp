@@ -65,13 +65,16 @@ class Server {
         acceptors_(listen(io_, settings.host, settings.port,
                           certificates_.enabled() || settings.allow_plaintext)) {
     // One that nobody is beside, with what is buffered while it is read.
+    // What an upload has around its file: boundaries, headers, other fields.
+    constexpr std::uint64_t kAroundFile = 64 * 1024;
     const std::uint64_t bodies = service.body_bytes();
     const std::uint64_t largest =
         (bodies > 2 * kMostBuffered ? bodies - kMostBuffered : bodies / 2) / kBodyCost;
     state_.emplace(ServerState{.service = service,
                                .settings = settings,
                                .hosts = HostList(settings.host, settings.allowed_hosts),
-                               .limits = {.body_bytes = std::min(settings.max_body, largest)},
+                               .limits = {.body_bytes = std::min(settings.max_body, largest),
+                                          .upload_bytes = settings.max_file + kAroundFile},
                                .log = log_,
                                .metrics = metrics_,
                                .bodies = BodyLedger(service.body_bytes()),

@@ -109,6 +109,44 @@ class ClientsTest(server.ServerTest):
         if raised:  # it may have been faster
             self.assertEqual(raised[0].code, "draining")
 
+    def test_openai_tunes_from_upload_to_answer(self):
+        fruits = ["apple pie", "banana split", "cherry tart"]
+        path = os.path.join(self.shared, "train.csv")
+        pathlib.Path(path).write_text("text,label\n" + "".join(
+            f"order {i * 7 % 100} of {fruits[i % 3]} to table {i % 13},fruit{i % 3}\n" for i in range(120)))
+        with open(path, "rb") as content:
+            file = self.openai.files.create(file=content, purpose="fine-tune")
+        self.assertEqual((file.filename, file.bytes), ("train.csv", os.path.getsize(path)))
+        self.assertEqual(self.openai.files.content(file.id).read(), pathlib.Path(path).read_bytes())
+        self.assertIn(file.id, [each.id for each in self.openai.files.list(limit=1)])  # goes through the pages
+        job = self.openai.fine_tuning.jobs.create(
+            model="tiny", training_file=file.id, suffix="python", seed=3, metadata={"team": "kitchen"},
+            method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": 8}}})
+        end = time.monotonic() + server.SECONDS
+        while (now := self.openai.fine_tuning.jobs.retrieve(job.id)).status not in ("succeeded", "failed"):
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.1)
+        self.assertEqual((now.status, now.fine_tuned_model), ("succeeded", "tiny:python"), now)
+        self.assertEqual(now.method.supervised.hyperparameters.n_epochs, 2)
+        events = [event.message for event in self.openai.fine_tuning.jobs.list_events(job.id, limit=3)]
+        self.assertEqual(events[0], "The job has successfully completed")
+        self.assertEqual(events[-1], f"Created fine-tuning job: {job.id}")
+        checkpoint, = self.openai.fine_tuning.jobs.checkpoints.list(job.id)
+        self.assertEqual(checkpoint.fine_tuned_model_checkpoint, "tiny:python")
+        self.assertTrue(self.openai.files.content(now.result_files[0]).text.startswith("step,train_loss"))
+        self.assertIn(job.id, [each.id for each in self.openai.fine_tuning.jobs.list(metadata={"team": "kitchen"})])
+        for verb in (self.openai.fine_tuning.jobs.cancel, self.openai.fine_tuning.jobs.pause,
+                     self.openai.fine_tuning.jobs.resume):
+            with self.assertRaises(openai.ConflictError):
+                verb(job.id)
+        with self.assertRaises(openai.BadRequestError) as error:
+            self.openai.fine_tuning.jobs.create(model="tiny", training_file="file-none")
+        self.assertEqual(error.exception.param, "training_file")
+        with self.assertRaises(openai.NotFoundError):
+            self.openai.fine_tuning.jobs.retrieve("ftjob-none")
+        self.assertTrue(self.openai.files.delete(file.id).deleted)
+        self.assertIn("fruit1", self.run_program("decide", "tiny:python", "order 3 of banana split to table 9"))
+
     def test_ollama(self):
         options = {"seed": 5, "num_predict": 10}
         whole = self.ollama.chat("tiny", messages=self.hello, options=options)

@@ -21,6 +21,29 @@ await assert.rejects(client.chat.completions.create({ ...request, temperature: 9
 await assert.rejects(client.chat.completions.create({ ...request, model: 'none' }),
                      (error) => error.status === 404 && error.code === 'model_not_found');
 
+const fruits = ['apple pie', 'banana split', 'cherry tart'];
+const rows = Array.from({ length: 120 }, (_, i) =>
+  `order ${(i * 7) % 100} of ${fruits[i % 3]} to table ${i % 13},fruit${i % 3}\n`);
+const file = await client.files.create({
+  file: await OpenAI.toFile(Buffer.from('text,label\n' + rows.join('')), 'train.csv'), purpose: 'fine-tune' });
+const created = await client.fineTuning.jobs.create({
+  model: 'tiny', training_file: file.id, suffix: 'node',
+  method: { type: 'supervised', supervised: { hyperparameters: { n_epochs: 1 } } } });
+let job = created;
+for (let i = 0; i < 600 && job.status !== 'succeeded'; i++) {
+  assert.notStrictEqual(job.status, 'failed', JSON.stringify(job));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  job = await client.fineTuning.jobs.retrieve(created.id);
+}
+assert.strictEqual(job.fine_tuned_model, 'tiny:node');
+const events = [];
+for await (const event of client.fineTuning.jobs.listEvents(job.id, { limit: 3 })) events.push(event.message);
+assert.strictEqual(events.at(-1), `Created fine-tuning job: ${job.id}`);
+const checkpoints = await client.fineTuning.jobs.checkpoints.list(job.id);
+assert.strictEqual(checkpoints.data[0].fine_tuned_model_checkpoint, 'tiny:node');
+await assert.rejects(client.fineTuning.jobs.cancel(job.id), (error) => error.status === 409);
+assert.strictEqual((await client.files.delete(file.id)).deleted, true);
+
 const stream = await client.chat.completions.create({ ...request, max_tokens: 400, stream: true });
 for await (const chunk of stream) { stream.controller.abort(); break; }
 console.log('all well');

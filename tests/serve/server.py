@@ -39,6 +39,19 @@ def normal(seed):
     return values
 
 
+BOUNDARY = "a-boundary"
+
+
+def form(*parts, boundary=BOUNDARY):
+    """The body of an upload; `parts`: (name, filename or None, content)."""
+    body = b""
+    for name, filename, content in parts:
+        disposition = f'form-data; name="{name}"' + (f'; filename="{filename}"' if filename is not None else "")
+        body += f"--{boundary}\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
+        body += (content if isinstance(content, bytes) else content.encode()) + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
 class Response:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -134,6 +147,14 @@ class Server:
 
     def post(self, path, body, **options):
         return self.request("POST", path, body, **options)
+
+    def send_form(self, path, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **options):
+        return self.request("POST", path, body, headers={"Content-Type": content_type}, **options)
+
+    def upload(self, content, name="train.csv", **options):
+        """The new file's id."""
+        body = form(("purpose", None, "fine-tune"), ("file", name, content))
+        return self.send_form("/v1/files", body, **options).json()["id"]
 
     def chat(self, text="hello", **fields):
         return self.post("/v1/chat/completions", {

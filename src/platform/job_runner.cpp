@@ -1,0 +1,402 @@
+#include "platform/job_runner.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+
+#include "base/error.h"
+#include "platform/full_disk.h"
+#include "platform/job_teller.h"
+#include "store/database.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kNiceness = 10;  // below the threads that answer, above nothing at all
+constexpr auto kAgain = std::chrono::seconds(1);  // after a failure to read or write records
+constexpr std::size_t kMostErrors = 10;           // rows that a failure names
+
+// Linux keeps a priority for each thread; a new thread starts with its maker's.
+void lower_priority() {
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNiceness);
+}
+
+std::string rows_of(const tune::PartReport& part) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(part.errors.size(), kMostErrors); ++i)
+    text += fmt::format("{}line {}: {}", i == 0 ? "" : "; ", part.errors[i].place.line,
+                        part.errors[i].what);
+  if (part.bad_rows > kMostErrors) text += fmt::format("; {} more", part.bad_rows - kMostErrors);
+  return text;
+}
+
+std::string parameter_of(std::string_view part) {
+  return part == "validation" ? "validation_file" : "training_file";
+}
+
+// What the gate refuses, as the job's failure; the rows that are wrong by their lines.
+JobError refusal_of(const DataReport& report) {
+  JobError result;
+  for (const tune::Finding& finding : report.findings) {
+    if (finding.severity != tune::Severity::error) continue;
+    if (result.parameter.empty()) {
+      result.parameter = parameter_of(finding.part);
+      result.code = "invalid_" + result.parameter;
+      result.message = "the " + finding.part + " file is refused: ";
+    } else {
+      result.message += "; ";
+    }
+    result.message += finding.what;
+    if (finding.kind != "bad_rows") continue;
+    for (const tune::PartReport& part : report.parts)
+      if (part.name == finding.part) result.message += " (" + rows_of(part) + ")";
+  }
+  return result;
+}
+
+// What was asked for in place of what `malina tune` begins with.
+void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patience) {
+  recipe.adapter.alpha = 2 * static_cast<float>(recipe.adapter.rank);
+  recipe.seed = static_cast<std::uint64_t>(job.seed);
+  const Hyperparameters& asked = job.hyperparameters;
+  if (asked.batch_size) recipe.batch = static_cast<std::size_t>(*asked.batch_size);
+  if (asked.learning_rate_multiplier)
+    recipe.learning_rate *= static_cast<float>(*asked.learning_rate_multiplier);
+  if (asked.epochs) {  // so many and no fewer; the best one is kept all the same
+    recipe.epochs = static_cast<std::size_t>(*asked.epochs);
+    patience = recipe.epochs;
+  }
+}
+
+JobError failure_of(const Error& error) {
+  if (error.details().code == "file_not_found") return {"file_not_found", error.what(), ""};
+  switch (error.fault()) {
+    case Fault::out_of_memory:
+      return {"out_of_memory", error.what(), ""};
+    case Fault::invalid_argument:
+    case Fault::corrupt_file:
+      return {"invalid_training_file", error.what(), "training_file"};
+    case Fault::unsupported:
+      return {"unsupported", error.what(), ""};
+    case Fault::not_found:
+      return {"model_not_found", error.what(), "model"};
+    case Fault::already_exists:
+      return {"name_taken", error.what(), "suffix"};
+    default:
+      return {"server_error", error.what(), ""};
+  }
+}
+
+}  // namespace
+
+JobRunner::JobRunner(JobRecords& records, DataFiles& files, JobWork work, JobRunnerOptions options)
+    : records_(records), files_(files), work_(std::move(work)), options_(std::move(options)) {
+  validator_ =
+      std::thread([this] { loop(JobStatus::validating_files, validating_, &JobRunner::validate); });
+  trainer_ = std::thread([this] { loop(JobStatus::queued, training_, &JobRunner::train); });
+}
+
+JobRunner::~JobRunner() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  validator_.join();
+  trainer_.join();
+}
+
+void JobRunner::wake() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++news_;
+  }
+  changed_.notify_all();
+}
+
+bool JobRunner::interrupt(std::string_view id) {
+  const std::scoped_lock lock(mutex_);
+  bool found = false;
+  for (Lane* lane : {&validating_, &training_}) {
+    if (lane->job != id) continue;
+    lane->interrupted = found = true;
+  }
+  return found;
+}
+
+bool JobRunner::stops(Lane& lane) {
+  const std::scoped_lock lock(mutex_);
+  return stopping_ || lane.interrupted;
+}
+
+void JobRunner::loop(JobStatus status, Lane& lane, void (JobRunner::*run)(const TuningJob&)) {
+  lower_priority();
+  bool recovered = status != JobStatus::queued;  // the trainer's: what ran is its own
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    const std::uint64_t seen = news_;
+    bool failed = false;
+    std::optional<TuningJob> job;
+    lock.unlock();
+    try {
+      if (!recovered) records_.recover();
+      recovered = true;
+      if (status == JobStatus::queued && records_.any_waits_for_room() && has_room())
+        records_.room_again();
+      job = records_.oldest(status);
+    } catch (const Error&) {
+      failed = true;
+    }
+    lock.lock();
+    if (job) {
+      // Known before it is begun: what changes its status from here on finds it.
+      lane = {job->id, false};
+      lock.unlock();
+      try {
+        (this->*run)(*job);
+      } catch (const Error&) {
+        failed = true;  // the records could not be written
+      }
+      lock.lock();
+      const bool interrupted = lane.interrupted;
+      lane = {};
+      ++news_;
+      changed_.notify_all();  // for the other thread
+      if (interrupted) {
+        lock.unlock();
+        clear(*job);
+        lock.lock();
+      }
+      if (!failed) continue;
+    }
+    changed_.wait_for(lock, failed ? kAgain : options_.look,
+                      [&] { return stopping_ || (!failed && news_ != seen); });
+  }
+}
+
+// Where it was cancelled while it was worked on.
+void JobRunner::clear(const TuningJob& job) {
+  try {
+    const auto now = records_.find(job.id);
+    if (now && now->status == JobStatus::cancelled && now->started) work_.discard(job.result_name);
+  } catch (const Error&) {
+    // What is left takes room, and hinders nothing but its name.
+  }
+}
+
+std::uint64_t JobRunner::free_bytes() const {
+  struct statvfs facts{};
+  if (::statvfs(options_.home.c_str(), &facts) != 0) return UINT64_MAX;
+  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+}
+
+// More than when it was full: a snapshot may need more than `room`.
+bool JobRunner::has_room() const {
+  const std::uint64_t free = free_bytes();
+  return free >= options_.room && free > free_when_full_;
+}
+
+// Messages are for the job's owner, who knows files by their ids and names.
+std::string JobRunner::without_paths(const TuningJob& job, std::string text) {
+  for (const std::string& id : {job.training_file, job.validation_file}) {
+    if (id.empty()) continue;
+    const auto file = files_.find(job.tenant, id);
+    if (!file) continue;
+    const std::string path = files_.path(*file).string();
+    for (auto at = text.find(path); at != text.npos; at = text.find(path))
+      text.replace(at, path.size(), id);
+  }
+  const std::string home = options_.home.string();
+  for (auto at = text.find(home); !home.empty() && at != text.npos; at = text.find(home))
+    text.replace(at, home.size(), "HOME");
+  return text;
+}
+
+void JobRunner::fail(const TuningJob& job, const JobError& error) {
+  JobError shown = error;
+  shown.message = without_paths(job, shown.message);
+  keep_trying([&] { records_.fail(job.id, shown); });
+}
+
+// A job's end is not lost because the disk is full for a while. Where the server stops meanwhile
+// the job is done again.
+void JobRunner::keep_trying(const std::function<void()>& write) {
+  for (;;) {
+    try {
+      write();
+      return;
+    } catch (const Error& error) {
+      if (!says_disk_full(error)) throw;
+    }
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, kAgain, [&] { return stopping_; })) return;
+  }
+}
+
+void JobRunner::validate(const TuningJob& job) {
+  std::vector<JobEvent> events;
+  try {
+    DataCheckRequest request;
+    request.train = files_.path(files_.get(job.tenant, job.training_file));
+    if (!job.validation_file.empty())
+      request.validation = files_.path(files_.get(job.tenant, job.validation_file));
+    request.model = job.model;
+    const DataReport report = work_.check(request, [&](const Progress&) {
+      if (stops(validating_)) throw Error(Fault::cancelled, "the job was interrupted");
+    });
+    if (report.refused()) {
+      fail(job, refusal_of(report));
+      return;
+    }
+    for (const tune::Finding& finding : report.findings) {
+      JobEvent& event = events.emplace_back();
+      event.level = "warn";
+      event.message = without_paths(job, fmt::format("{} file: {}", finding.part, finding.what));
+      event.data["kind"] = finding.kind;
+    }
+  } catch (const Error& error) {
+    if (error.fault() != Fault::cancelled) fail(job, failure_of(error));
+    return;
+  } catch (const std::bad_alloc&) {
+    fail(job, {"out_of_memory", "there is not enough memory to check the data", ""});
+    return;
+  } catch (const std::exception& error) {
+    fail(job, {"server_error", error.what(), ""});
+    return;
+  }
+  events.emplace_back().message = "Files validated, moving job to queued state";
+  keep_trying([&] { records_.validated(job.id, events); });
+}
+
+TuneRequest JobRunner::request_of(const TuningJob& job) {
+  TuneRequest request;
+  request.model = job.model;
+  request.suffix = job.result_name.substr(job.model.size() + 1);
+  request.replace = job.started;  // then it is this job's own
+  request.threads = options_.threads;
+  tune::TuningRequest& tuning = request.tuning;
+  tuning.training = {files_.path(files_.get(job.tenant, job.training_file))};
+  if (!job.validation_file.empty())
+    tuning.validation = {files_.path(files_.get(job.tenant, job.validation_file))};
+  // The data tell which of both it is.
+  set_recipe(job, tuning.recipe, tuning.patience);
+  request.generation.recipe = tune::generation_recipe();
+  set_recipe(job, request.generation.recipe, request.generation.patience);
+  return request;
+}
+
+void JobRunner::train(const TuningJob& job) {
+  TuneRequest request;
+  try {
+    if (work_.digest(job.model) != "sha256:" + job.model_digest)
+      throw Error(Fault::not_found,
+                  fmt::format("the model {} is not the one that the job was made for", job.model));
+    request = request_of(job);
+  } catch (const store::StorageError&) {
+    throw;
+  } catch (const Error& error) {
+    fail(job, failure_of(error));
+    return;
+  }
+  if (!records_.start(job.id)) return;  // paused or cancelled just now
+  JobTeller teller(records_, job, [this] { return stops(training_); });
+  TuneOutcome outcome;
+  try {
+    outcome = work_.tune(request, teller.events());
+    teller.write();
+  } catch (const Error& error) {
+    teller.write();
+    if (error.fault() == Fault::cancelled && stops(training_)) {
+      settle(job);
+    } else if (says_disk_full(error)) {
+      free_when_full_ = free_bytes();
+      keep_trying([&] { records_.wait_for_room(job.id); });
+    } else {
+      fail(job, failure_of(error));
+    }
+    return;
+  } catch (const std::bad_alloc&) {
+    fail(job, {"out_of_memory", "there is not enough memory for this job", ""});
+    return;
+  } catch (const std::exception& error) {
+    fail(job, {"server_error", error.what(), ""});
+    return;
+  }
+  if (outcome.finished)
+    finish(job, outcome, teller.take());
+  else
+    settle(job);
+}
+
+// It was left before its end: because of what its owner asked, or because the server stops.
+void JobRunner::settle(const TuningJob& job) {
+  keep_trying([&] {
+    records_.requeue(job.id, "The server stops: the job goes on when it is started again");
+  });
+}
+
+// OpenAI's columns. "" where there is nothing to tell.
+std::string JobRunner::store_results(const TuningJob& job, std::span<const JobEvent> metrics) {
+  const auto number = [](const JobEvent& event, const char* name) {
+    return event.data.contains(name) ? event.data[name].dump() : std::string();
+  };
+  std::string table = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n";
+  for (const JobEvent& event : metrics)
+    table += fmt::format("{},{},,{},{}\n", number(event, "step"), number(event, "train_loss"),
+                         number(event, "full_valid_loss"),
+                         number(event, "full_valid_mean_token_accuracy"));
+  DataFiles::Upload upload = files_.begin("step_metrics.csv");
+  upload.write(table);
+  return files_.commit(upload, {job.created_by, job.tenant}, kPurposeResults, "").id;
+}
+
+void JobRunner::finish(const TuningJob& job, const TuneOutcome& outcome,
+                       std::vector<JobEvent> events) {
+  std::string results;
+  keep_trying([&] {
+    const std::vector<JobEvent> metrics = records_.metrics(job.id);
+    JobCheckpoint checkpoint;
+    checkpoint.model = outcome.name;
+    const auto best = std::find_if(metrics.rbegin(), metrics.rend(), [](const JobEvent& event) {
+      return event.data.value("best", false);
+    });
+    const tune::TuningReport& report = outcome.report;
+    if (!report.rungs.empty() && !report.uses(tune::Method::lora)) {
+      // Nothing that was trained in steps is part of it.
+      checkpoint.metrics["full_valid_mean_token_accuracy"] =
+          report.chosen_rung().validation.accuracy.value;
+    } else if (best != metrics.rend()) {
+      checkpoint.step = best->data.value("step", std::uint64_t{0});
+      for (const char* name :
+           {"step", "train_loss", "full_valid_loss", "full_valid_mean_token_accuracy"})
+        checkpoint.metrics[name] = best->data[name];
+    }
+    std::vector<JobEvent> told = events;
+    try {
+      if (!metrics.empty() && results.empty()) results = store_results(job, metrics);
+    } catch (const Error& error) {
+      if (says_disk_full(error)) throw;
+      JobEvent& event = told.emplace_back();
+      event.level = "warn";
+      event.message = without_paths(job, std::string("No file of metrics: ") + error.what());
+    }
+    if (!report.reason.empty())
+      told.emplace_back().message =
+          fmt::format("Chosen: {}; {}", tune::name(report.chosen_rung().members), report.reason);
+    told.emplace_back().message = "New fine-tuned model created: " + outcome.name;
+    told.emplace_back().message = "The job has successfully completed";
+    records_.succeed(job.id, results, told, checkpoint);
+  });
+}
+
+}  // namespace malina::platform

@@ -1,0 +1,228 @@
+// What works on jobs, with work that the tests hold in their hands.
+#include "platform/job_runner.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <fstream>
+#include <set>
+
+#include "base/error.h"
+#include "base/temporary_directory.h"
+
+namespace malina::platform {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Actor kAnna{"mk_anna", "bakery"};
+
+class JobRunnerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    DataFiles::Upload upload = files_.begin("train.csv");
+    upload.write("text,label\na,b\n");
+    file_ = files_.commit(upload, kAnna, kPurposeTuning, "");
+    work_.check = [](const DataCheckRequest&, const ProgressSink&) { return DataReport{}; };
+    work_.digest = [](const std::string&) { return "sha256:aa"; };
+    work_.discard = [this](const std::string& name) {
+      const std::scoped_lock lock(mutex_);
+      discarded_.insert(name);
+    };
+    work_.tune = [this](const TuneRequest& request, const tune::TuningEvents& events) {
+      return tune(request, events);
+    };
+  }
+  // Trains in steps until it is told to stop, or may_end_.
+  TuneOutcome tune(const TuneRequest& request, const tune::TuningEvents& events) {
+    ++runs_;
+    requests_.push_back(request);
+    events.stage("linear baseline", 0, 1);
+    for (std::uint64_t step = 1; !may_end_; ++step) {
+      events.training.step({.step = step, .loss = 1, .positions = 10}, 1000);
+      if (events.training.pause()) return {};
+      std::this_thread::sleep_for(1ms);
+    }
+    events.training.epoch(
+        {.epoch = 1, .train_loss = 0.5, .loss = 0.4, .accuracy = 0.9, .best = true});
+    TuneOutcome outcome;
+    outcome.finished = true;
+    outcome.name = request.model + ":" + request.suffix;
+    return outcome;
+  }
+  TuningJob add_job(const std::string& id) {
+    TuningJob job;
+    job.id = id;
+    job.model = job.asked_model = "tiny";
+    job.model_digest = "aa";
+    job.training_file = file_.id;
+    job.result_name = "tiny:" + id;
+    job.fingerprint = id;
+    return records_.create(job, kAnna, "", [] {});
+  }
+  void start() {
+    runner_ = std::make_unique<JobRunner>(
+        records_, files_, work_,
+        JobRunnerOptions{.threads = 1, .room = 1, .look = 10ms, .home = folder_.path()});
+  }
+  TuningJob wait(const std::string& id, JobStatus status) {
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    for (;;) {
+      const auto job = records_.find(id);
+      if (job->status == status) return *job;
+      if (std::chrono::steady_clock::now() > end) {
+        ADD_FAILURE() << id << " is " << name(job->status);
+        return *job;
+      }
+      std::this_thread::sleep_for(2ms);
+    }
+  }
+  void wait_for_runs(int runs) {
+    const auto end = std::chrono::steady_clock::now() + 60s;
+    while (runs_ < runs && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  }
+
+  base::TemporaryDirectory folder_;
+  base::ManualClock clock_;
+  govern::AuditChain chain_{clock_};
+  std::unique_ptr<store::Database> database_ =
+      store::open_sqlite(folder_.path() / "malina.db", store::Access::read_write);
+  DataFiles files_{folder_.path(), *database_, chain_, 1 << 20};
+  JobRecords records_{*database_, chain_};
+  DataFile file_;
+  JobWork work_;
+  std::atomic<bool> may_end_ = false;
+  std::atomic<int> runs_ = 0;
+  std::vector<TuneRequest> requests_;  // of the trainer's thread
+  std::mutex mutex_;
+  std::set<std::string> discarded_;
+  std::unique_ptr<JobRunner> runner_;
+};
+
+TEST_F(JobRunnerTest, JobsAreDoneInTheOrderInWhichTheyCame) {
+  may_end_ = true;
+  for (const char* id : {"a", "b", "c"}) add_job(id);
+  start();
+  for (const char* id : {"a", "b", "c"}) {
+    const TuningJob job = wait(id, JobStatus::succeeded);
+    const auto checkpoint = records_.checkpoints(job, {}).items.at(0);
+    EXPECT_EQ(checkpoint.model, std::string("tiny:") + id);
+    EXPECT_EQ(checkpoint.metrics["full_valid_mean_token_accuracy"], 0.9);
+    EXPECT_FALSE(job.result_file.empty());
+  }
+  runner_.reset();
+  ASSERT_EQ(requests_.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(requests_[i].suffix, std::string(1, "abc"[i]));
+    EXPECT_FALSE(requests_[i].replace);
+  }
+}
+
+TEST_F(JobRunnerTest, APausedJobStopsAndGoesOn) {
+  add_job("a");
+  start();
+  wait_for_runs(1);
+  wait("a", JobStatus::running);
+  records_.pause(kAnna, "a", "");
+  EXPECT_TRUE(runner_->interrupt("a"));
+  while (runner_->interrupt("a")) std::this_thread::sleep_for(1ms);  // until it has stopped
+  EXPECT_EQ(records_.find("a")->status, JobStatus::paused);
+  EXPECT_GT(records_.find("a")->trained_tokens, 0U);
+  EXPECT_EQ(runs_, 1);
+  may_end_ = true;
+  records_.resume(kAnna, "a", "");
+  runner_->wake();
+  wait("a", JobStatus::succeeded);
+  runner_.reset();
+  EXPECT_TRUE(requests_.at(1).replace);  // what stands under its name is its own
+}
+
+TEST_F(JobRunnerTest, ACancelledJobLeavesNothing) {
+  add_job("a");
+  start();
+  wait("a", JobStatus::running);
+  records_.cancel(kAnna, "a", "");
+  runner_->interrupt("a");
+  runner_.reset();
+  EXPECT_EQ(discarded_, std::set<std::string>{"tiny:a"});
+  EXPECT_EQ(records_.find("a")->status, JobStatus::cancelled);
+}
+
+TEST_F(JobRunnerTest, TheEndOfTheServerQueuesAJobForTheNextStart) {
+  add_job("a");
+  start();
+  wait("a", JobStatus::running);
+  runner_.reset();
+  EXPECT_EQ(records_.find("a")->status, JobStatus::queued);
+  may_end_ = true;
+  start();
+  wait("a", JobStatus::succeeded);
+}
+
+TEST_F(JobRunnerTest, StepsThatComeAgainAfterARestartAreCountedOnce) {
+  work_.tune = [this](const TuneRequest& request, const tune::TuningEvents& events) {
+    for (std::uint64_t step = 1; step <= 5; ++step)
+      events.training.step({.step = step, .loss = 1, .positions = 10}, 8);
+    if (++runs_ == 1) throw base::Error(base::Fault::io, "cannot write: No space left on device");
+    for (std::uint64_t step = 6; step <= 8; ++step)
+      events.training.step({.step = step, .loss = 1, .positions = 10}, 8);
+    TuneOutcome outcome;
+    outcome.finished = true;
+    outcome.name = request.model + ":" + request.suffix;
+    return outcome;
+  };
+  add_job("a");
+  start();
+  // The disk that was full never becomes emptier here; a new start asks it again.
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (records_.find("a")->status != JobStatus::succeeded &&
+         !records_.find("a")->waits_for_room && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
+  runner_.reset();
+  start();
+  EXPECT_EQ(wait("a", JobStatus::succeeded).trained_tokens, 80U);
+  EXPECT_EQ(runs_, 2);
+}
+
+TEST_F(JobRunnerTest, WhatTheGateRefusesFailsTheJobWithItsLines) {
+  work_.check = [](const DataCheckRequest& request, const ProgressSink&) {
+    DataReport report;
+    tune::PartReport part;
+    part.name = "train";
+    part.path = request.train;
+    part.bad_rows = 1;
+    part.errors.push_back({{.line = 3}, "no label in " + request.train.string()});
+    report.parts.push_back(part);
+    report.findings.push_back({tune::Severity::error, "bad_rows", "train", "1 row cannot be used"});
+    return report;
+  };
+  add_job("a");
+  start();
+  const TuningJob job = wait("a", JobStatus::failed);
+  EXPECT_EQ(job.error->code, "invalid_training_file");
+  EXPECT_EQ(job.error->parameter, "training_file");
+  EXPECT_NE(job.error->message.find("line 3: no label in " + file_.id), std::string::npos)
+      << job.error->message;
+  EXPECT_EQ(job.error->message.find(folder_.path().string()), std::string::npos);
+  EXPECT_EQ(runs_, 0);
+}
+
+TEST_F(JobRunnerTest, AFailureIsTheJobsOwn) {
+  work_.tune = [](const TuneRequest&, const tune::TuningEvents&) -> TuneOutcome {
+    throw base::Error(base::Fault::out_of_memory, "it does not fit");
+  };
+  add_job("a");
+  start();
+  EXPECT_EQ(wait("a", JobStatus::failed).error->code, "out_of_memory");
+}
+
+TEST_F(JobRunnerTest, AnotherModelUnderTheNameIsNotTuned) {
+  work_.digest = [](const std::string&) { return "sha256:bb"; };
+  add_job("a");
+  start();
+  EXPECT_EQ(wait("a", JobStatus::failed).error->code, "model_not_found");
+  EXPECT_EQ(runs_, 0);
+}
+
+}  // namespace
+}  // namespace malina::platform

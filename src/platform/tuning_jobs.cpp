@@ -1,0 +1,223 @@
+#include "platform/tuning_jobs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "govern/random_bytes.h"
+#include "platform/platform.h"
+
+namespace malina::platform {
+
+using base::Error;
+using base::Fault;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::int64_t kSeeds = 1'000'000'000;  // of a job that asks for none
+
+// As platform/tuning.h takes it: part of the name of what comes out.
+void check_suffix(const std::string& suffix) {
+  const auto is_letter = [](unsigned char letter) {
+    return std::isalnum(letter) != 0 || letter == '-' || letter == '_' || letter == '.';
+  };
+  if (suffix.empty() ||
+      (suffix.size() <= 64 && std::all_of(suffix.begin(), suffix.end(), is_letter) &&
+       suffix.front() != '.' && suffix.front() != '-'))
+    return;
+  throw Error(Fault::invalid_argument,
+              "'suffix' must be 1 to 64 letters, digits, '-', '_' or '.', the first of them a "
+              "letter, a digit or '_'",
+              {.code = "invalid_value", .parameter = "suffix"});
+}
+
+// Everything that decides the result; two jobs that say the same are one.
+std::string fingerprint_of(const TuningJob& job, const std::optional<std::int64_t>& seed) {
+  Json all = Json::array(
+      {job.model_digest, job.training_digest, job.validation_digest, job.suffix, job.metadata});
+  const auto add = [&](const auto& value) { all.push_back(value ? Json(*value) : Json()); };
+  add(seed);
+  add(job.hyperparameters.batch_size);
+  add(job.hyperparameters.learning_rate_multiplier);
+  add(job.hyperparameters.epochs);
+  base::Sha256 digest;
+  digest.update(all.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return digest.finish().hex();
+}
+
+unsigned threads_of(const TuningJobsOptions& options) {
+  if (options.threads != 0) return options.threads;
+  return (base::ThreadPool::default_threads() + 1) / 2;
+}
+
+bool is_model(Platform& platform, const std::string& name) {
+  const auto models = platform.list_models();
+  return std::ranges::find(models, name, &ModelRecord::name) != models.end();
+}
+
+// Whether something that was tuned stands under this name: a classifier, or an adapter.
+bool is_tuned(Platform& platform, const std::string& name) {
+  return TunedClassifiers(platform.home()).find(name).has_value() || is_model(platform, name);
+}
+
+// Takes away what a tuning under this name has left, finished or not.
+void discard(Platform& platform, const std::string& name) {
+  const std::filesystem::path place = TunedClassifiers(platform.home()).place(name);
+  std::filesystem::path snapshot = place;
+  snapshot += ".snapshot";
+  if (is_model(platform, name)) platform.remove_model(name);
+  std::error_code ignored;
+  std::filesystem::remove_all(snapshot, ignored);
+  std::filesystem::remove_all(place, ignored);
+}
+
+JobWork work_of(Platform& platform) {
+  return {.check =
+              [&platform](const DataCheckRequest& request, const ProgressSink& progress) {
+                return platform.check_data(request, progress);
+              },
+          .tune = [&platform](
+                      const TuneRequest& request,
+                      const tune::TuningEvents& events) { return platform.tune(request, events); },
+          .digest =
+              [&platform](const std::string& model) {
+                const ResolvedModel resolved = platform.resolve(model);
+                return resolved.record ? resolved.record->digest.text() : std::string();
+              },
+          .discard = [&platform](const std::string& name) { discard(platform, name); }};
+}
+
+}  // namespace
+
+TuningJobs::TuningJobs(Platform& platform, const TuningJobsOptions& options)
+    : platform_(platform),
+      chain_(base::system_clock()),
+      database_(store::open_sqlite(platform.home() / "malina.db", store::Access::read_write)),
+      files_(platform.home(), *database_, chain_, options.tenant_files),
+      records_((files_.sweep(), *database_), chain_),
+      runner_(records_, files_, work_of(platform),
+              {.threads = threads_of(options), .home = platform.home()}) {}
+
+TuningJobs::~TuningJobs() = default;
+
+DataFile TuningJobs::commit(DataFiles::Upload& upload, const Caller& caller,
+                            std::string_view purpose, std::string_view request_id) {
+  return files_.commit(upload, actor(caller), purpose, request_id);
+}
+
+DataFile TuningJobs::file(const Caller& caller, std::string_view id) {
+  return files_.get(caller.tenant, id);
+}
+
+Page<DataFile> TuningJobs::files(const Caller& caller, std::string_view purpose,
+                                 const PageRequest& page) {
+  return files_.list(caller.tenant, purpose, page);
+}
+
+void TuningJobs::remove_file(const Caller& caller, std::string_view id,
+                             std::string_view request_id) {
+  files_.remove(actor(caller), id, request_id, [&] { records_.check_unused(id); });
+}
+
+// What a job names is wrong in the request, and nothing that is missing under its address.
+DataFile TuningJobs::data_of(const Caller& caller, const std::string& id, const char* parameter) {
+  auto file = files_.find(caller.tenant, id);
+  if (!file || file->purpose != kPurposeTuning)
+    throw Error(Fault::invalid_argument,
+                fmt::format("'{}' must be the id of a file with the purpose '{}'; there is no '{}'",
+                            parameter, kPurposeTuning, id.substr(0, AuditEntry::kLongestText)),
+                {.code = "invalid_file", .parameter = parameter});
+  return *std::move(file);
+}
+
+TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
+                             std::string_view request_id) {
+  check_suffix(request.suffix);
+  const ResolvedModel base = platform_.resolve_for(caller, request.model);
+  if (base.adapter)
+    throw Error(Fault::invalid_argument,
+                fmt::format("'{}' is an adapter: only a whole model can be tuned", request.model),
+                {.code = "invalid_value", .parameter = "model"});
+  TuningJob job;
+  job.id = "ftjob-" + govern::random_letters(24);
+  job.asked_model = request.model;
+  job.model = base.record->name;
+  job.model_digest = base.record->digest.hex();
+  job.suffix = request.suffix;
+  job.result_name = fmt::format("{}:{}", job.model,
+                                request.suffix.empty() ? job.id.substr(6, 12) : request.suffix);
+  job.hyperparameters = request.hyperparameters;
+  job.metadata = request.metadata;
+  const auto own_seed = [&] {
+    return static_cast<std::int64_t>(std::hash<std::string>()(job.id) % kSeeds);
+  };
+  job.seed = request.seed ? *request.seed : own_seed();
+  const DataFile training = data_of(caller, request.training_file, "training_file");
+  job.training_file = training.id;
+  job.training_digest = training.digest;
+  if (!request.validation_file.empty()) {
+    const DataFile validation = data_of(caller, request.validation_file, "validation_file");
+    job.validation_file = validation.id;
+    job.validation_digest = validation.digest;
+  }
+  job.fingerprint = fingerprint_of(job, request.seed);
+  const std::string result_name = job.result_name;
+  job = records_.create(std::move(job), actor(caller), request_id, [&] {
+    // Within the transaction in which files are deleted too: they are still there.
+    data_of(caller, request.training_file, "training_file");
+    if (!request.validation_file.empty())
+      data_of(caller, request.validation_file, "validation_file");
+    if (!records_.name_is_taken(result_name) && !is_tuned(platform_, result_name)) return;
+    throw Error(Fault::already_exists,
+                fmt::format("there is a model {} already: choose another suffix", result_name),
+                {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
+  });
+  runner_.wake();
+  return job;
+}
+
+TuningJob TuningJobs::job(const Caller& caller, std::string_view id) {
+  return records_.get(caller.tenant, id);
+}
+
+Page<TuningJob> TuningJobs::jobs(const Caller& caller, const Json& metadata,
+                                 const PageRequest& page) {
+  return records_.list(caller.tenant, metadata, page);
+}
+
+Page<JobEvent> TuningJobs::events(const Caller& caller, std::string_view id,
+                                  const PageRequest& page) {
+  return records_.events(job(caller, id), page);
+}
+
+Page<JobCheckpoint> TuningJobs::checkpoints(const Caller& caller, std::string_view id,
+                                            const PageRequest& page) {
+  return records_.checkpoints(job(caller, id), page);
+}
+
+TuningJob TuningJobs::cancel(const Caller& caller, std::string_view id,
+                             std::string_view request_id) {
+  TuningJob job = records_.cancel(actor(caller), id, request_id);
+  if (!runner_.interrupt(id) && job.started) discard(platform_, job.result_name);
+  return job;
+}
+
+TuningJob TuningJobs::pause(const Caller& caller, std::string_view id,
+                            std::string_view request_id) {
+  TuningJob job = records_.pause(actor(caller), id, request_id);
+  runner_.interrupt(id);
+  return job;
+}
+
+TuningJob TuningJobs::resume(const Caller& caller, std::string_view id,
+                             std::string_view request_id) {
+  TuningJob job = records_.resume(actor(caller), id, request_id);
+  runner_.wake();
+  return job;
+}
+
+}  // namespace malina::platform
