@@ -231,8 +231,37 @@ std::vector<PooledModel> ModelPool::models() {
   return result;
 }
 
+bool ModelPool::reserve(std::uint64_t bytes) {
+  std::unique_lock lock(mutex_);
+  if (!make_room(bytes, lock)) return false;
+  reserved_bytes_ += bytes;
+  return true;
+}
+
+void ModelPool::give_back(std::uint64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  reserved_bytes_ -= bytes;
+  changed_.notify_all();
+}
+
+void ModelPool::set_reclaim(std::function<bool()> reclaim) {
+  const std::scoped_lock lock(reclaiming_);
+  reclaim_ = std::move(reclaim);
+}
+
+bool ModelPool::reclaim(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  bool any = false;
+  {
+    const std::scoped_lock reclaiming(reclaiming_);
+    any = reclaim_ && reclaim_();
+  }
+  lock.lock();
+  return any;
+}
+
 std::uint64_t ModelPool::used_locked() const {
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = reserved_bytes_;
   for (const auto& [key, entry] : entries_) {
     bytes += entry->reserved_bytes;
     for (const auto& [digest, adapter] : entry->adapters) bytes += adapter->bytes;
@@ -353,7 +382,7 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
 // that are in use leave too little.
 bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
   while (used_locked() + bytes > options_.memory_bytes) {
-    if (give_up_idle(lock) || give_up_adapter(std::chrono::seconds(0))) continue;
+    if (give_up_idle(lock) || reclaim(lock) || give_up_adapter(std::chrono::seconds(0))) continue;
     const auto now = Clock::now();
     std::shared_ptr<Entry> oldest;
     for (const auto& [key, entry] : entries_)

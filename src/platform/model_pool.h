@@ -84,6 +84,15 @@ class ModelPool {
   // How long it stays unused, instead of PoolOptions::keep_alive; zero: it goes with its last user.
   void keep(const Lease& lease, std::chrono::seconds time);
 
+  // Room for what is none of the pool's models, of the same memory: idle ones give way. False where
+  // those in use leave too little.
+  bool reserve(std::uint64_t bytes);
+  void give_back(std::uint64_t bytes);
+  // Called when models need room, before any of them gives way: gives back what it has of reserve()
+  // and does not need, and returns whether there was something. Any thread; an empty one takes the
+  // last one away, which then is not running any more.
+  void set_reclaim(std::function<bool()> reclaim);
+
   std::vector<PooledModel> models();
   std::uint64_t memory_bytes() const { return options_.memory_bytes; }
 
@@ -104,6 +113,7 @@ class ModelPool {
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;
   void release(Entry& entry, AdapterEntry* adapter);
+  bool reclaim(std::unique_lock<std::mutex>& lock);
   void tell_waiting_locked();
 
   Processor& processor_;
@@ -114,6 +124,9 @@ class ModelPool {
   std::list<std::shared_ptr<Entry>> to_load_;
   std::list<std::shared_ptr<AdapterEntry>> adapters_to_load_;
   std::list<const Waiting*> waiting_;
+  std::uint64_t reserved_bytes_ = 0;
+  std::mutex reclaiming_;  // before mutex_
+  std::function<bool()> reclaim_;
   bool stopping_ = false;
   std::thread thread_;  // last
 };

@@ -49,5 +49,28 @@ TEST_F(ModelPoolTest, WhoWaitsIsToldWhenAModelCannotBeLoaded) {
   EXPECT_THROW(pool_.acquire(model), base::Error);
 }
 
+TEST_F(ModelPoolTest, WhatOthersReserveIsOfTheSameMemory) {
+  EXPECT_TRUE(pool_.reserve(1 << 19));
+  EXPECT_FALSE(pool_.reserve((1 << 19) + 1));
+  EXPECT_TRUE(pool_.reserve(1 << 19));
+  pool_.give_back(1 << 20);
+  EXPECT_TRUE(pool_.reserve(1 << 20));
+}
+
+TEST_F(ModelPoolTest, WhatIsReservedAndUnusedGivesWay) {
+  ASSERT_TRUE(pool_.reserve(1 << 20));
+  int unused = 1;
+  pool_.set_reclaim([&] {
+    if (unused == 0) return false;
+    --unused;
+    pool_.give_back(1 << 19);
+    return true;
+  });
+  EXPECT_TRUE(pool_.reserve(1 << 18));
+  EXPECT_EQ(unused, 0);
+  EXPECT_FALSE(pool_.reserve(1 << 20));
+  pool_.set_reclaim({});
+}
+
 }  // namespace
 }  // namespace malina::platform

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "base/machine.h"
 #include "platform/platform.h"
+#include "platform/tuned_names.h"
+#include "platform/tuning.h"
 
 namespace malina::platform {
 
@@ -30,6 +32,13 @@ PoolOptions pool_options(const ServerSettings& settings, std::uint64_t memory) {
   options.run.exact = settings.exact;
   options.run.kv_type = settings.kv_type;
   return options;
+}
+
+TunedAnswers::Options tuned_options(const ServerSettings& settings,
+                                    const std::filesystem::path& home) {
+  return {.keep_alive = std::chrono::duration_cast<std::chrono::seconds>(settings.keep_alive),
+          .most_waiting = settings.max_queue,
+          .checked = TunedClassifiers(home).checked()};
 }
 
 Error no_key() {
@@ -109,6 +118,18 @@ ListedModel listed(const ModelRecord& record) {
           .alias_of = {}};
 }
 
+ListedModel listed(const TunedRecord& record) {
+  return {.name = record.name,
+          .created = record.created,
+          .family = "",
+          .encoding = "",
+          .size_bytes = record.size_bytes,
+          .digest = record.digest,
+          .alias_of = {},
+          .kind = record.kind,
+          .base = record.base};
+}
+
 }  // namespace
 
 Service::Service(Platform& platform, const ServerSettings& settings)
@@ -118,6 +139,7 @@ Service::Service(Platform& platform, const ServerSettings& settings)
       body_bytes_(body_budget(settings, memory_bytes_)),
       processor_(settings.threads),
       pool_(processor_, pool_options(settings, memory_bytes_ - body_bytes_)),
+      tuned_answers_(processor_, pool_, tuned_options(settings, platform.home())),
       refusals_(base::system_clock(), [this](AuditEntry entry) {
         platform_.record(std::move(entry), [](std::exception_ptr) {});  // lost on a full disk
       }) {
@@ -164,11 +186,18 @@ std::vector<ListedModel> Service::models(const Caller& caller) {
     model.name = alias.name;
     model.alias_of = stands_for->name;
   }
+  for (const TunedRecord& record : list_tuned(platform_))
+    if (caller.may_use(record.name)) result.push_back(listed(record));
   std::ranges::sort(result, {}, &ListedModel::name);
   return result;
 }
 
+std::optional<TunedRecord> Service::tuned(const Caller& caller, std::string_view name) {
+  return tuned_for(platform_, caller, name);
+}
+
 ListedModel Service::model(const Caller& caller, std::string_view name) {
+  if (const auto record = tuned(caller, name)) return listed(*record);
   const ResolvedModel resolved = platform_.resolve_for(caller, name);
   ListedModel model = listed(*resolved.record);
   model.name = name;
@@ -183,6 +212,13 @@ Inspection Service::inspect(const Caller& caller, std::string_view name) {
 }
 
 std::optional<ModelPool::Lease> Service::lease(const Caller& caller, std::string_view model) {
+  if (is_only_tuned(platform_, caller, model))
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("'{}' is a tuned classifier, which answers its own question alone: POST "
+                    "/v1/decisions without questions",
+                    model),
+        {.parameter = "model"});
   return pool_.acquire(platform_.resolve_for(caller, model));
 }
 

@@ -15,6 +15,7 @@
 #include "platform/processor.h"
 #include "platform/refusal_audit.h"
 #include "platform/server_settings.h"
+#include "platform/tuned_answers.h"
 #include "platform/tuning_jobs.h"
 
 namespace malina::platform {
@@ -28,6 +29,9 @@ struct ListedModel {
   std::uint64_t size_bytes = 0;
   std::string digest;    // "sha256:..."
   std::string alias_of;  // the model that an alias stands for now; "" for a model
+  std::string kind =
+      {};  // "classifier" or "tagger": answers its own question alone; "" for a model
+  std::string base = {};  // of such a one, where it needs one
 };
 
 // Safe on many threads. Failures are base::Error.
@@ -49,6 +53,10 @@ class Service {
   // Throws not_found, also for a model that the caller may not use.
   ListedModel model(const Caller& caller, std::string_view name);
 
+  // A tuned classifier or tagger of this name that the caller may use; nullopt where there is none.
+  // Throws not_found where its base is not in the store.
+  std::optional<TunedRecord> tuned(const Caller& caller, std::string_view name);
+
   Inspection inspect(const Caller& caller, std::string_view name);
 
   // The model, ready; nullopt while it is loading (ask again). Throws not_found and what loading
@@ -66,6 +74,7 @@ class Service {
 
   ModelPool& pool() { return pool_; }
   TuningJobs& jobs() { return *jobs_; }
+  TunedAnswers& tuned_answers() { return tuned_answers_; }
   const ServerSettings& settings() const { return settings_; }
   // What bodies of requests may take; the models have the rest of the memory.
   std::uint64_t body_bytes() const { return body_bytes_; }
@@ -79,6 +88,7 @@ class Service {
   const std::uint64_t memory_bytes_, body_bytes_;
   Processor processor_;
   ModelPool pool_;
+  TunedAnswers tuned_answers_;
   RefusalAudit refusals_;
   std::unique_ptr<TuningJobs> jobs_;  // last: a job ends before what it uses
 };

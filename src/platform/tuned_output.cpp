@@ -21,9 +21,15 @@ namespace fs = std::filesystem;
 
 std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Processor& processor,
                                                     const ProgressSink& progress) {
+  return load_for_tuning(file, processor.device, processor.pool, progress);
+}
+
+std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math::Device& device,
+                                                    base::ThreadPool& loaders,
+                                                    const ProgressSink& progress) {
   const std::uint64_t total = file.checkpoint->total_bytes();
   return model::Model::load(
-      file.checkpoint, processor.device, processor.pool,
+      file.checkpoint, device, loaders,
       {.window = {}, .progress = [&](double share) {
          if (progress)
            progress(

@@ -17,6 +17,10 @@ struct Processor;
 
 std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Processor& processor,
                                                     const ProgressSink& progress);
+// By other threads than the device's, which have one caller at a time.
+std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math::Device& device,
+                                                    base::ThreadPool& loaders,
+                                                    const ProgressSink& progress);
 // Throws invalid_argument where it is not 1 to 64 letters, digits, '-', '_' or '.'.
 void check_suffix(const std::string& suffix);
 std::string base_name(const ResolvedModel& base);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/atomic_folder.h"
 #include "base/digest.h"
 #include "base/error.h"
@@ -10,6 +12,7 @@
 #include "platform/classifier_certificate.h"
 #include "platform/decider.h"
 #include "platform/model_file.h"
+#include "platform/model_name.h"
 #include "platform/processor.h"
 #include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
@@ -82,6 +85,24 @@ std::optional<fs::path> TunedClassifiers::find(std::string_view name_or_path) co
   return std::nullopt;
 }
 
+std::optional<fs::path> TunedClassifiers::find_name(std::string_view name) const {
+  if (!name_fault(name).empty()) return std::nullopt;
+  const fs::path directory = folder_ / fs::path(name);
+  if (tune::Classifier::is_one(directory) || tune::SpanTagger::is_one(directory)) return directory;
+  return std::nullopt;
+}
+
+std::vector<std::string> TunedClassifiers::names() const {
+  std::vector<std::string> names;
+  std::error_code none;  // no folder: nothing was tuned yet
+  for (const auto& entry : fs::directory_iterator(folder_, none)) {
+    std::string name = entry.path().filename().string();
+    if (find_name(name)) names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 TunedClassifiers::Base TunedClassifiers::base_of(const fs::path& directory) {
   if (tune::SpanTagger::is_one(directory)) {
     const tune::SpanManifest manifest = tune::SpanTagger::manifest(directory);
@@ -102,8 +123,12 @@ TuneTask task_of_data(const tune::TuningRequest& request) {
 
 LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
                                    Processor& processor, const ProgressSink& progress)
+    : LoadedClassifier(directory, file,
+                       file ? load_for_tuning(*file, processor, progress) : nullptr, processor) {}
+
+LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
+                                   std::shared_ptr<const model::Model> model, Processor& processor)
     : file_(std::move(file)) {
-  const auto model = file_ ? load_for_tuning(*file_, processor, progress) : nullptr;
   const auto tokenizer = file_ ? file_->tokenizer : nullptr;
   const bool tags = tune::SpanTagger::is_one(directory);
   if (tags)
@@ -137,6 +162,13 @@ std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> text
   auto answered = tagger_ ? tag(asked) : choose(asked);
   for (std::size_t i = 0; i < answered.size(); ++i) decisions[places[i]] = std::move(answered[i]);
   return decisions;
+}
+
+std::size_t LoadedClassifier::tokens(std::string_view text) const {
+  if (!file_) return 0;
+  const text::Tokenizer& tokenizer = *file_->tokenizer;
+  return tagger_ ? tagger_->manifest().form.tokens(tokenizer, text).ids.size()
+                 : classifier_->manifest().form.tokens(tokenizer, text).ids.size();
 }
 
 std::vector<Decision> LoadedClassifier::tag(std::span<const std::string> texts) {
@@ -206,6 +238,9 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   outcome.page = tuning_report_page(tuning.report(), tuning.request(), facts);
   place_directory(outcome.directory, [&](const fs::path& directory) {
     write_classifier(directory, tuning, facts, outcome.page, model.get());
+    // It holds texts: the owner's alone, wherever the directory is.
+    fs::permissions(directory / tune::kCertificateName,
+                    fs::perms::owner_read | fs::perms::owner_write);
   });
   std::error_code ignored;
   fs::remove(tuning_request.snapshot, ignored);

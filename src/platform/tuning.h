@@ -61,6 +61,9 @@ class TunedClassifiers {
   // The directory of a name, or the path itself where it is a classifier's; nullopt where neither
   // is one.
   std::optional<std::filesystem::path> find(std::string_view name_or_path) const;
+  // Only of a name, never of a path: what strangers may ask for.
+  std::optional<std::filesystem::path> find_name(std::string_view name) const;
+  std::vector<std::string> names() const;  // of all, ascending
   // "sha256:..." of the base of one that find() gave, and what it was called; empty where it needs
   // none.
   struct Base {
@@ -80,6 +83,9 @@ class LoadedClassifier {
  public:
   LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
                    Processor& processor, const ProgressSink& progress);
+  // With the weights of its base, which are there already; null where it needs none.
+  LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
+                   std::shared_ptr<const model::Model> weights, Processor& processor);
   ~LoadedClassifier();
 
   // That it answers as it was certified (classifier_certificate.h). Throws corrupt_file.
@@ -94,6 +100,8 @@ class LoadedClassifier {
   // One for each text; an empty one is refused. Calibrated; it abstains below the threshold that
   // its validation data gave.
   std::vector<Decision> decide(std::span<const std::string> texts);
+  // Positions that the text takes; 0 where words alone are used.
+  std::size_t tokens(std::string_view text) const;
   // Of its manifest, which names its base and all that it was made from.
   const std::string& digest() const { return digest_; }
 

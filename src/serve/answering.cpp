@@ -132,6 +132,26 @@ template void Answering::start_here(std::vector<platform::EmbeddingRequest>&, st
                                     std::string_view);
 template void Answering::start_here(std::vector<Questions>&, std::size_t, std::string_view);
 
+asio::awaitable<void> Answering::start_tuned(platform::TunedRecord record, std::string text,
+                                             std::string_view action) {
+  const platform::RequestFacts facts{
+      .action = std::string(action),
+      .model = record.name,
+      .digest = record.digest.substr(record.digest.find(':') + 1),
+      .request_id = exchange_.request_id(),
+      .tokens = static_cast<std::int64_t>(std::min(record.most_tokens, text.size() + 2))};
+  const auto work = [&] {
+    const auto deadline = *origin().deadline;
+    record_ = service_.begin(exchange_.caller(), facts);
+    admitted_ = Clock::now();
+    last_piece_.resize(1);
+    answers_.push_back(service_.tuned_answers().ask(record, std::move(text), deadline));
+  };
+  co_await exchange_.elsewhere(work);
+  exchange_.release_body();
+  show_quota(exchange_, record_->quota());
+}
+
 asio::awaitable<void> Answering::wait_for_turn() {
   auto look = kFirstLook;  // the turn itself is no event of an answer
   for (;;) {

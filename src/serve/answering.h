@@ -62,6 +62,10 @@ class Answering {
     show_quota(exchange_, record_->quota());
   }
 
+  // Of a tuned classifier, whose lease holds no model: its answer to its own question about a text.
+  asio::awaitable<void> start_tuned(platform::TunedRecord record, std::string text,
+                                    std::string_view action);
+
   // Waits until the first of them is computed. A response should begin only then: while it waits
   // for its turn it can still be refused, which it is after queue_wait (ApiError 503).
   asio::awaitable<void> wait_for_turn();

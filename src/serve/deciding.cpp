@@ -68,13 +68,7 @@ Said said(const Json& item, const std::string& path) {
   throw wrong(path + ".role", "must be user, assistant, system or developer");
 }
 
-asio::awaitable<Decided> ask(Exchange& exchange, platform::Service& service, std::string model,
-                             Questions questions, std::string_view action) {
-  auto lease = co_await ready_model(exchange, service, model);
-  Answering answering(exchange, service, std::move(lease));
-  std::vector<Questions> requests;
-  requests.push_back(std::move(questions));
-  co_await answering.start(std::move(requests), action);
+asio::awaitable<Decided> followed(Exchange& exchange, Answering& answering) {
   co_await answering.finish();
   Decided decided;
   decided.decisions = co_await exchange.elsewhere([&] {
@@ -92,6 +86,16 @@ asio::awaitable<Decided> ask(Exchange& exchange, platform::Service& service, std
   co_return decided;
 }
 
+asio::awaitable<Decided> ask(Exchange& exchange, platform::Service& service, std::string model,
+                             Questions questions, std::string_view action) {
+  auto lease = co_await ready_model(exchange, service, model);
+  Answering answering(exchange, service, std::move(lease));
+  std::vector<Questions> requests;
+  requests.push_back(std::move(questions));
+  co_await answering.start(std::move(requests), action);
+  co_return co_await followed(exchange, answering);
+}
+
 }  // namespace
 
 std::string decision_input(const Json& input) {
@@ -104,6 +108,15 @@ std::string decision_input(const Json& input) {
   for (const Said& each : all)
     text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", each.who, each.text);
   return text;
+}
+
+asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
+                                      platform::TunedRecord record, std::string text) {
+  platform::ModelPool::Lease lease;
+  lease.label = record.name;
+  Answering answering(exchange, service, std::move(lease));
+  co_await answering.start_tuned(std::move(record), std::move(text), "decision");
+  co_return co_await followed(exchange, answering);
 }
 
 asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,

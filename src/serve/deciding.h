@@ -21,9 +21,12 @@ struct Decided {
   std::size_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
 };
 
-// Asks the model; what it abstains from and has an escalate_to is asked of that alias, which the
-// caller must be allowed to use, and recorded as a request of its own. An unknown target throws
-// before anything is computed.
+// decide_tuned: a tuned classifier's answer to its own question.
+// decide: asks the model; what it abstains from and has an escalate_to is asked of that alias,
+// which the caller must be allowed to use, and recorded as a request of its own. An unknown target
+// throws before anything is computed.
+asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
+                                      platform::TunedRecord record, std::string text);
 asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
                                 std::vector<platform::QuestionPointer> questions, std::string text);
 

@@ -12,6 +12,8 @@ inline Json model_json(const platform::ListedModel& model) {
             {"digest", model.digest},     {"family", model.family},
             {"encoding", model.encoding}, {"size_bytes", model.size_bytes}};
   if (!model.alias_of.empty()) json["alias_of"] = model.alias_of;
+  if (!model.kind.empty()) json["kind"] = model.kind;
+  if (!model.base.empty()) json["base"] = model.base;
   return json;
 }
 

@@ -1,6 +1,9 @@
 // POST /v1/decisions: typed questions about an input, as OpenAI's clients ask them.
 #include <array>
+#include <optional>
 
+#include "base/error.h"
+#include "platform/service.h"
 #include "serve/deciding.h"
 #include "serve/endpoint.h"
 
@@ -17,15 +20,43 @@ constexpr std::array kBody{
           .help = "A text, or messages and calls, which are read as one text"},
     Field{.name = "questions",
           .types = Type::array,
-          .required = true,
           .shortest = 1,
           .longest = 400,
           .item_types = Type::object,
-          .help = "predicate, choice, score and extract: docs/reference/decisions.md"},
+          .help =
+              "predicate, choice, score and extract: docs/reference/decisions.md. Required, but "
+              "for a tuned classifier, which has its own question"},
     Field{.name = "prompt_cache_key", .types = Type::text, .use = Use::inert},
     Field{.name = "prompt_cache_options", .types = Type::object, .use = Use::inert, .open = true},
     Field{.name = "safety_identifier", .types = Type::text, .use = Use::inert},
 };
+
+base::Error wrong_questions(const std::string& what) {
+  return base::Error(base::Fault::invalid_argument, what, {.parameter = "questions"});
+}
+
+// By what is named: a classifier that brings its question, or a model that is asked.
+asio::awaitable<Decided> decided_by(Exchange& exchange, platform::Service& service,
+                                    const std::string& model) {
+  const bool asks = exchange.body().contains("questions");
+  std::optional<platform::TunedRecord> tuned =
+      co_await exchange.elsewhere([&] { return service.tuned(exchange.caller(), model); });
+  if (tuned && asks)
+    throw wrong_questions("'" + model + "' was tuned for its own question: leave them out");
+  if (!tuned && !asks) {
+    // A model that there is not is said to be missing first.
+    co_await exchange.elsewhere([&] { return service.model(exchange.caller(), model); });
+    throw wrong_questions("questions is missing: only a tuned classifier has its own");
+  }
+  std::vector<platform::QuestionPointer> questions;
+  if (asks)
+    questions = co_await exchange.beside(
+        [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
+  std::string text =
+      co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
+  if (tuned) co_return co_await decide_tuned(exchange, service, *std::move(tuned), std::move(text));
+  co_return co_await decide(exchange, service, model, std::move(questions), std::move(text));
+}
 
 Json reply_of(const std::string& model, const Decided& decided) {
   Json reply = Json::object();
@@ -46,14 +77,8 @@ Json reply_of(const std::string& model, const Decided& decided) {
 }
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
-  const Json& body = exchange.body();
-  std::vector<platform::QuestionPointer> questions = co_await exchange.beside(
-      [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
-  std::string text =
-      co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
-  const std::string model = body["model"].get<std::string>();
-  const Decided decided =
-      co_await decide(exchange, service, model, std::move(questions), std::move(text));
+  const std::string model = exchange.body()["model"].get<std::string>();
+  const Decided decided = co_await decided_by(exchange, service, model);
   co_await exchange.reply_made([&] { return reply_of(model, decided); });
 }
 
@@ -67,7 +92,9 @@ extern const Endpoint decisions{
     .has_body = true,
     .works = true,
     .summary = "Answers to typed questions, each with its probability",
-    .details = "Whole labels are scored, in one batch that shares what they have in common.",
+    .details =
+        "Whole labels are scored, in one batch that shares what they have in common. A tuned "
+        "classifier is asked without questions: it has its own.",
     .tag = "openai",
     .answer_schema =
         R"({"type": "object", "required": ["answers", "model", "usage"],

@@ -9,13 +9,15 @@ namespace {
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto all = co_await exchange.elsewhere([&] { return service.models(exchange.caller()); });
   Json models = Json::array();
-  for (const platform::ListedModel& model : all)
+  for (const platform::ListedModel& model : all) {
+    if (!model.kind.empty()) continue;  // these clients would chat with it
     models.push_back({{"name", ollama_name(model.name)},
                       {"model", ollama_name(model.name)},
                       {"modified_at", ollama_time(model.created * 1'000'000)},
                       {"size", model.size_bytes},
                       {"digest", model.digest.substr(model.digest.find(':') + 1)},
                       {"details", ollama_details(model)}});
+  }
   const Json reply{{"models", std::move(models)}};
   co_await exchange.reply(reply);
 }

@@ -11,7 +11,8 @@ namespace {
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const auto all = co_await exchange.elsewhere([&] { return service.models(exchange.caller()); });
   std::vector<std::string> names;
-  for (const platform::ListedModel& model : all) names.push_back(model.name);
+  for (const platform::ListedModel& model : all)
+    if (model.kind.empty()) names.push_back(model.name);  // most routes take models alone
   const Json document = openapi_document(names);
   co_await exchange.reply(document);
 }
