@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes for as long as asked; what it finds is kept in fuzz/findings/<name>/.
 #   fuzz/run.sh [SECONDS] [NAME...]    for example: fuzz/run.sh 3600 gguf
-#   fuzz/run.sh --replay [SECONDS]     the corpora with a fixed seed and count, as ./test.sh does
+#   fuzz/run.sh --replay [SECONDS] [NAME...]
+#                                      the corpora with a fixed seed and count, as ./test.sh does
 # SECONDS (600; with --replay a cap of 180) are for all together; two programs run at a time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
