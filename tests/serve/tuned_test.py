@@ -114,7 +114,7 @@ class TunedTest(server.ServerTest):
 
     def test_it_is_in_the_audit(self):
         self.answers("tiny:both")
-        records = [json.loads(line) for line in self.run_program("audit", "tail", "--json").splitlines()]
+        records = [json.loads(line)["record"] for line in self.run_program("audit", "tail", "--json").splitlines()]
         digest = self.server.get("/v1/models/tiny:both").json()["digest"].split(":")[1]
         mine = [record for record in records if record.get("model") == "tiny:both" and record["action"] == "decision"]
         self.assertTrue(mine, records[-3:])
