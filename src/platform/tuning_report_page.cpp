@@ -87,15 +87,18 @@ class Page {
 
   void ladder() {
     page_.add(
-        "<h2>Methods</h2>\n<p>On {} validation rows, with 95 % intervals; p: McNemar's exact test "
-        "against the linear baseline on the same rows. The cheapest is kept that no dearer one "
-        "beats with p &lt; {}.</p>\n",
-        grouped(report_.validation_rows), request_.significance);
+        "<h2>Methods</h2>\n<p>On rows that were not learned from{}, with 95 % intervals; p: "
+        "McNemar's exact test against the linear baseline on the same rows. The cheapest is kept "
+        "that no dearer one beats with p &lt; {}.</p>\n",
+        report_.rungs.front().all.rows() > 0
+            ? " (so few are measured in turn: each is answered by a model that learned from others)"
+            : "",
+        request_.significance);
     Rows rows;
     for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
       const Rung& rung = report_.rungs[i];
       rows.push_back({tune::name(rung.members) + (i == report_.chosen ? " <b>(kept)</b>" : ""),
-                      percent(rung.validation.accuracy.value),
+                      grouped(rung.rows), percent(rung.validation.accuracy.value),
                       fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
                                   percent(rung.validation.accuracy.interval.high)),
                       bar(rung.validation.accuracy), percent(rung.validation.macro_f1),
@@ -104,6 +107,7 @@ class Page {
     }
     page_.table("Methods, cheapest first",
                 {{"method"},
+                 {"rows", true},
                  {"right", true},
                  {"interval", true},
                  {"0 to 100 %"},
