@@ -332,7 +332,8 @@ class Jobs(JobsTest):
             return file.read()
 
     def test_a_killed_server_goes_on_with_its_job(self):
-        job = self.job(self.upload(hard_rows(200)), suffix="killed", seed=1,
+        # Enough that it is not over by the time that its first steps are seen.
+        job = self.job(self.upload(hard_rows(600)), suffix="killed", seed=1,
                        hyperparameters={"n_epochs": 8, "batch_size": 4})
         self.wait_for_steps(job)
         self.server.stop(signal.SIGKILL)
