@@ -16,8 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kManifestName = "malina-adapter.json";
-
 // Null where the model has none; what it refuses is said when a conversation needs it.
 const text::ChatTemplate* template_of(const ModelFile& file) {
   if (const auto found = file.templates.find(""); found != file.templates.end())
@@ -29,12 +27,13 @@ const text::ChatTemplate* template_of(const ModelFile& file) {
 
 void write_adapter(const fs::path& directory, const tune::GenerationTuning& tuning,
                    const tune::GenerationFacts& facts, const model::Model& model) {
-  const std::string manifest =
-      manifest_json(tuning.report(), tuning.request(), facts).dump(2) + "\n";
+  const std::string manifest = manifest_json(tuning.report(), tuning.request(), facts)
+                                   .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
+                               "\n";
   model::write_peft(directory, tuning.result(), model,
                     {.base_name = facts.base_name,
                      .model_card = model_card(tuning.report(), tuning.request(), facts),
-                     .extra = {{std::string(kManifestName), manifest}}});
+                     .extra = {{std::string(kAdapterManifestName), manifest}}});
 }
 
 // The old one goes only once the new one is complete on the disk beside it.
@@ -68,7 +67,9 @@ TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedMode
   if (stored && store.find(outcome.name) && !request.replace)
     throw Error(Fault::already_exists,
                 fmt::format("the store has a {} already: --force replaces it", outcome.name));
-  outcome.directory = place_of(stored ? store.home() / "tuned" / outcome.name : request.output);
+  // On its way into the store it stands where no classifier can.
+  outcome.directory = place_of(stored ? store.home() / "tuned" / ("." + outcome.name + ".adapter")
+                                      : request.output);
   if (!stored) check_free(outcome.directory, request.replace);
   fs::create_directories(outcome.directory.parent_path());
 

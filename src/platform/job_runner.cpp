@@ -154,7 +154,7 @@ void JobRunner::loop(JobStatus status, Lane& lane, void (JobRunner::*run)(const 
       if (status == JobStatus::queued && records_.any_waits_for_room() && has_room())
         records_.room_again();
       job = records_.oldest(status);
-    } catch (const Error&) {
+    } catch (const std::exception&) {
       failed = true;
     }
     lock.lock();
@@ -164,7 +164,7 @@ void JobRunner::loop(JobStatus status, Lane& lane, void (JobRunner::*run)(const 
       lock.unlock();
       try {
         (this->*run)(*job);
-      } catch (const Error&) {
+      } catch (const std::exception&) {
         failed = true;  // the records could not be written
       }
       lock.lock();
@@ -189,7 +189,7 @@ void JobRunner::clear(const TuningJob& job) {
   try {
     const auto now = records_.find(job.id);
     if (now && now->status == JobStatus::cancelled && now->started) work_.discard(job.result_name);
-  } catch (const Error&) {
+  } catch (const std::exception&) {
     // What is left takes room, and hinders nothing but its name.
   }
 }
@@ -308,6 +308,8 @@ void JobRunner::train(const TuningJob& job) {
     fail(job, failure_of(error));
     return;
   }
+  // What a job of this name left that failed is of no use to another one.
+  if (!job.started && work_.forget) work_.forget(job.result_name);
   if (!records_.start(job.id)) return;  // paused or cancelled just now
   JobTeller teller(records_, job, [this] { return stops(training_); });
   TuneOutcome outcome;

@@ -28,6 +28,8 @@ struct JobWork {
   std::function<std::string(const std::string& model)> digest;
   // Takes away what a cancelled job has left under its result's name.
   std::function<void(const std::string& result_name)> discard;
+  // Takes away what a training that did not end has left under this name. May be empty.
+  std::function<void(const std::string& result_name)> forget = {};
 };
 
 struct JobRunnerOptions {

@@ -8,8 +8,10 @@
 #include "platform/adapter_file.h"
 #include "platform/generation_tuning.h"
 #include "platform/model_file.h"
+#include "platform/model_name.h"
 #include "platform/processor.h"
 #include "platform/span_tuning.h"
+#include "platform/tuned_output.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
@@ -116,6 +118,28 @@ Processor& Platform::processor(unsigned threads) {
   return *processor_;
 }
 
+// A name is a classifier's, a model's or an alias's, and one that a client can ask for.
+void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
+                                   const ResolvedModel* base) {
+  check_suffix(request.suffix);
+  if (!request.output.empty()) return;
+  const std::string name =
+      base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
+  if (base == nullptr || base->record) check_name(name);
+  const auto aliases = store_.list_aliases();
+  const char* taken = nullptr;
+  if (std::any_of(aliases.begin(), aliases.end(),
+                  [&](const auto& each) { return each.name == name; }))
+    taken = "an alias";
+  else if (writes && TunedClassifiers(home()).find(name))
+    taken = "a tuned classifier";
+  else if (!writes && store_.find(name))
+    taken = "a model in the store";
+  if (taken != nullptr)
+    throw base::Error(base::Fault::already_exists,
+                      fmt::format("{} is the name of {}: choose another --suffix", name, taken));
+}
+
 TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,
                            const ProgressSink& progress) {
   const TunedClassifiers classifiers(home());
@@ -127,6 +151,7 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
     base = whole_model(store_, request.model);
     file = model_file(request.model);
   }
+  check_name_of_tuned(request, task == TuneTask::generation, base ? &*base : nullptr);
   Processor& with = processor(request.threads);
   if (task == TuneTask::generation) {
     if (!base)

@@ -173,6 +173,7 @@ class Platform {
 
  private:
   AliasRecording alias_recording(const Actor& by);
+  void check_name_of_tuned(const TuneRequest& request, bool writes, const ResolvedModel* base);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
   Processor& processor(unsigned threads);
   AdapterSource adapter_source(std::string_view adapter, std::string_view base);

@@ -26,7 +26,9 @@ void write_tagger(const fs::path& directory, const tune::SpanTuning& tuning,
   const std::string card = model_card(tuning.report(), tuning.request(), facts);
   const std::vector<model::PeftFiles::Extra> files{
       {std::string(tune::kSpanManifestName),
-       manifest_json(tuning.report(), tuning.request(), facts).dump(2) + "\n"},
+       manifest_json(tuning.report(), tuning.request(), facts)
+               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
+           "\n"},
       {std::string(tune::kLinearTaggerName), tuning.linear().bytes()}};
   if (tuning.report().uses_adapter()) {
     model::write_peft(directory, tuning.adapter(), *model,
@@ -125,6 +127,7 @@ TuneOutcome run_span_tuning(const TuneRequest& request, const ResolvedModel* bas
   tune::SpanTuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
                           std::move(spans));
   tuning.read();
+  span_question(tuning.report().types);  // refused now, not after hours of training
   tune::SpanEvents span_events{.stage = events.stage, .rung = {}, .training = events.training};
   outcome.finished = tuning.run(span_events);
   outcome.spans = tuning.report();

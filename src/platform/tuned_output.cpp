@@ -1,10 +1,13 @@
 #include "platform/tuned_output.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdio>
 #include <ctime>
 
 #include "base/atomic_folder.h"
@@ -12,6 +15,8 @@
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 #include "platform/processor.h"
+#include "tune/classifier_manifest.h"
+#include "tune/span_tagger.h"
 
 namespace malina::platform {
 
@@ -44,11 +49,14 @@ void check_suffix(const std::string& suffix) {
                                   return std::isalnum(letter) != 0 || letter == '-' ||
                                          letter == '_' || letter == '.';
                                 }) &&
-                    suffix.front() != '.' && suffix.front() != '-';
+                    suffix.front() != '.' && suffix.front() != '-' &&
+                    !suffix.ends_with(".snapshot");
   if (!good)
     throw Error(
         Fault::invalid_argument,
-        fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.'", suffix));
+        fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.', or it ends "
+                    "in '.snapshot'",
+                    suffix));
 }
 
 std::string time_now() {
@@ -69,9 +77,20 @@ fs::path place_of(const fs::path& directory) {
 }
 
 void check_free(const fs::path& directory, bool replace) {
-  if (fs::exists(directory) && !replace)
+  if (!fs::exists(directory)) return;
+  if (!replace)
     throw Error(Fault::already_exists,
                 fmt::format("{} is there already: --force replaces it", directory.string()));
+  const bool ours =
+      fs::is_directory(directory) &&
+      (fs::is_empty(directory) ||
+       std::ranges::any_of(
+           std::array{tune::kManifestName, tune::kSpanManifestName, kAdapterManifestName},
+           [&](std::string_view name) { return fs::is_regular_file(directory / name); }));
+  if (!ours)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} is nothing that was tuned: --force does not replace it",
+                            directory.string()));
 }
 
 void place_directory(const fs::path& directory, const std::function<void(const fs::path&)>& write) {
@@ -79,14 +98,20 @@ void place_directory(const fs::path& directory, const std::function<void(const f
     write(directory);
     return;
   }
-  const fs::path next = directory.string() + ".next", old = directory.string() + ".old";
+  // No name that anything tuned can have. They change places in one step, where the file system
+  // can do that.
+  const fs::path next = directory.parent_path() / ("." + directory.filename().string() + ".next");
   fs::remove_all(next);
-  fs::remove_all(old);
   write(next);
-  fs::rename(directory, old);
-  fs::rename(next, directory);
+  if (renameat2(AT_FDCWD, next.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) != 0) {
+    const fs::path old = directory.parent_path() / ("." + directory.filename().string() + ".old");
+    fs::remove_all(old);
+    fs::rename(directory, old);
+    fs::rename(next, directory);
+    fs::remove_all(old);
+  }
   base::sync_directory(directory.parent_path());
-  fs::remove_all(old);
+  fs::remove_all(next);
 }
 
 }  // namespace malina::platform

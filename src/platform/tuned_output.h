@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "model/model.h"
 #include "platform/model_store.h"
@@ -29,7 +30,10 @@ std::string time_now();                         // UTC, ISO 8601
 
 // Absolute, without what a trailing slash leaves behind.
 std::filesystem::path place_of(const std::filesystem::path& directory);
-// Throws already_exists where something is there, unless it may be replaced.
+inline constexpr std::string_view kAdapterManifestName = "malina-adapter.json";
+
+// Throws already_exists where something is there, unless it may be replaced; invalid_argument where
+// it is nothing that tuning wrote.
 void check_free(const std::filesystem::path& directory, bool replace);
 // `write` makes the directory that it is given. Where one stands already the new one is complete
 // and on the disk before the old one goes.

@@ -37,7 +37,8 @@ void write_classifier(const fs::path& directory, tune::Tuning& tuning,
   nlohmann::ordered_json manifest = manifest_json(report, request, facts);
   manifest["certificate"] = certificate_facts(certificate, certified);
   std::vector<model::PeftFiles::Extra> files{
-      {std::string(tune::kManifestName), manifest.dump(2) + "\n"},
+      {std::string(tune::kManifestName),
+       manifest.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"},
       {std::string(tune::kCertificateName), certified},
       {std::string(tune::kReportName), page},
       {std::string(tune::kLinearName), result.linear->bytes()}};

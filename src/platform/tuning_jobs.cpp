@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "govern/random_bytes.h"
+#include "platform/model_name.h"
 #include "platform/platform.h"
 
 namespace malina::platform {
@@ -27,7 +28,7 @@ void check_suffix(const std::string& suffix) {
   };
   if (suffix.empty() ||
       (suffix.size() <= 64 && std::all_of(suffix.begin(), suffix.end(), is_letter) &&
-       suffix.front() != '.' && suffix.front() != '-'))
+       suffix.front() != '.' && suffix.front() != '-' && !suffix.ends_with(".snapshot")))
     return;
   throw Error(Fault::invalid_argument,
               "'suffix' must be 1 to 64 letters, digits, '-', '_' or '.', the first of them a "
@@ -61,18 +62,28 @@ bool is_model(Platform& platform, const std::string& name) {
 
 // Whether something that was tuned stands under this name: a classifier, or an adapter.
 bool is_tuned(Platform& platform, const std::string& name) {
-  return TunedClassifiers(platform.home()).find(name).has_value() || is_model(platform, name);
+  const auto aliases = platform.list_aliases();
+  return TunedClassifiers(platform.home()).find(name).has_value() || is_model(platform, name) ||
+         std::any_of(aliases.begin(), aliases.end(),
+                     [&](const auto& each) { return each.name == name; });
+}
+
+// Takes away what a training under this name has left that did not end: of a classifier or a
+// tagger, or of a model that writes.
+void forget(Platform& platform, const std::string& name) {
+  const TunedClassifiers tuned(platform.home());
+  std::error_code ignored;
+  std::filesystem::remove(tuned.place(name + ".snapshot"), ignored);
+  std::filesystem::remove(tuned.place("." + name + ".adapter.snapshot"), ignored);
+  std::filesystem::remove_all(tuned.place("." + name + ".adapter"), ignored);
 }
 
 // Takes away what a tuning under this name has left, finished or not.
 void discard(Platform& platform, const std::string& name) {
-  const std::filesystem::path place = TunedClassifiers(platform.home()).place(name);
-  std::filesystem::path snapshot = place;
-  snapshot += ".snapshot";
+  forget(platform, name);
   if (is_model(platform, name)) platform.remove_model(name);
   std::error_code ignored;
-  std::filesystem::remove_all(snapshot, ignored);
-  std::filesystem::remove_all(place, ignored);
+  std::filesystem::remove_all(TunedClassifiers(platform.home()).place(name), ignored);
 }
 
 JobWork work_of(Platform& platform) {
@@ -88,7 +99,8 @@ JobWork work_of(Platform& platform) {
                 const ResolvedModel resolved = platform.resolve(model);
                 return resolved.record ? resolved.record->digest.text() : std::string();
               },
-          .discard = [&platform](const std::string& name) { discard(platform, name); }};
+          .discard = [&platform](const std::string& name) { discard(platform, name); },
+          .forget = [&platform](const std::string& name) { forget(platform, name); }};
 }
 
 }  // namespace
@@ -150,6 +162,10 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   job.suffix = request.suffix;
   job.result_name = fmt::format("{}:{}", job.model,
                                 request.suffix.empty() ? job.id.substr(6, 12) : request.suffix);
+  if (const std::string_view fault = name_fault(job.result_name); !fault.empty())
+    throw Error(Fault::invalid_argument,
+                fmt::format("the name '{}' {}: choose another suffix", job.result_name, fault),
+                {.code = "invalid_value", .parameter = "suffix"});
   job.hyperparameters = request.hyperparameters;
   job.metadata = request.metadata;
   const auto own_seed = [&] {

@@ -261,7 +261,7 @@ asio::awaitable<void> Connection::one_request() {
   if (error) {
     try {
       co_await fail(error);
-    } catch (const Disconnected&) {
+    } catch (...) {  // the client is gone, or there is no memory for the answer: it ends here
       gone_ = true;
     }
   }

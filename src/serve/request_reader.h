@@ -5,7 +5,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -14,6 +13,7 @@
 
 #include "serve/api_error.h"
 #include "serve/body_ledger.h"
+#include "serve/body_text.h"
 #include "serve/wire.h"
 
 namespace malina::serve {
@@ -72,7 +72,7 @@ class RequestReader {
   void stop();
 
  private:
-  using Parser = beast::http::request_parser<beast::http::string_body>;
+  using Parser = beast::http::request_parser<BodyText>;
 
   ApiError too_large(std::uint64_t most) const;
   void limit_body(std::uint64_t most);

@@ -56,6 +56,10 @@ Classifier::Classifier(const std::filesystem::path& directory,
                   fmt::format("{}: its labels are not those of the manifest", path.string()));
     return linear;
   };
+  if ((manifest_.uses(Method::probe) || manifest_.uses(Method::lora)) &&
+      (base_ == nullptr || manifest_.base_digest.empty()))
+    throw Error(Fault::corrupt_file,
+                fmt::format("{}: it names no base", (directory / kManifestName).string()));
   if (manifest_.uses(Method::linear)) linear_ = load_linear(kLinearName);
   if (manifest_.uses(Method::probe)) probe_ = load_linear(kProbeName);
   if (!manifest_.uses(Method::lora)) return;

@@ -17,7 +17,7 @@ ClassifierTraining::ClassifierTraining(std::shared_ptr<const model::Model> model
       classes_(classes) {}
 
 EpochReport ClassifierTraining::measure() {
-  const eval::ProbabilityTable table = score(validation_);
+  const eval::ProbabilityTable table = score(validation_, false);
   std::vector<std::uint32_t> expected, predicted;
   EpochReport report;
   for (std::size_t i = 0; i < validation_.size(); ++i) {
@@ -44,19 +44,23 @@ model::AdapterTensors ClassifierTraining::best() {
 eval::ProbabilityTable ClassifierTraining::probabilities(
     std::span<const TrainingExample> examples) {
   use_best();
-  return score(examples);
+  return score(examples, true);
 }
 
-eval::ProbabilityTable ClassifierTraining::score(std::span<const TrainingExample> examples) {
+eval::ProbabilityTable ClassifierTraining::score(std::span<const TrainingExample> examples,
+                                                 bool exact) {
   eval::ProbabilityTable table{.classes = classes_, .values = {}};
   table.values.resize(examples.size() * classes_);
-  trainer().score(examples, [&](std::size_t example, const math::Slice& outputs) {
-    // A classifier's one trained token is the last.
-    const float* logits = math::host_floats(outputs);
-    const std::span<double> row = table.row(example);
-    std::copy(logits, logits + classes_, row.begin());
-    eval::softmax(row);
-  });
+  trainer().score(
+      examples,
+      [&](std::size_t example, const math::Slice& outputs) {
+        // A classifier's one trained token is the last.
+        const float* logits = math::host_floats(outputs);
+        const std::span<double> row = table.row(example);
+        std::copy(logits, logits + classes_, row.begin());
+        eval::softmax(row);
+      },
+      exact);
   return table;
 }
 

@@ -24,7 +24,7 @@ class ClassifierTraining final : public AdapterTraining {
 
  private:
   EpochReport measure() override;
-  eval::ProbabilityTable score(std::span<const TrainingExample> examples);
+  eval::ProbabilityTable score(std::span<const TrainingExample> examples, bool exact);
 
   std::span<const TrainingExample> validation_;
   std::size_t classes_;

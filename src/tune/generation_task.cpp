@@ -242,7 +242,11 @@ GenerationData read_generation_data(std::span<const std::filesystem::path> files
   }
   if (collector.data.examples.empty())
     throw Error(Fault::invalid_argument,
-                files.empty() ? "no data" : fmt::format("{}: no row", files.front().string()));
+                files.empty() ? "no data"
+                : collector.data.too_long > 0
+                    ? fmt::format("all {} rows are longer than --max-tokens ({})",
+                                  collector.data.too_long, form.max_tokens)
+                    : fmt::format("{}: no row", files.front().string()));
   return std::move(collector.data);
 }
 

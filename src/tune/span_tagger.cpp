@@ -50,7 +50,7 @@ SpanManifest parse_span_manifest(std::string_view text, const std::string& name)
                                                    std::greater_equal<>()) != manifest.types.end())
     reader.fail("types", "are not one or more in ascending order");
   manifest.form.max_tokens =
-      static_cast<std::size_t>(reader.object("text").number("max_tokens", 4, 1 << 24));
+      static_cast<std::size_t>(reader.object("text").number("max_tokens", 3, 1 << 24));
   const ManifestReader calibration = reader.object("calibration");
   manifest.calibration.temperature =
       calibration.number("temperature", eval::kLeastTemperature, eval::kMostTemperature);

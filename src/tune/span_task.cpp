@@ -45,6 +45,9 @@ std::vector<Slot> apart(std::vector<Slot> slots, std::size_t& left_out) {
   return kept;
 }
 
+// Without white space at both ends; may become empty.
+eval::WordPlace trimmed(eval::WordPlace place, std::string_view text);
+
 void add_row(SpanTexts& data, const std::filesystem::path& path, Row row) {
   const auto fail = [&](std::uint64_t line, std::string_view what) {
     throw Error(Fault::invalid_argument, fmt::format("{}, line {}: {}", path.string(), line, what));
@@ -56,6 +59,12 @@ void add_row(SpanTexts& data, const std::filesystem::path& path, Row row) {
     fail(example.place.line, "a tagger needs a text and the list of its spans ('slots')");
   if (content->text.empty()) fail(example.place.line, "an empty text");
   if (data.licence.empty()) data.licence = example.licence;
+  for (Slot& slot : content->slots) {
+    const eval::WordPlace inner = trimmed({slot.start, slot.end}, content->text);
+    slot.start = inner.begin;
+    slot.end = inner.end;
+  }
+  std::erase_if(content->slots, [](const Slot& slot) { return slot.start == slot.end; });
   data.texts.push_back(std::move(content->text));
   data.slots.push_back(apart(std::move(content->slots), data.overlapping));
 }
@@ -64,7 +73,6 @@ bool is_space(std::string_view text, std::size_t at) {
   return (text::character_at(text.data(), at, text.size()).classes & text::kSpace) != 0;
 }
 
-// Without white space at both ends; may become empty.
 eval::WordPlace trimmed(eval::WordPlace place, std::string_view text) {
   while (place.begin < place.end && is_space(text, place.begin)) {
     place.begin += text::character_at(text.data(), place.begin, text.size()).bytes;

@@ -14,7 +14,7 @@ SpanTraining::SpanTraining(std::shared_ptr<const model::Model> model, math::CpuD
       tags_(eval::tag_count(types)) {}
 
 EpochReport SpanTraining::measure() {
-  const auto tables = score(validation_);
+  const auto tables = score(validation_, false);
   EpochReport report;
   eval::SpanCounts counts;
   double tokens = 0, right = 0;
@@ -49,19 +49,23 @@ model::AdapterTensors SpanTraining::best() {
 std::vector<eval::ProbabilityTable> SpanTraining::scores(
     std::span<const TrainingExample> examples) {
   use_best();
-  return score(examples);
+  return score(examples, true);
 }
 
-std::vector<eval::ProbabilityTable> SpanTraining::score(std::span<const TrainingExample> examples) {
+std::vector<eval::ProbabilityTable> SpanTraining::score(std::span<const TrainingExample> examples,
+                                                        bool exact) {
   std::vector<eval::ProbabilityTable> tables(examples.size());
-  trainer().score(examples, [&](std::size_t example, const math::Slice& outputs) {
-    eval::ProbabilityTable& table = tables[example];
-    table.classes = tags_;
-    for (std::size_t i = 0; i < outputs.rows; ++i) {
-      const float* row = math::host_floats(outputs) + i * outputs.stride;
-      table.values.insert(table.values.end(), row, row + tags_);
-    }
-  });
+  trainer().score(
+      examples,
+      [&](std::size_t example, const math::Slice& outputs) {
+        eval::ProbabilityTable& table = tables[example];
+        table.classes = tags_;
+        for (std::size_t i = 0; i < outputs.rows; ++i) {
+          const float* row = math::host_floats(outputs) + i * outputs.stride;
+          table.values.insert(table.values.end(), row, row + tags_);
+        }
+      },
+      exact);
   return tables;
 }
 

@@ -26,7 +26,7 @@ class SpanTraining final : public AdapterTraining {
  private:
   // Accuracy is of tokens; in place of a macro F1 the F1 of spans.
   EpochReport measure() override;
-  std::vector<eval::ProbabilityTable> score(std::span<const TrainingExample> examples);
+  std::vector<eval::ProbabilityTable> score(std::span<const TrainingExample> examples, bool exact);
 
   std::span<const TrainingExample> validation_;
   std::size_t tags_;

@@ -22,6 +22,14 @@ constexpr std::size_t kFewestValidation = 10;
 constexpr double kHeldBack = 0.1;
 constexpr std::size_t kMostHeldBack = 2000;
 
+std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  base::Random random(seed);
+  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
 // Whether each text's whole answer is right, and how likely it was said to be.
 struct Judged {
   std::vector<bool> right;
@@ -111,11 +119,10 @@ double calibration_error(const Judged& judged) {
 
 // Binary answers as a table of two classes, of which the first is "it is right" and always the
 // likelier one: a threshold on its probability is one on that of the answer.
-std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, std::size_t first,
-                                                      double target) {
+std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target) {
   eval::ProbabilityTable table{.classes = 2, .values = {}};
   std::vector<std::uint32_t> labels;
-  for (std::size_t i = first; i < judged.right.size(); ++i) {
+  for (std::size_t i = 0; i < judged.right.size(); ++i) {
     const double half = judged.probability[i] / 2;
     table.values.insert(table.values.end(), {0.5 + half, 0.5 - half});
     labels.push_back(judged.right[i] ? 0 : 1);
@@ -190,10 +197,7 @@ void SpanTuning::read() {
 
 void SpanTuning::hold_back() {
   const std::size_t rows = training_->data.size();
-  std::vector<std::size_t> order(rows);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  base::Random random(request_.recipe.seed + 2);
-  for (std::size_t i = rows; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  std::vector<std::size_t> order = shuffled(rows, request_.recipe.seed + 2);
   const auto share = static_cast<std::size_t>(kHeldBack * static_cast<double>(rows) + 0.5);
   const std::size_t count = std::min(std::clamp(share, kFewestValidation, kMostHeldBack), rows / 2);
   const std::span all(order);
@@ -302,10 +306,12 @@ void SpanTuning::choose() {
 // The temperature on one half of the rows, the threshold on the other.
 void SpanTuning::calibrate() {
   const auto& scores = validation_scores_[report_.chosen];
+  const std::vector<std::size_t> order = shuffled(scores.size(), request_.recipe.seed + 3);
   const std::size_t half = scores.size() / 2;
   const auto loss = [&](double log_temperature) {
     double sum = 0;
-    for (std::size_t i = 0; i < half; ++i) {
+    for (std::size_t k = 0; k < half; ++k) {
+      const std::size_t i = order[k];
       const auto spans = tagged_spans(validation_->data.slots[i], scores[i].places, report_.types);
       const auto tags = eval::tags_of(spans, scores[i].places.size());
       if (!tags.empty())
@@ -329,7 +335,12 @@ void SpanTuning::calibrate() {
       judge(validation_->data, scores, report_.types, report_.calibration.temperature);
   report_.error_before = calibration_error(before);
   report_.error_after = calibration_error(after);
-  report_.calibration.abstention = threshold_of(after, half, request_.target_accuracy);
+  Judged held_out;
+  for (std::size_t k = half; k < order.size(); ++k) {
+    held_out.right.push_back(after.right[order[k]]);
+    held_out.probability.push_back(after.probability[order[k]]);
+  }
+  report_.calibration.abstention = threshold_of(held_out, request_.target_accuracy);
 }
 
 void SpanTuning::test() {

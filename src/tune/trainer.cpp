@@ -249,19 +249,21 @@ double Trainer::update(float rate) {
   return size;
 }
 
-void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted,
+void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
                        const std::function<void(const MicroBatch&, const Slice& states)>& each) {
   std::size_t rows = recipe_.rows;
   for (const TrainingExample& example : examples) rows = std::max(rows, example.tokens.size());
   check(examples, rows, head_->outputs(), recipe_.pooling);
   std::unique_ptr<model::TrainingPass> longer;
-  if (rows > recipe_.rows)
+  const bool other = exact && recipe_.precision != math::Precision::exact;
+  if (rows > recipe_.rows || other)
     longer = std::make_unique<model::TrainingPass>(
         model_, device_,
-        model::TrainingPassOptions{.max_rows = rows,
-                                   .rank = recipe_.adapter.rank,
-                                   .recompute = true,
-                                   .precision = recipe_.precision});
+        model::TrainingPassOptions{
+            .max_rows = rows,
+            .rank = recipe_.adapter.rank,
+            .recompute = true,
+            .precision = exact ? math::Precision::exact : recipe_.precision});
   model::TrainingPass& pass = longer ? *longer : *pass_;
   std::vector<std::size_t> all(examples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
@@ -270,8 +272,8 @@ void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted,
          read(part, pass.forward(part.texts, adapted ? adapter_.get() : nullptr, part.wanted)));
 }
 
-void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink) {
-  run_over(examples, true, [&](const MicroBatch& part, const Slice& states) {
+void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact) {
+  run_over(examples, true, exact, [&](const MicroBatch& part, const Slice& states) {
     std::size_t first = 0;
     for (const std::size_t index : part.examples) {
       const std::size_t count = examples[index].trained();
@@ -284,7 +286,7 @@ void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& 
 Trainer::Evaluation Trainer::evaluate(std::span<const TrainingExample> examples, bool adapted) {
   Evaluation result;
   double loss = 0, right = 0;
-  run_over(examples, adapted, [&](const MicroBatch& part, const Slice& states) {
+  run_over(examples, adapted, false, [&](const MicroBatch& part, const Slice& states) {
     const auto judged = head_->judge(states, part.targets);
     for (std::size_t i = 0; i < judged.size(); ++i) {
       const double weight = double{part.weights[i]};

@@ -59,7 +59,8 @@ class Trainer {
   std::vector<std::size_t> batch_of(std::uint64_t step) const;
 
   // The head's outputs (logits) of other examples, of any length, with the adapter as it is now.
-  void score(std::span<const TrainingExample> examples, const ScoreSink& sink);
+  // `exact`: by the arithmetic that the adapter is used with, whatever it is trained by.
+  void score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact = false);
 
   // How well the targets of other examples are met, weighted by token. Of any length; with the
   // adapter as it is now, or by the base alone.
@@ -86,7 +87,7 @@ class Trainer {
 
   // Forward over examples that are not trained on; `each` is called with each micro-batch and what
   // the head reads of it.
-  void run_over(std::span<const TrainingExample> examples, bool adapted,
+  void run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
                 const std::function<void(const MicroBatch&, const math::Slice& states)>& each);
   // The hidden states that the head reads: those of the wanted tokens, or their means.
   math::Slice read(const MicroBatch& micro_batch, const math::Slice& hidden);

@@ -77,6 +77,17 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
             file.write("{}")
         self.error(CORRUPT, "decide", "tiny:items", "x")
 
+    def test_white_space_at_the_ends_of_spans_is_no_part_of_them(self):
+        def wide(count, start=0):
+            for row in rows(count, start):
+                for slot in row["slots"]:
+                    slot["end"] += 1  # the space that follows
+                yield row
+        self.write("train.jsonl", wide(120))
+        self.write("test.jsonl", wide(30, 500))
+        report = self.json(*self.arguments("--method", "linear"))
+        self.assertGreater(report["test"]["chosen"]["f1"], 0.95)
+
     def test_wrong_input(self):
         self.assertIn("--twice", self.error(USAGE, *self.arguments("--method", "linear", "--twice")))
         self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")

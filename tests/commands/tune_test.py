@@ -306,6 +306,17 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.output(*self.arguments("dry", "--method", "lora"))
         self.assertIn("--force", self.error(EXISTS, *self.arguments("dry", "--dry-run")))
 
+    def test_a_manifest_without_its_base_is_refused(self):
+        self.output(*self.arguments("fruit", "--method", "probe"))
+        path = self.place("fruit", "malina.json")
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+        manifest["base"]["digest"] = ""
+        del manifest["certificate"]
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+        self.assertIn("names no base", self.error(CORRUPT, "decide", "tiny:fruit", "order 3 of apple pie"))
+
     def test_wrong_input(self):
         fruit = self.arguments("fruit", "--method", "linear")
         self.output(*fruit)

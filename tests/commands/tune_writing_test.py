@@ -93,6 +93,31 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
             self.output(*command[1:])
         self.assertEqual(digest("one"), digest("three"))
 
+    def test_nothing_else_of_its_name_is_lost(self):
+        rows = "text,label\n" + "".join(f"order {i} of {('pie', 'soup')[i % 2]},{('a', 'b')[i % 2]}\n" for i in range(80))
+        self.write("rows.csv", rows)
+        classify = ("tune", "--model", "tiny", "--data", "rows.csv", "--method", "linear")
+        self.output(*classify, "--suffix", "same")
+        for force in ((), ("--force",)):
+            self.assertIn("tuned classifier", self.error(EXISTS, *self.arguments("same", *force)))
+        self.output("decide", "tiny:same", "order 3 of pie")
+        self.output(*self.arguments("colours"))
+        self.assertIn("model in the store", self.error(EXISTS, *classify, "--suffix", "colours", "--force"))
+        self.output("alias", "set", "tiny:prod=tiny")
+        self.assertIn("an alias", self.error(EXISTS, *classify, "--suffix", "prod"))
+        self.assertIn("'tiny:Big'", self.error(USAGE, *classify, "--suffix", "Big"))
+        self.assertIn("snapshot", self.error(USAGE, *classify, "--suffix", "same.snapshot"))
+        # --force replaces what was tuned, and only that.
+        os.makedirs(self.path("thesis"))
+        self.write("thesis/notes.txt", "years of work")
+        self.assertIn("nothing that was tuned", self.error(
+            USAGE, *classify, "--suffix", "x", "--output", "thesis", "--force"))
+        self.output(*classify, "--suffix", "same.old")
+        self.output(*classify, "--suffix", "same", "--force")
+        self.output("decide", "tiny:same.old", "order 3 of pie")
+        self.assertEqual([name for name in os.listdir(os.path.join(self.home, "tuned"))
+                          if name.startswith(".tiny")], [])
+
     def test_wrong_input(self):
         self.write("chats.jsonl", chats(5))
         self.assertIn("too few", self.error(USAGE, *self.arguments("x")))

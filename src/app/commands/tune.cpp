@@ -194,7 +194,8 @@ void run(const Options& options, Session& session) {
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
   tuning.automatic_reading = options.pooling == "auto" && !tuning.form.twice;
-  tuning.recipe.pooling = options.pooling == "mean" ? tune::Pooling::mean : tune::Pooling::last;
+  const bool mean = options.pooling == "mean" || (options.pooling == "auto" && tuning.form.twice);
+  tuning.recipe.pooling = mean ? tune::Pooling::mean : tune::Pooling::last;
   if (options.search && tuning.search.empty())
     tuning.search = tune::search_rates(tuning.recipe.learning_rate);
   tuning.recipe.precision = options.fast ? math::Precision::fast : math::Precision::exact;
