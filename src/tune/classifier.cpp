@@ -6,11 +6,11 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "eval/blend.h"
 #include "model/peft.h"
 #include "tune/frozen_features.h"
 #include "tune/loaded_adapter.h"
+#include "tune/manifest_reader.h"
 
 namespace malina::tune {
 
@@ -20,13 +20,6 @@ using base::Fault;
 namespace {
 
 constexpr std::size_t kRows = 512;  // tokens computed at once, where no text is longer
-
-std::string read_text(const std::filesystem::path& path) {
-  const base::File file = base::File::open(path);
-  std::string text(file.size(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
 
 }  // namespace
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json_text.h"
 #include "model/peft.h"
 #include "tune/loaded_adapter.h"
@@ -20,13 +19,6 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr std::size_t kRows = 512;  // tokens computed at once, where no text is longer
-
-std::string read_file(const std::filesystem::path& path) {
-  const base::File file = base::File::open(path);
-  std::string text(file.size(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
 
 }  // namespace
 
@@ -68,7 +60,7 @@ SpanManifest parse_span_manifest(std::string_view text, const std::string& name)
 
 SpanManifest SpanTagger::manifest(const std::filesystem::path& directory) {
   const auto path = directory / kSpanManifestName;
-  return parse_span_manifest(read_file(path), path.string());
+  return parse_span_manifest(read_text(path), path.string());
 }
 
 bool SpanTagger::is_one(const std::filesystem::path& directory) {
@@ -86,7 +78,7 @@ SpanTagger::SpanTagger(const std::filesystem::path& directory,
   const std::size_t tags = eval::tag_count(manifest_.types.size());
   if (manifest_.method == SpanMethod::linear) {
     const auto path = directory / kLinearTaggerName;
-    linear_ = eval::LinearTagger::parse(read_file(path), path.string());
+    linear_ = eval::LinearTagger::parse(read_text(path), path.string());
     if (linear_->types() != manifest_.types.size())
       throw Error(Fault::corrupt_file,
                   fmt::format("{}: its tags are not those of the manifest", path.string()));

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "decide/text_check.h"
 #include "eval/blend.h"
 #include "eval/metrics.h"
@@ -23,16 +23,6 @@ namespace {
 constexpr std::size_t kFewRows = 2000;  // below it a fifth is held back, otherwise a tenth
 constexpr std::size_t kFewestValidation = 10;
 constexpr std::size_t kTurns = 5;  // folds of which each is left out once
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
 
 Measured measure(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& table) {
   const auto predicted = eval::answers(table);
@@ -237,7 +227,7 @@ void Tuning::add_blend(const TuningEvents& events) {
 
 void Tuning::climb_linear(const TuningEvents& events) {
   if (events.stage) events.stage("linear baseline", 0, 1);
-  const Stopwatch watch;
+  const base::Stopwatch watch;
   base::ThreadPool& pool = device_.context().pool;
   const LabelledTexts& data = in_turn_ ? everything_ : training_->data;
   result_.linear =
@@ -251,7 +241,7 @@ void Tuning::climb_linear(const TuningEvents& events) {
 }
 
 void Tuning::climb_probe(const TuningEvents& events) {
-  const Stopwatch watch;
+  const base::Stopwatch watch;
   const std::size_t total = training_->examples.size() + validation_->examples.size();
   std::size_t before = 0;
   for (Part* part : {training_.get(), validation_.get()}) {
@@ -295,7 +285,7 @@ std::string Tuning::origin() const {
 }
 
 bool Tuning::climb_adapter(const TuningEvents& events) {
-  const Stopwatch watch;
+  const base::Stopwatch watch;
   if (adapter_training_ == nullptr) {
     if (!search(events)) return false;
     adapter_training_ = std::make_unique<ClassifierTraining>(
