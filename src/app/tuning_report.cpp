@@ -120,6 +120,18 @@ void print_labels(const TuningReport& report, Console& console) {
   if (rows.size() > 1) console.print("\n{}", table(rows, {2}));
 }
 
+void print_scope(const TuningReport& report, Console& console) {
+  console.print(
+      "Out of scope ('{}'): below a probability of {:.3f} it abstains, from {} of these texts; {} "
+      "of the others get the right answer\n",
+      printable(report.labels[*report.calibration.out_of_scope]),
+      report.calibration.abstention->threshold, percent(report.scope->recall),
+      percent(report.scope->accuracy));
+  if (report.test && report.test->scope)
+    console.print("On test rows: {} of these texts, {} of the others\n",
+                  percent(report.test->scope->recall), percent(report.test->scope->accuracy));
+}
+
 void print_search(const TuningReport& report, Console& console) {
   std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", "MACRO F1", "LOSS", ""}};
   for (const tune::SearchTrial& trial : report.search)
@@ -197,7 +209,9 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
       "(before: {:.4f})\n",
       report.calibration.temperature, report.after.expected_calibration_error,
       report.before.expected_calibration_error);
-  if (report.calibration.abstention)
+  if (report.scope)
+    print_scope(report, console);
+  else if (report.calibration.abstention)
     console.print(
         "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
         "of these right\n",

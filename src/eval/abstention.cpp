@@ -1,6 +1,7 @@
 // Answering only some: the second part of calibration.h.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 
 #include "base/error.h"
@@ -56,6 +57,13 @@ AbstentionThreshold threshold_at(const Step& step, std::size_t rows) {
   const auto answered = static_cast<double>(step.all_rows);
   return {step.confidence, answered / static_cast<double>(rows),
           1 - static_cast<double>(step.all_errors) / answered};
+}
+
+void check_scope(Labels labels, const ProbabilityTable& table, std::uint32_t scope_class) {
+  const auto out = std::count(labels.begin(), labels.end(), scope_class);
+  if (labels.size() != table.rows() || out == 0 || out == std::ssize(labels))
+    throw Error(Fault::invalid_argument,
+                "there are no rows that are in scope, or none that are out of it");
 }
 
 // The furthest step that the sequences of tests reach; steps.size() where none is passed.
@@ -130,6 +138,75 @@ std::optional<AbstentionThreshold> fit_abstention(Labels labels, const Probabili
   }
   if (chosen == steps.size()) return std::nullopt;
   return threshold_at(steps[chosen], labels.size());
+}
+
+AbstentionThreshold fit_scope(Labels labels, const ProbabilityTable& table,
+                              std::uint32_t scope_class, double recall) {
+  if (!(recall > 0 && recall <= 1))
+    throw Error(Fault::invalid_argument, "a recall to aim at is not a share");
+  check_scope(labels, table, scope_class);
+  // Of rows that are answered with another class their confidences, falling: as many of them may
+  // stay above the threshold as the recall leaves.
+  std::vector<double> taken_in;
+  std::size_t out = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] != scope_class) continue;
+    ++out;
+    const std::size_t answer = likeliest(table.row(i));
+    if (answer != scope_class) taken_in.push_back(table.row(i)[answer]);
+  }
+  std::sort(taken_in.begin(), taken_in.end(), std::greater<>());
+  const auto missed =
+      static_cast<std::size_t>(std::floor((1 - recall) * static_cast<double>(out) + 1e-9));
+  AbstentionThreshold result{0, 0, 0};
+  if (missed < taken_in.size()) result.threshold = std::nextafter(taken_in[missed], 2);
+  std::size_t in_scope = 0, answered = 0, right = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] == scope_class) continue;
+    ++in_scope;
+    const std::size_t answer = likeliest(table.row(i));
+    if (answer == scope_class || table.row(i)[answer] < result.threshold) continue;
+    ++answered;
+    right += answer == labels[i] ? 1 : 0;
+  }
+  result.coverage = static_cast<double>(answered) / static_cast<double>(in_scope);
+  if (answered > 0) result.accuracy = static_cast<double>(right) / static_cast<double>(answered);
+  return result;
+}
+
+bool Calibration::abstains(std::span<const double> probabilities) const {
+  const std::size_t answer = likeliest(probabilities);
+  return !abstention || probabilities[answer] < abstention->threshold || answer == out_of_scope;
+}
+
+ScopeMeasures measure_scope(Labels labels, const ProbabilityTable& table,
+                            const Calibration& calibration) {
+  const std::uint32_t scope_class = calibration.out_of_scope.value();
+  check_scope(labels, table, scope_class);
+  std::size_t right = 0, recognised = 0;
+  std::vector<double> in_scope, out_of_scope;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto row = table.row(i);
+    const bool abstains = calibration.abstains(row);
+    double greatest = 0;
+    for (std::size_t k = 0; k < row.size(); ++k)
+      if (k != scope_class) greatest = std::max(greatest, row[k]);
+    if (labels[i] == scope_class) {
+      out_of_scope.push_back(greatest);
+      recognised += abstains ? 1 : 0;
+    } else {
+      in_scope.push_back(greatest);
+      right += !abstains && likeliest(row) == labels[i] ? 1 : 0;
+    }
+  }
+  const auto share = [](std::size_t part, const std::vector<double>& of) {
+    return static_cast<double>(part) / static_cast<double>(of.size());
+  };
+  return {.in_scope = in_scope.size(),
+          .out_of_scope = out_of_scope.size(),
+          .accuracy = share(right, in_scope),
+          .recall = share(recognised, out_of_scope),
+          .auroc = auroc(in_scope, out_of_scope)};
 }
 
 }  // namespace malina::eval

@@ -163,9 +163,15 @@ Calibration fit_calibration(Labels labels, const ProbabilityTable& table,
   Calibration result;
   result.conformal_coverage = options.conformal_coverage;
   result.temperature = fit_temperature(part_of(labels, parts[0]), part_of(table, parts[0]));
-  result.abstention = fit_abstention(part_of(labels, parts[1]),
-                                     with_temperature(part_of(table, parts[1]), result.temperature),
-                                     options.target_accuracy, options.guarantee);
+  std::vector<std::size_t> answered = parts[1];
+  if (options.out_of_scope) answered.insert(answered.end(), parts[2].begin(), parts[2].end());
+  const std::vector<std::uint32_t> expected = part_of(labels, answered);
+  const ProbabilityTable given = with_temperature(part_of(table, answered), result.temperature);
+  result.out_of_scope = options.out_of_scope;
+  result.abstention =
+      options.out_of_scope
+          ? fit_scope(expected, given, *options.out_of_scope, options.out_of_scope_recall)
+          : fit_abstention(expected, given, options.target_accuracy, options.guarantee);
   result.conformal_quantile = conformal_quantile(
       part_of(labels, parts[2]), with_temperature(part_of(table, parts[2]), result.temperature),
       options.conformal_coverage);

@@ -101,10 +101,24 @@ double conformal_quantile(std::span<const std::uint32_t> labels, const Probabili
 // like what was seen.
 std::vector<std::uint32_t> conformal_set(std::span<const double> probabilities, double quantile);
 
+// --- Texts that no class is meant for ---
+
+// The lowest threshold at which at least the share `recall` of the rows of `scope_class` is
+// recognised: their answer is that class, or their confidence is below the threshold. `accuracy`
+// and `coverage` are those of the rows of the other classes that are answered with one of them.
+// Throws invalid_argument for a recall outside of (0, 1], and where there is no row of the class,
+// or none of another one.
+AbstentionThreshold fit_scope(std::span<const std::uint32_t> labels, const ProbabilityTable& table,
+                              std::uint32_t scope_class, double recall);
+
 // --- All of it ---
 
 struct CalibrationOptions {
   double target_accuracy = 0.98;
+  // The class of texts that are out of scope; then the threshold is fitted to recognise this share
+  // of them, and target_accuracy is not looked at.
+  std::optional<std::uint32_t> out_of_scope = {};
+  double out_of_scope_recall = 0.8;
   double guarantee = 0;  // as fit_abstention takes it
   double conformal_coverage = 0.95;
   std::uint64_t seed = 1;  // of the split
@@ -114,12 +128,30 @@ struct Calibration {
   double temperature = 1;
   std::optional<AbstentionThreshold> abstention;
   double conformal_quantile = 1;
-  double conformal_coverage = 0.95;  // that the quantile was fitted for
+  double conformal_coverage = 0.95;                // that the quantile was fitted for
+  std::optional<std::uint32_t> out_of_scope = {};  // a class whose answer is none
+
+  // Of probabilities at the temperature: whether there is no answer.
+  bool abstains(std::span<const double> probabilities) const;
 };
+
+// How well texts within and out of scope are told apart.
+struct ScopeMeasures {
+  std::size_t in_scope, out_of_scope;  // rows
+  double accuracy;  // of the rows in scope, a row that is not answered being wrong
+  double recall;    // of those out of scope: the share that is not answered
+  double auroc;     // by the greatest probability of a class in scope
+};
+// Of probabilities at the calibration's temperature; it must have a class that is out of scope.
+// Throws invalid_argument where there are no rows of the one or of the other kind.
+ScopeMeasures measure_scope(std::span<const std::uint32_t> labels, const ProbabilityTable& table,
+                            const Calibration& calibration);
 
 // Fits the temperature, then on probabilities at that temperature the threshold and the quantile:
 // each on its own third of the rows (stratified_split with the seed), since what was fitted on the
-// same rows would look better than it is. Needs 3 rows.
+// same rows would look better than it is; with a class that is out of scope the threshold is fitted
+// on both thirds that the temperature did not see, since its rows are few. Needs 3 rows, of that
+// class 3 as well.
 Calibration fit_calibration(std::span<const std::uint32_t> labels, const ProbabilityTable& table,
                             const CalibrationOptions& options);
 

@@ -191,6 +191,57 @@ TEST(Calibration, PartsAreFittedApartAndReproducibly) {
                base::Error);
 }
 
+// Class 0 is out of scope; of its five rows one is answered with it, four with others.
+const Classes kScopeLabels{0, 0, 0, 0, 0, 1, 1, 2, 2, 2};
+const ProbabilityTable kScopeTable{3, {0.8, 0.1, 0.1,    //
+                                       0.1, 0.3, 0.6,    //
+                                       0.2, 0.5, 0.3,    //
+                                       0.3, 0.3, 0.4,    //
+                                       0.0, 0.1, 0.9,    //
+                                       0.1, 0.9, 0.0,    // right
+                                       0.2, 0.3, 0.5,    // wrong
+                                       0.1, 0.2, 0.7,    // right
+                                       0.6, 0.1, 0.3,    // taken for out of scope
+                                       0.3, 0.2, 0.5}};  // right
+
+TEST(Scope, TheLowestThresholdThatRecognisesEnough) {
+  // The own answer alone is 1 of 5; two of the others are below 0.6.
+  const auto threshold = fit_scope(kScopeLabels, kScopeTable, 0, 0.6);
+  EXPECT_GT(threshold.threshold, 0.5);
+  EXPECT_LT(threshold.threshold, 0.5 + 1e-9);
+  EXPECT_DOUBLE_EQ(threshold.coverage, 0.4);
+  EXPECT_DOUBLE_EQ(threshold.accuracy, 1);
+  EXPECT_GT(fit_scope(kScopeLabels, kScopeTable, 0, 0.61).threshold, 0.6);
+  EXPECT_GT(fit_scope(kScopeLabels, kScopeTable, 0, 1).threshold, 0.9);
+  const auto none = fit_scope(kScopeLabels, kScopeTable, 0, 0.2);
+  EXPECT_EQ(none.threshold, 0);
+  EXPECT_DOUBLE_EQ(none.coverage, 0.8);
+  EXPECT_DOUBLE_EQ(none.accuracy, 0.75);
+}
+
+TEST(Scope, IsMeasuredAsItAnswers) {
+  const Calibration calibration{.abstention = fit_scope(kScopeLabels, kScopeTable, 0, 0.6),
+                                .out_of_scope = 0};
+  EXPECT_TRUE(calibration.abstains(kScopeTable.row(0))) << "its answer is that there is none";
+  EXPECT_TRUE(calibration.abstains(kScopeTable.row(2)));
+  EXPECT_FALSE(calibration.abstains(kScopeTable.row(1)));
+  const ScopeMeasures measures = measure_scope(kScopeLabels, kScopeTable, calibration);
+  EXPECT_EQ(measures.in_scope, 5U);
+  EXPECT_EQ(measures.out_of_scope, 5U);
+  EXPECT_DOUBLE_EQ(measures.accuracy, 0.4);
+  EXPECT_DOUBLE_EQ(measures.recall, 0.6);
+  // In scope 0.9 0.5 0.7 0.3 0.5, out of it 0.1 0.6 0.5 0.4 0.9: 14.5 of 25 pairs in order.
+  EXPECT_DOUBLE_EQ(measures.auroc, 14.5 / 25);
+}
+
+TEST(Scope, WhatCannotBeFittedIsRefused) {
+  EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0), base::Error);
+  EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 1.1), base::Error);
+  EXPECT_THROW(fit_scope(Classes(10, 1), kScopeTable, 0, 0.5), base::Error);
+  EXPECT_THROW(fit_scope(Classes(10, 0), kScopeTable, 0, 0.5), base::Error);
+  EXPECT_THROW(fit_scope(Classes(9, 0), kScopeTable, 0, 0.5), base::Error);
+}
+
 TEST(Calibration, SizesMustFit) {
   const ProbabilityTable table{2, {0.5, 0.5}};
   EXPECT_THROW(measure_calibration(Classes{}, {2, {}}), base::Error);

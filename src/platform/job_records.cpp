@@ -150,8 +150,8 @@ bool may_become(JobStatus from, JobStatus to) {
       return true;  // validated, resumed, or the server ended while it ran
     case JobStatus::running:
       return from == JobStatus::queued;
-    case JobStatus::succeeded:  // the pause came too late
-      return from == JobStatus::running || from == JobStatus::paused;
+    case JobStatus::succeeded:  // the pause came too late, perhaps with a resume behind it
+      return from != JobStatus::validating_files;
     case JobStatus::failed:
       return true;
   }

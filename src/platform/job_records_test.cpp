@@ -137,6 +137,19 @@ TEST_F(JobRecordsTest, PagesMeetWithoutGaps) {
             base::Fault::invalid_argument);
 }
 
+TEST_F(JobRecordsTest, APauseThatCameTooLateHoldsNothingUp) {
+  for (const bool resumed : {false, true}) {
+    const TuningJob job = add_job(kAnna, resumed ? "ftjob-b" : "ftjob-a");
+    records_.validated(job.id, {});
+    records_.start(job.id);
+    records_.pause(kAnna, job.id, "");
+    if (resumed) records_.resume(kAnna, job.id, "");
+    EXPECT_TRUE(records_.succeed(job.id, "", {}, std::nullopt));
+    EXPECT_EQ(records_.find(job.id)->status, JobStatus::succeeded);
+    EXPECT_FALSE(records_.oldest(JobStatus::queued)) << "it would be trained again";
+  }
+}
+
 TEST_F(JobRecordsTest, AJobGoesItsWay) {
   const TuningJob job = add_job(kAnna, "ftjob-a");
   EXPECT_EQ(job.status, JobStatus::validating_files);
@@ -254,7 +267,7 @@ TEST(JobStatus, NothingFollowsAnEnd) {
       EXPECT_FALSE(may_become(end, static_cast<JobStatus>(to)));
   EXPECT_FALSE(may_become(JobStatus::paused, JobStatus::running));
   EXPECT_FALSE(may_become(JobStatus::validating_files, JobStatus::running));
-  EXPECT_FALSE(may_become(JobStatus::queued, JobStatus::succeeded));
+  EXPECT_FALSE(may_become(JobStatus::validating_files, JobStatus::succeeded));
 }
 
 }  // namespace

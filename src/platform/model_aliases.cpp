@@ -8,6 +8,7 @@
 #include "base/near_match.h"
 #include "platform/model_name.h"
 #include "platform/model_store.h"
+#include "platform/tuning.h"
 
 namespace malina::platform {
 
@@ -89,6 +90,10 @@ Alias ModelStore::set_alias(std::string_view name, std::string_view model, const
   if (find(name))
     throw Error(Fault::already_exists,
                 fmt::format("'{}' is the name of a model, and cannot be an alias too", name));
+  if (TunedClassifiers(home_).find_name(name))
+    throw Error(
+        Fault::already_exists,
+        fmt::format("'{}' is the name of a tuned classifier, and cannot be an alias too", name));
   auto target = find(model);
   if (!target) target = model_of_alias(model);
   if (!target) throw not_found(model);

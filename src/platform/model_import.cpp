@@ -11,6 +11,7 @@
 #include "platform/model_file.h"
 #include "platform/model_name.h"
 #include "platform/model_store.h"
+#include "platform/tuning.h"
 
 namespace malina::platform {
 
@@ -52,6 +53,14 @@ void check_runs(const std::shared_ptr<const format::Checkpoint>& checkpoint) {
       fmt::format("the name '{0}' is taken by another model (sha256 {1}...); choose one with "
                   "--name, or first 'malina remove {0}'",
                   other.name, other.digest.hex().substr(0, 12)));
+}
+
+void refuse_tuned(const path& home, const std::string& name) {
+  if (!TunedClassifiers(home).find_name(name)) return;
+  throw Error(
+      Fault::already_exists,
+      fmt::format("the name '{}' is that of a tuned classifier; choose another one with --name",
+                  name));
 }
 
 // BASE:NAME; a name without a colon is the last part.
@@ -198,6 +207,7 @@ std::optional<ImportOutcome> ModelStore::settle(Candidate& candidate) {
   ModelRecord& model = candidate.model;
   const Descriptor lock = folder_.lock();
   refuse_alias(model.name);
+  refuse_tuned(home_, model.name);
   const auto existing = find(model.name);
   if (existing && (existing->digest != model.digest || existing->base != model.base))
     refuse_name(*existing);
@@ -232,6 +242,7 @@ ImportOutcome ModelStore::import_model(const ImportRequest& request, const Progr
   Candidate candidate = examine(request);
   database(true);
   refuse_alias(candidate.model.name);
+  refuse_tuned(home_, candidate.model.name);
   if (const auto existing = find(candidate.model.name);
       existing && existing->size_bytes != candidate.model.size_bytes)
     refuse_name(*existing);

@@ -15,7 +15,18 @@ std::optional<TunedRecord> tuned_for(Platform& platform, const Caller& caller,
   if (!caller.may_use(name)) return std::nullopt;
   const auto directory = TunedClassifiers(platform.home()).find_name(name);
   if (!directory) return std::nullopt;
-  TunedRecord record = tuned_record(*directory, std::string(name));
+  TunedRecord record;
+  try {
+    record = tuned_record(*directory, std::string(name));
+  } catch (const base::Error& error) {
+    // Removed just now. Paths are nothing for strangers.
+    if (error.fault() != base::Fault::not_found ||
+        TunedClassifiers(platform.home()).find_name(name))
+      throw;
+    return std::nullopt;
+  } catch (const std::filesystem::filesystem_error&) {
+    return std::nullopt;
+  }
   if (record.base_digest.empty()) return record;
   const auto models = platform.list_models();
   const auto base = std::find_if(models.begin(), models.end(), [&](const ModelRecord& model) {

@@ -67,7 +67,9 @@ class Page {
                    fmt::format("{}; McNemar's exact p = {:.3g}",
                                with_interval(report_.test->linear), report_.test->p_value));
     }
-    if (const auto& abstention = report_.calibration.abstention)
+    if (report_.scope)
+      scope();
+    else if (const auto& abstention = report_.calibration.abstention)
       page_.fact("answers", fmt::format("{} of rows, {} of these right, where its probability is "
                                         "at least {:.3f}; it abstains from the others",
                                         percent(abstention->coverage),
@@ -77,6 +79,20 @@ class Page {
                                         percent(request_.calibration.target_accuracy)));
     page_.fact("made", escaped(facts_.created));
     page_.end_table();
+  }
+
+  void scope() {
+    const auto& label = report_.labels[*report_.calibration.out_of_scope];
+    const auto fact = [&](const char* rows, const eval::ScopeMeasures& scope) {
+      page_.fact(
+          fmt::format("out of scope, on {} rows", rows),
+          fmt::format("{} of the texts of '{}' get no answer, {} of the others the right one",
+                      percent(scope.recall), escaped(label), percent(scope.accuracy)));
+    };
+    fact("validation", *report_.scope);
+    if (report_.test && report_.test->scope) fact("test", *report_.test->scope);
+    page_.fact("abstains", fmt::format("where its probability is below {:.3f}",
+                                       report_.calibration.abstention->threshold));
   }
 
   static std::string sentence(std::string text) {

@@ -24,9 +24,7 @@ inline constexpr std::string_view kCertificateName = "certificate.json";
 
 struct Certificate {
   static constexpr std::size_t kExamples = 100;
-  // Of a probability. In exact precision training computes what answers are computed by; fast
-  // training reads activations in 8 bits, which answers do not.
-  static constexpr double kExactTolerance = 2e-3, kFastTolerance = 0.2;
+  static constexpr double kTolerance = 2e-3;  // of a probability
 
   struct Example {
     std::string text;
@@ -34,7 +32,7 @@ struct Certificate {
     std::vector<double> probabilities;  // calibrated, [labels]
     bool operator==(const Example&) const = default;
   };
-  double tolerance = kExactTolerance;
+  double tolerance = kTolerance;
   std::vector<Example> examples;
   bool operator==(const Certificate&) const = default;
 

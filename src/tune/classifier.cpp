@@ -152,8 +152,7 @@ std::vector<ClassifierAnswer> Classifier::answer(std::span<const std::string> te
     answer.probabilities.assign(row.begin(), row.end());
     answer.answer = eval::likeliest(row);
     // Where no threshold reached the target on validation data, nothing is sure enough.
-    answer.abstain = !manifest_.calibration.abstention ||
-                     row[answer.answer] < manifest_.calibration.abstention->threshold;
+    answer.abstain = manifest_.calibration.abstains(row);
     answer.set = eval::conformal_set(row, manifest_.calibration.conformal_quantile);
   }
   return answers;

@@ -26,11 +26,13 @@ Json digests(std::span<const base::Digest> files) {
   return list;
 }
 
-Json to_json(const eval::Calibration& calibration) {
+Json to_json(const eval::Calibration& calibration, std::span<const std::string> labels) {
   Json json{{"temperature", calibration.temperature},
             {"conformal_quantile", calibration.conformal_quantile},
             {"conformal_coverage", calibration.conformal_coverage},
-            {"abstention", nullptr}};
+            {"abstention", nullptr},
+            {"out_of_scope", nullptr}};
+  if (calibration.out_of_scope) json["out_of_scope"] = labels[*calibration.out_of_scope];
   if (calibration.abstention)
     json["abstention"] = {{"threshold", calibration.abstention->threshold},
                           {"coverage", calibration.abstention->coverage},
@@ -59,7 +61,7 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
            {{"name", has_base ? facts.base_name : ""},
             {"digest", has_base ? facts.base_digest : ""},
             {"licence", has_base ? facts.base_licence : ""}}},
-          {"calibration", to_json(report.calibration)},
+          {"calibration", to_json(report.calibration, report.labels)},
           {"data",
            {{"training_rows", report.training_rows},
             {"validation_rows", report.validation_rows},
@@ -101,6 +103,14 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
         report.test->chosen.accuracy.value, report.test->chosen.accuracy.interval.low,
         report.test->chosen.accuracy.interval.high, report.test->linear.accuracy.value,
         report.test->p_value, report.test->measures.expected_calibration_error);
+  if (report.scope)
+    card += fmt::format(
+        "\nTexts of the label '{}' are out of scope: {:.4f} of these {} rows get no answer, and "
+        "{:.4f} of the others the right one.\n",
+        report.labels[*report.calibration.out_of_scope],
+        report.test && report.test->scope ? report.test->scope->recall : report.scope->recall,
+        report.test && report.test->scope ? "test" : "validation",
+        report.test && report.test->scope ? report.test->scope->accuracy : report.scope->accuracy);
   card += fmt::format(
       "\n## Data\n\n{} training rows, {} validation rows, {} test rows; licence: {}."
       "\n\n",
@@ -139,7 +149,8 @@ void read_members(const ManifestReader& reader, ClassifierManifest& manifest) {
     reader.fail("members", "are not one or several of linear, probe, lora, in this order");
 }
 
-eval::Calibration read_calibration(const ManifestReader& reader, const Json& json) {
+eval::Calibration read_calibration(const ManifestReader& reader, const Json& json,
+                                   std::span<const std::string> labels) {
   eval::Calibration calibration;
   calibration.temperature =
       reader.number("temperature", eval::kLeastTemperature, eval::kMostTemperature);
@@ -151,6 +162,12 @@ eval::Calibration read_calibration(const ManifestReader& reader, const Json& jso
     calibration.abstention = {.threshold = abstention.number("threshold", 0, 1),
                               .coverage = abstention.number("coverage", 0, 1),
                               .accuracy = abstention.number("accuracy", 0, 1)};
+  }
+  const auto scope = json.find("out_of_scope");  // not there in those of before
+  if (scope != json.end() && !scope->is_null()) {
+    const auto label = std::find(labels.begin(), labels.end(), reader.text("out_of_scope"));
+    if (label == labels.end()) reader.fail("out_of_scope", "is none of the labels");
+    calibration.out_of_scope = static_cast<std::uint32_t>(label - labels.begin());
   }
   return calibration;
 }
@@ -190,7 +207,8 @@ ClassifierManifest parse_manifest(std::string_view text, const std::string& name
   const Json& form = json.at("text");
   manifest.form.twice = form.contains("twice") && reader.object("text").flag("twice");
   manifest.pooling = read_pooling(reader.object("text"), form);
-  manifest.calibration = read_calibration(reader.object("calibration"), json.at("calibration"));
+  manifest.calibration =
+      read_calibration(reader.object("calibration"), json.at("calibration"), manifest.labels);
   manifest.base_digest = reader.object("base").text("digest");
   manifest.base_name = reader.object("base").text("name");
   return manifest;

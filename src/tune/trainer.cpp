@@ -219,16 +219,18 @@ StepReport Trainer::run_step() {
   return report;
 }
 
+DivergedError::DivergedError(std::uint64_t step)
+    : base::Error(base::Fault::invalid_argument,
+                  fmt::format("the gradient of step {} is no longer a number: a lower learning "
+                              "rate may help",
+                              step)) {}
+
 double Trainer::update(float rate) {
   base::ThreadPool& pool = device_.context().pool;
   const double of_adapter = norm(adapter_->gradients(), pool);
   const double of_head = norm(head_->gradients(), pool);
   const double size = std::sqrt(of_adapter * of_adapter + of_head * of_head);
-  if (!std::isfinite(size))
-    throw Error(Fault::invalid_argument,
-                fmt::format("the gradient of step {} is no longer a number: a lower learning rate "
-                            "may help",
-                            step_));
+  if (!std::isfinite(size)) throw DivergedError(step_);
   // As torch.nn.utils.clip_grad_norm_ has it.
   const float factor = recipe_.clip > 0 && size > recipe_.clip
                            ? static_cast<float>(recipe_.clip / (size + 1e-6))

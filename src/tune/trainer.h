@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "base/error.h"
 #include "model/training_pass.h"
 #include "tune/output_head.h"
 #include "tune/recipe.h"
@@ -35,6 +36,12 @@ struct StepReport {
 // What is scored of one example: rows of the head's outputs, one for each trained token, or one for
 // all where states are pooled.
 using ScoreSink = std::function<void(std::size_t example, const math::Slice& outputs)>;
+
+// A gradient that is no number any more. Fault::invalid_argument.
+class DivergedError : public base::Error {
+ public:
+  explicit DivergedError(std::uint64_t step);
+};
 
 // One thread; the pool of its device does the work. Examples must outlive the trainer.
 class Trainer {

@@ -94,6 +94,7 @@ void Tuning::read() {
   for (Part* part : {training_.get(), validation_.get(), test_.get()})
     if (part != nullptr) part->classes = classes_of(part->data.labels, report_.labels);
   if (report_.validation_from_training) gather();
+  find_scope();
   if (request_.method != Method::linear) encode();
 }
 
@@ -141,6 +142,26 @@ void Tuning::split() {
   if (request_.recipe.batch == 0) request_.recipe.batch = schedule.batch;
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
+}
+
+void Tuning::find_scope() {
+  if (request_.out_of_scope.empty()) return;
+  const auto& labels = report_.labels;
+  const auto found = std::find(labels.begin(), labels.end(), request_.out_of_scope);
+  if (found == labels.end())
+    throw Error(Fault::invalid_argument,
+                fmt::format("no training row has the label '{}', which is to be out of scope",
+                            request_.out_of_scope));
+  const auto& given = in_turn_ ? everything_.labels : validation_->data.labels;
+  const std::size_t needed = in_turn_ ? 3 * kTurns : kFewestValidation;
+  const auto rows = static_cast<std::size_t>(std::count(given.begin(), given.end(), *found));
+  if (labels.size() < 3 || rows < needed)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("{} of {} {} have the label '{}', which is to be out of scope: {} are "
+                    "needed to set a threshold by, and two labels beside it",
+                    rows, given.size(), in_turn_ ? "rows" : "validation rows", *found, needed));
+  request_.calibration.out_of_scope = static_cast<std::uint32_t>(found - labels.begin());
 }
 
 void Tuning::gather() {
@@ -346,8 +367,8 @@ void Tuning::choose() {
                   "every cheaper method is significantly beaten by a dearer one, up to {} (p < {})",
                   name(rung.members), request_.significance)
             : fmt::format(
-                  "no dearer method is significantly better than {} (p < {}) on {} validation rows",
-                  name(rung.members), request_.significance, rung.rows);
+                  "no dearer method is significantly better than {} (p < {}) on the same rows",
+                  name(rung.members), request_.significance);
     return;
   }
 }
@@ -361,6 +382,8 @@ void Tuning::calibrate() {
   const auto calibrated = eval::with_temperature(chosen, report_.calibration.temperature);
   report_.after = eval::measure_calibration(classes, calibrated);
   report_.answers = answer_report(classes, calibrated);
+  if (report_.calibration.out_of_scope)
+    report_.scope = eval::measure_scope(classes, calibrated, report_.calibration);
 }
 
 // Rows that were held back have done their work: baseline and probe learn from them as well, with
@@ -417,8 +440,6 @@ Certificate Tuning::certificate() {
       probabilities_of(report_.chosen_rung(), part), report_.calibration.temperature);
   const bool has_base = report_.uses(Method::probe) || report_.uses(Method::lora);
   Certificate certificate;
-  if (report_.uses(Method::lora) && request_.recipe.precision == math::Precision::fast)
-    certificate.tolerance = Certificate::kFastTolerance;
   for (std::size_t i = 0; i < count; ++i) {
     if (!decide::refusal_of_text(part.data.texts[i]).empty()) continue;  // as whoever asks hears
     const auto row = table.row(i);
@@ -443,8 +464,6 @@ void Tuning::test(const TuningEvents& events) {
                             .p_value = compare(test_->classes, linear, chosen).p_value,
                             .measures = eval::measure_calibration(test_->classes, chosen),
                             .answers = answer_report(test_->classes, chosen)};
-  const double threshold =
-      report_.calibration.abstention ? report_.calibration.abstention->threshold : 2;
   std::size_t answered = 0, right = 0, covered = 0, in_sets = 0;
   for (std::size_t i = 0; i < chosen.rows(); ++i) {
     const auto row = chosen.row(i);
@@ -452,7 +471,7 @@ void Tuning::test(const TuningEvents& events) {
     const auto set = eval::conformal_set(row, report_.calibration.conformal_quantile);
     in_sets += set.size();
     covered += std::count(set.begin(), set.end(), test_->classes[i]) > 0 ? 1 : 0;
-    if (row[answer] < threshold) continue;
+    if (report_.calibration.abstains(row)) continue;
     ++answered;
     right += answer == test_->classes[i] ? 1 : 0;
   }
@@ -462,6 +481,11 @@ void Tuning::test(const TuningEvents& events) {
       answered > 0 ? static_cast<double>(right) / static_cast<double>(answered) : 0;
   result.set_coverage = static_cast<double>(covered) / rows;
   result.set_size = static_cast<double>(in_sets) / rows;
+  const auto& classes = test_->classes;
+  const auto scope = report_.calibration.out_of_scope;
+  const auto out = scope ? std::count(classes.begin(), classes.end(), *scope) : 0;
+  if (out > 0 && out < std::ssize(classes))
+    result.scope = eval::measure_scope(classes, chosen, report_.calibration);
   report_.test = result;
 }
 

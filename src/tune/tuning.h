@@ -34,8 +34,11 @@ struct TuningRequest {
   // (reads_twice()), whatever `form` and `recipe` say.
   bool automatic_reading = false;
   std::size_t patience = 3;
-  double significance = 0.05;  // what a dearer rung must reach
-  eval::CalibrationOptions calibration;
+  double significance = 0.05;            // what a dearer rung must reach
+  eval::CalibrationOptions calibration;  // `out_of_scope` is found by read()
+  // A label of texts that no other label is meant for: the threshold is set to recognise them, and
+  // whoever is answered with it abstains. Empty: there is none.
+  std::string out_of_scope = {};
   // Learning curves of baseline and probe are always measured; true: the adapter's as well, for
   // about the time of its training.
   bool curve = false;
@@ -92,6 +95,7 @@ class Tuning {
   class Planner;  // tuning_plan.cpp
 
   void split();
+  void find_scope();
   void gather();
   void encode();
   void add_rung(Rung rung, const TuningEvents& events);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "eval/learning_curve.h"
 #include "eval/stratified.h"
@@ -68,8 +69,15 @@ bool Tuning::search(const TuningEvents& events) {
     std::vector<SearchTrial> trials;
     for (const float rate : rates) {
       recipe.learning_rate = rate;
-      const auto result = trial(fmt::format("search-{}-{:g}", recipe.epochs, rate), recipe,
-                                training_->examples, events);
+      std::optional<TrialResult> result;
+      try {
+        result = trial(fmt::format("search-{}-{:g}", recipe.epochs, rate), recipe,
+                       training_->examples, events);
+      } catch (const DivergedError&) {
+        constexpr double kLost = std::numeric_limits<double>::infinity();
+        trials.push_back({rate, recipe.epochs, kLost, 0, 0, false});
+        continue;
+      }
       if (!result) return false;
       trials.push_back({rate, recipe.epochs, result->best.loss, result->best.accuracy,
                         result->best.macro_f1, false});

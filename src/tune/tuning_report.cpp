@@ -126,6 +126,15 @@ Json to_json(const AnswerReport& report, std::span<const std::string> labels) {
   return {{"classes", classes}, {"confusions", confusions}, {"risk_coverage", curve}};
 }
 
+Json to_json(const std::optional<eval::ScopeMeasures>& scope) {
+  if (!scope) return {};
+  return {{"in_scope_rows", scope->in_scope},
+          {"out_of_scope_rows", scope->out_of_scope},
+          {"in_scope_accuracy", scope->accuracy},
+          {"out_of_scope_recall", scope->recall},
+          {"auroc", scope->auroc}};
+}
+
 Json to_json(const CurveReport& curve) {
   Json points = Json::array(), forecasts = Json::array();
   for (const CurveReport::Point& point : curve.points)
@@ -198,6 +207,7 @@ Json report_json(const TuningReport& report) {
             {"before_calibration", to_json(report.before)},
             {"after_calibration", to_json(report.after)},
             {"answers", to_json(report.answers, report.labels)},
+            {"scope", to_json(report.scope)},
             {"test", nullptr}};
   if (report.test) {
     const TuningReport::Test& test = *report.test;
@@ -210,7 +220,8 @@ Json report_json(const TuningReport& report) {
                     {"answered", test.answered},
                     {"answered_accuracy", test.answered_accuracy},
                     {"set_coverage", test.set_coverage},
-                    {"set_size", test.set_size}};
+                    {"set_size", test.set_size},
+                    {"scope", to_json(test.scope)}};
   }
   add_findings(report, json);
   return json;

@@ -116,6 +116,7 @@ struct TuningReport {
   // On validation rows: as they came, and at the temperature.
   eval::CalibrationMeasures before, after;
   AnswerReport answers;  // of the chosen rung on validation rows, at the temperature
+  std::optional<eval::ScopeMeasures> scope;  // there, where a label is out of scope
   // Of the test rows, read once, at the end.
   struct Test {
     Measured chosen, linear;
@@ -124,6 +125,7 @@ struct TuningReport {
     AnswerReport answers;
     double answered = 0, answered_accuracy = 0;  // at the abstention threshold
     double set_coverage = 0, set_size = 0;       // of conformal sets
+    std::optional<eval::ScopeMeasures> scope = {};
   };
   std::optional<Test> test;
   // Of every rung that it was measured for; the last is not always the chosen one. Empty: too few

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 
 #include "base/atomic_file.h"
@@ -275,6 +276,19 @@ TEST_F(TuningTest, ASearchTakesWhatItsTrialsSay) {
   EXPECT_EQ(tuning.request().recipe.learning_rate, 5e-3F);
 }
 
+TEST_F(TuningTest, ATrialThatDivergesIsTheWorst) {
+  TuningRequest asked = request(Method::lora);
+  asked.search = {1e20F, 5e-3F};
+  const Tuning tuning = tuned(asked);
+  const auto& search = tuning.report().search;
+  ASSERT_EQ(search.size(), 2U);
+  EXPECT_TRUE(std::isinf(search[0].loss));
+  EXPECT_FALSE(search[0].kept);
+  EXPECT_EQ(tuning.request().recipe.learning_rate, 5e-3F);
+  EXPECT_NE(report_json(tuning.report()).at("search").dump().find("\"loss\":null"),
+            std::string::npos);
+}
+
 TEST_F(TuningTest, AFinishedTrialIsNotRunAgain) {
   TuningRequest asked = request(Method::lora);
   asked.recipe.epochs = 2;
@@ -301,6 +315,45 @@ TEST_F(TuningTest, AFinishedTrialIsNotRunAgain) {
   EXPECT_EQ(whole.result().adapter->head.weight, second.result().adapter->head.weight);
   for (const auto& file : second.leftovers())
     EXPECT_EQ(std::filesystem::exists(file), file.string().ends_with(".result")) << file;
+}
+
+TEST_F(TuningTest, ItAbstainsFromWhatIsOutOfScope) {
+  TuningRequest asked = request(Method::linear);
+  asked.out_of_scope = "fruit2";
+  asked.calibration.out_of_scope_recall = 1;
+  const Tuning tuning = tuned(asked);
+  const TuningReport& report = tuning.report();
+  EXPECT_EQ(report.calibration.out_of_scope, 2U);
+  ASSERT_TRUE(report.scope.has_value());
+  EXPECT_EQ(report.scope->recall, 1);
+  EXPECT_EQ(report.scope->accuracy, 1);
+  ASSERT_TRUE(report.test->scope.has_value());
+  EXPECT_EQ(report.test->scope->out_of_scope, 20U);
+  EXPECT_NEAR(report.test->answered, 40.0 / 60, 1e-9);
+
+  Classifier classifier(write(tuning, tuning.request()), model_, tokenizer_, device_);
+  EXPECT_EQ(classifier.manifest().calibration.out_of_scope, 2U);
+  const auto answers = classifier.answer(
+      std::vector<std::string>{"order 5 of banana split to table 3", "order 7 of cherry tart"});
+  EXPECT_FALSE(answers[0].abstain);
+  EXPECT_TRUE(answers[1].abstain);
+}
+
+TEST_F(TuningTest, AScopeWithoutRowsIsRefused) {
+  const auto refused = [&](const std::string& label, std::string_view part) {
+    TuningRequest asked = request(Method::linear);
+    asked.out_of_scope = label;
+    Tuning tuning(model_, tokenizer_.get(), device_, asked);
+    try {
+      tuning.read();
+      ADD_FAILURE() << part;
+    } catch (const base::Error& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  refused("vegetable", "no training row has the label 'vegetable'");
+  std::ofstream(directory_.path() / "train.csv", std::ios::app) << "a,few\nb,few\nc,few\nd,few\n";
+  refused("few", "4 of 124 rows have the label 'few'");
 }
 
 TEST_F(TuningTest, DataThatCannotBeLearnedIsRefused) {
@@ -339,7 +392,8 @@ TEST(ClassifierManifest, RefusesWhatIsNotOne) {
         with("[\"a\",\"b\"]", "[\"b\",\"a\"]"), with("[\"a\",\"b\"]", "[\"a\",1]"),
         with("\"temperature\":1", "\"temperature\":-1"),
         with("\"temperature\":1", "\"temperature\":\"1\""), with("\"max_tokens\":9", "\"x\":9"),
-        with("null", "{\"threshold\":2}")})
+        with("null", "{\"threshold\":2}"), with("null", "null,\"out_of_scope\":\"c\""),
+        with("null", "null,\"out_of_scope\":1")})
     EXPECT_THROW(parse_manifest(bad, "m"), base::Error) << bad;
 }
 

@@ -77,8 +77,8 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
             file.write(text)
 
     def arguments(self, suffix, *more):
-        return ("tune", "--model", "tiny", "--data", "train.csv", "--suffix", suffix, "--rank", "4",
-                "--batch", "8", "--epochs", "3", *more)
+        recipe = () if "linear" in more or "probe" in more else ("--rank", "4", "--batch", "8", "--epochs", "3")
+        return ("tune", "--model", "tiny", "--data", "train.csv", "--suffix", suffix, *recipe, *more)
 
     def place(self, suffix, *names):
         return os.path.join(self.home, "tuned", "tiny:" + suffix, *names)
@@ -95,7 +95,10 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(report["directory"], self.place("fruit"))
         self.assertEqual(sorted(os.listdir(report["directory"])),
                          ["README.md", "certificate.json", "linear.bin", "malina.json", "report.html"])
-        other = self.json(*self.arguments("words", "--method", "linear"))
+        other = self.json(*self.arguments("words", "--method", "linear", "--test", "test.csv", "--out-of-scope", "fruit1"))
+        self.assertEqual(other["test"]["scope"]["out_of_scope_recall"], 1.0)
+        decided = self.json("decide", "tiny:words", "order 5 of banana split to table 3")
+        self.assertTrue(decided["answers"][0]["abstain"], decided)
         self.write("noisy.csv", noisy(rows(300)))
         confused = self.json("tune", "--data", "noisy.csv", "--test", "noisy.csv", "--suffix", "noisy", "--method", "linear")
         searched = self.json(*self.arguments("searched", "--method", "lora", "--search"))
@@ -120,6 +123,27 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         shown = self.output(*self.arguments("shown", "--method", "lora", "--test", "test.csv"))
         for text in ("CONFIDENCE", "HARDEST LABELS", "ANSWERED", "report.html"):
             self.assertIn(text, shown)
+
+    def test_a_classifiers_name_is_nobody_elses(self):
+        self.output(*self.arguments("fruit", "--method", "linear"))
+        self.assertIn("tuned classifier", self.error(EXISTS, "alias", "set", "tiny:fruit=tiny"))
+        self.assertIn("tuned classifier", self.error(
+            EXISTS, "import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny:fruit"))
+
+    def test_a_page_that_could_not_be_written_is_refused_before_the_work(self):
+        ask = self.arguments("page", "--method", "linear", "--rank", "4", "--fast", "--report")
+        before = self.digest(self.path("train.csv"))
+        self.assertIn("train.csv is a file of data", self.error(USAGE, *ask, "train.csv", "--force"))
+        self.assertEqual(self.digest(self.path("train.csv")), before)
+        self.assertIn("no directory none", self.error(NOT_FOUND, *ask, "none/page.html"))
+        self.write("page.html", "mine")
+        self.assertIn("page.html exists", self.error(EXISTS, *ask, "page.html"))
+        self.assertFalse(os.path.exists(self.place("page")))
+        done = subprocess.run([PROGRAM, *ask, "page.html", "--force"], capture_output=True, cwd=self.folder,
+                              env=self.environment(), timeout=300, check=True)
+        self.assertEqual(done.stderr.decode(), "Without effect on --method linear: --rank, --fast\n")
+        with open(self.path("page.html"), encoding="utf-8") as file:
+            self.assertIn("Chosen: linear", file.read())
 
     def test_the_report_counts_what_it_says(self):
         self.write("test.csv", noisy(rows(60, 500)))
@@ -176,6 +200,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
             with open(self.place(suffix, "malina.json"), encoding="utf-8") as file:
                 text = file.read()
             self.assertEqual(json.loads(text)["certificate"]["examples"], 24)
+            self.assertEqual(json.loads(text)["certificate"]["tolerance"], 0.002)
             self.assertNotIn("banana", text)  # texts stand in the certificate alone
             self.json("decide", "tiny:" + suffix, question)
             self.json("decide", "tiny:" + suffix, question)  # remembered

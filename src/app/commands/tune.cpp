@@ -157,6 +157,44 @@ void write_page(const std::string& page, const std::string& path) {
   file.commit();
 }
 
+// Before anything is computed that could then not be written.
+void check_page(const Options& options) {
+  namespace fs = std::filesystem;
+  const fs::path path = options.report;
+  const tune::TuningRequest& tuning = options.request.tuning;
+  for (const auto* files : {&tuning.training, &tuning.validation, &tuning.test})
+    for (const fs::path& file : *files) {
+      std::error_code none;  // a file that is not there is no file of data
+      if (fs::equivalent(file, path, none))
+        throw base::Error(base::Fault::invalid_argument,
+                          fmt::format("--report: {} is a file of data", path.string()));
+    }
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!fs::is_directory(folder))
+    throw base::Error(base::Fault::not_found,
+                      fmt::format("--report: there is no directory {}", folder.string()));
+  if (fs::exists(path) && (fs::is_directory(path) || !options.request.replace))
+    throw base::Error(
+        base::Fault::already_exists,
+        fmt::format("--report: {} exists already; --force replaces a file", path.string()));
+}
+
+// Said, and not refused: the same options are given to one method after the other.
+void tell_of_unused(const Options& options, Method method, Console& console) {
+  std::vector<const char*> unused;
+  if (method == Method::linear || method == Method::probe)
+    unused = {"--rank",         "--alpha", "--rslora",   "--learning-rate", "--b-ratio",
+              "--epochs",       "--batch", "--patience", "--fast",          "--search",
+              "--search-rates", "--curve", "--recompute"};
+  if (method == Method::linear)
+    unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
+  std::string given;
+  for (const char* name : unused)
+    if (options.cli->count(name) > 0) given += (given.empty() ? "" : ", ") + std::string(name);
+  if (!given.empty())
+    console.status(fmt::format("Without effect on --method {}: {}\n", tune::name(method), given));
+}
+
 // What another task has is not ignored.
 void check_task(const Options& options, TuneTask task) {
   const auto refuse = [&](std::initializer_list<const char*> names, const char* why) {
@@ -166,13 +204,13 @@ void check_task(const Options& options, TuneTask task) {
   };
   if (task == TuneTask::spans)
     refuse({"--pooling", "--twice", "--skip-long", "--label", "--report", "--curve", "--search",
-            "--search-rates", "--dry-run"},
+            "--search-rates", "--dry-run", "--out-of-scope", "--out-of-scope-recall"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
   if (task != TuneTask::generation) return;
   refuse({"--method", "--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve",
-          "--search", "--search-rates", "--dry-run"},
+          "--search", "--search-rates", "--dry-run", "--out-of-scope", "--out-of-scope-recall"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
@@ -205,6 +243,8 @@ void run(const Options& options, Session& session) {
   request.generation = generation_of(options, tuning.recipe);
   if (request.task == TuneTask::automatic) request.task = platform::task_of_data(tuning);
   check_task(options, request.task);
+  if (!options.report.empty() && !request.dry_run) check_page(options);
+  tell_of_unused(options, tuning.method, session.console());
   platform::TuneOutcome outcome;
   {
     InterruptScope interrupt;
@@ -311,11 +351,21 @@ Action setup(CLI::App& cli) {
                  "What answers are to reach; below it the classifier abstains")
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
+  cli.add_option("--out-of-scope", tuning.out_of_scope,
+                 "A label of texts that no other label is meant for: the classifier abstains from\n"
+                 "them, and from what is like them");
+  cli.add_option(
+         "--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
+         "The share of such texts that it is to abstain from; in place of --target-accuracy")
+      ->check(CLI::Range(0.01, 1.0))
+      ->needs("--out-of-scope")
+      ->capture_default_str();
   add_recipe(cli, *options);
   cli.add_option("--threads", request.threads, "Threads to compute with; by default one a core")
       ->check(whole_number(1, 1024));
   cli.add_option("--report", options->report,
-                 "Write the report as a page (HTML) here too; it stands in the directory anyway");
+                 "Write the report as a page (HTML) here too; it stands in the directory anyway. "
+                 "--force\nreplaces a file that is there");
   cli.add_flag("--dry-run", request.dry_run,
                "Say how much memory and time it will take, and leave nothing behind");
   cli.add_flag("--json", options->json, "Print the report as JSON");
