@@ -160,8 +160,8 @@ class Server:
         return self.post("/v1/chat/completions", {
             "model": "tiny", "messages": [{"role": "user", "content": text}], **fields})
 
-    def complete(self, prompt="hello", **fields):
-        return self.post("/v1/completions", {"model": "tiny", "prompt": prompt, **fields})
+    def complete(self, prompt="hello", key=True, **fields):
+        return self.post("/v1/completions", {"model": "tiny", "prompt": prompt, **fields}, key=key)
 
     def socket(self):
         return socket.create_connection((self.host, self.port), timeout=SECONDS)
@@ -228,6 +228,30 @@ class ServerTest(program.ProgramTest):
         self.addCleanup(put_back)
         return running
 
+    def make_key(self, *options):
+        token = self.run_program("key", "create", "test", *options)
+        time.sleep(0.03)  # so long a server may take a key for unknown
+        return re.search(r"mk_\S+\.\S+", token)[0]
+
+    def audit(self, count):
+        """The last records, the newest at the end."""
+        return [json.loads(line)["record"] for line in
+                self.run_program("audit", "tail", "-n", str(count), "--json").splitlines()]
+
+    def wait_for(self, look, seconds=SECONDS):
+        """The first thing that `look` gives that is true."""
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            self.assertLess(time.monotonic(), end, "it did not come")
+            time.sleep(0.02)
+        return found
+
+    def gauges(self):
+        """What the server holds at this moment, of the model `tiny`."""
+        text = self.server.get("/metrics").body.decode()
+        value = lambda name: int(float(re.search(rf'^{name}{{model="tiny"[^}}]*}} (\S+)', text, re.MULTILINE)[1]))
+        return {name: value(f"malina_{name}") for name in ("pages_used", "running", "waiting")}
+
     def assert_error(self, response, status, code=None, param=None):
         self.assertEqual(response.status, status, response.body)
         error = response.json()["error"]
@@ -238,6 +262,31 @@ class ServerTest(program.ProgramTest):
             self.assertEqual(error["param"], param, error)
         self.assertTrue(response.headers["x-request-id"])
         return error
+
+
+class LongTest(ServerTest):
+    """With a model whose answers take a while, for what happens in the midst of one. No length is too long for every
+    machine: until_met() tries again with more work."""
+
+    layers = 8
+    context = 16384
+    ENDLESS = {"model": "tiny", "prompt": "hello", "max_tokens": 16000, "stream": True,
+               "logit_bias": {"0": -100, "2": -100}}
+
+    def until_met(self, attempt):
+        """What `attempt(n)` gives that is not None: it is tried with twice as many answers of a request each time."""
+        for answers in (1, 2, 4, 8, 8):
+            result = attempt(answers)
+            if result is not None:
+                return result
+        self.fail("every answer had ended before it was met")
+
+    def begin(self, running, key=True, **fields):
+        """The response of a request, once its header has come: (http.client's response, its connection)."""
+        connection = running.connect()
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/completions", json.dumps({**self.ENDLESS, **fields}), running.headers(key))
+        return connection.getresponse(), connection
 
 
 def main():
