@@ -28,6 +28,21 @@ std::string key_of(const ResolvedModel& model) {
   return digest ? digest->hex() : model.file.string();
 }
 
+// Of a file, or of all in a directory; 0 where they cannot be read, which loading will say.
+std::uint64_t file_bytes(const std::filesystem::path& place) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(place, error)) {
+    const auto size = std::filesystem::file_size(place, error);
+    return error ? 0 : size;
+  }
+  std::uint64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(place, error)) {
+    const auto size = entry.is_regular_file(error) ? entry.file_size(error) : 0;
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 struct ModelPool::AdapterEntry {
@@ -309,11 +324,13 @@ bool ModelPool::load_next_adapter(std::unique_lock<std::mutex>& lock) {
   if (adapters_to_load_.empty()) return false;
   const std::shared_ptr<AdapterEntry> adapter = adapters_to_load_.front();
   adapters_to_load_.pop_front();
-  lock.unlock();
   std::unique_ptr<LanguageModel> model;
   std::exception_ptr error;
   std::uint64_t bytes = 0;
   try {
+    // Before it is read; what is kept of it is seldom more than its file.
+    make_room_for(*adapter, file_bytes(adapter->place));
+    lock.unlock();
     const LanguageModel& base = *adapter->base->model;
     LoadedAdapter loaded = base.load_adapter(adapter->place);
     bytes = LanguageModel::bytes_of(loaded);
@@ -321,23 +338,35 @@ bool ModelPool::load_next_adapter(std::unique_lock<std::mutex>& lock) {
   } catch (...) {
     error = std::current_exception();
   }
-  lock.lock();
-  while (!error && used_locked() + bytes > options_.memory_bytes &&
-         give_up_adapter(std::chrono::seconds(0))) {
+  if (!lock.owns_lock()) lock.lock();
+  try {
+    if (!error) make_room_for(*adapter, bytes);
+  } catch (...) {
+    error = std::current_exception();
   }
-  if (!error && used_locked() + bytes > options_.memory_bytes)
-    error = std::make_exception_ptr(
-        Error(Fault::overloaded,
-              fmt::format("there is no room for the adapter {} ({} MiB) while others are in use",
-                          adapter->label, bytes >> 20),
-              {.retry_after = std::chrono::seconds(2)}));
-  if (!error) adapter->model = std::move(model);
-  if (!error) adapter->bytes = bytes;
+  if (error)
+    adapter->bytes = 0;
+  else
+    adapter->model = std::move(model);
   adapter->error = error;
   adapter->last_used = Clock::now();
   --std::exchange(adapter->base, nullptr)->users;
   tell_waiting_locked();
   return true;
+}
+
+// Instead of what it had. Throws overloaded where others leave it none.
+void ModelPool::make_room_for(AdapterEntry& adapter, std::uint64_t bytes) {
+  adapter.bytes = 0;
+  while (used_locked() + bytes > options_.memory_bytes &&
+         give_up_adapter(std::chrono::seconds(0))) {
+  }
+  if (used_locked() + bytes > options_.memory_bytes)
+    throw Error(Fault::overloaded,
+                fmt::format("there is no room for the adapter {} ({} MiB) while others are in use",
+                            adapter.label, bytes >> 20),
+                {.retry_after = std::chrono::seconds(2)});
+  adapter.bytes = bytes;
 }
 
 bool ModelPool::give_up_adapter(std::chrono::seconds idle) {

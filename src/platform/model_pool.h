@@ -107,6 +107,7 @@ class ModelPool {
   std::shared_ptr<AdapterEntry> adapter_of(const std::shared_ptr<Entry>& entry,
                                            const ResolvedModel& model);
   bool load_next_adapter(std::unique_lock<std::mutex>& lock);
+  void make_room_for(AdapterEntry& adapter, std::uint64_t bytes);
   // Drops unused adapters: of those unused for `idle` or longer the longest unused. False: none.
   bool give_up_adapter(std::chrono::seconds idle);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);

@@ -224,7 +224,7 @@ std::optional<ModelPool::Lease> Service::lease(const Caller& caller, std::string
 
 std::unique_ptr<GovernedRequest> Service::begin(const Caller& caller, const RequestFacts& facts) {
   Admission admission = platform_.admit(caller, facts);
-  if (!admission.request) throw quota_used_up(admission.verdict);
+  if (!admission.request) throw QuotaError(quota_used_up(admission.verdict), admission.verdict);
   wait_for_record([&](auto done) { admission.request->begin(std::move(done)); });
   return std::move(admission.request);
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "platform/caller.h"
 #include "platform/governed_request.h"
 #include "platform/inspection.h"
@@ -32,6 +33,17 @@ struct ListedModel {
   std::string kind =
       {};  // "classifier" or "tagger": answers its own question alone; "" for a model
   std::string base = {};  // of such a one, where it needs one
+};
+
+// A key has used up what it may. Fault::exhausted.
+class QuotaError : public base::Error {
+ public:
+  QuotaError(const base::Error& error, const QuotaVerdict& verdict)
+      : base::Error(error), verdict_(verdict) {}
+  const QuotaVerdict& verdict() const { return verdict_; }
+
+ private:
+  QuotaVerdict verdict_;
 };
 
 // Safe on many threads. Failures are base::Error.

@@ -7,6 +7,7 @@
 #include <array>
 #include <iterator>
 
+#include "base/error.h"
 #include "platform/language_model.h"
 #include "serve/api_error.h"
 #include "serve/recorded.h"
@@ -98,6 +99,10 @@ std::vector<platform::Prepared> prepared_of(const platform::LanguageModel& model
 template <class Request>
 void Answering::start_here(std::vector<Request>& requests, std::size_t each,
                            std::string_view action) {
+  // Before anything is computed or recorded: who comes in vain hears it at once.
+  const std::size_t most = service_.settings().max_queue;
+  if (const std::size_t waiting = lease_.model->load().waiting; most != 0 && waiting >= most)
+    throw base::Error(base::Fault::overloaded, fmt::format("{} answers wait already", waiting));
   const platform::RequestOrigin from = origin();
   std::size_t prompt_tokens = 0;
   std::size_t most_tokens = 0;

@@ -17,6 +17,7 @@
 #include "serve/log.h"
 #include "serve/metrics.h"
 #include "serve/query.h"
+#include "serve/recorded.h"
 #include "serve/response_writer.h"
 #include "serve/target.h"
 #include "serve/wire.h"
@@ -105,6 +106,7 @@ class Connection final : public Exchange {
   bool gone() const { return gone_ || watch_.gone(); }
   bool ollama() const { return path_.starts_with("/api/"); }
   std::string shown(const ApiError& answer) const;
+  static std::string logged(const ApiError& answer, const std::exception_ptr& error);
   void begin_request();
   void conclude(const std::exception_ptr& error);
   void note_refusal(const ApiError& answer);
@@ -340,19 +342,31 @@ std::string Connection::shown(const ApiError& answer) const {
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// What a client is told that gets no answer: as a response, or where that has begun as an event.
-asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
-  const ApiError answer = api_error(error, request_id_);
-  note_refusal(answer);
-  failure_ = answer.cause.empty() ? answer.message : answer.message + ": " + answer.cause;
+// What a client sends may be anybody's data, and messages repeat it: of what is its own fault the
+// log has what our tables call it, and the place down to the first name that a client can choose.
+std::string Connection::logged(const ApiError& answer, const std::exception_ptr& error) {
+  if (answer.status < 500) {
+    const std::string& word = answer.code.empty() ? answer.type : answer.code;
+    const bool chosen = answer.code == "unknown_parameter" || answer.code == "invalid_json";
+    const std::string place = answer.param.substr(0, answer.param.find_first_of(".["));
+    return place.empty() || chosen ? word : fmt::format("{} in '{}'", word, place);
+  }
   if (answer.status == 500) {
     try {
       std::rethrow_exception(error);
     } catch (const std::exception& cause) {
-      failure_ = cause.what();
+      return cause.what();
     } catch (...) {
     }
   }
+  return answer.cause.empty() ? answer.message : answer.message + ": " + answer.cause;
+}
+
+// What a client is told that gets no answer: as a response, or where that has begun as an event.
+asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
+  const ApiError answer = api_error(error, request_id_);
+  note_refusal(answer);
+  failure_ = logged(answer, error);
   if (writer_.began()) {  // after the header there is no other way, and no [DONE]
     keep_alive_ = false;
     status_ = answer.status;
@@ -366,6 +380,12 @@ asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   if (answer.retry_after) header("retry-after", fmt::format("{}", answer.retry_after->count()));
   if (!answer.retry_helps) header("x-should-retry", "false");
   if (!answer.allow.empty()) header("allow", answer.allow);
+  try {
+    std::rethrow_exception(error);
+  } catch (const platform::QuotaError& refusal) {
+    show_quota(*this, refusal.verdict());
+  } catch (...) {
+  }
   if (answer.status == 401) header("www-authenticate", "Bearer");
   if (answer.close || !reader_.whole()) keep_alive_ = false;
   co_await reply(answer.status, "application/json", shown(answer));

@@ -94,6 +94,7 @@ class Checker {
     if (field.use == Use::refused) {
       const Json neutral = Json::parse(field.neutral);
       if (std::ranges::find(neutral, value) != neutral.end()) {
+        if (field.told) ignored_.push_back(path);
         value = nullptr;  // asks for nothing: as if it were not there
         return;
       }
@@ -110,6 +111,7 @@ class Checker {
     if (value.is_array()) array(value, field, path);
     if (value.is_object()) {
       length(value.size(), field, path, "members");
+      if (field.open && field.item_types != Type::none) values(value, field, path);
       if (!field.fields.empty() || !field.open) object(value, field.fields, path, field.open);
     }
   }
@@ -152,8 +154,20 @@ class Checker {
       refuse(path, fmt::format("has {} {}, more than {}", length, unit, field.longest));
   }
 
+  // The keys are the client's own, and not repeated.
+  static void values(Json& object, const Field& field, const std::string& path) {
+    for (auto& [key, value] : object.items()) {
+      if (!fits(value, field.item_types))
+        refuse(path, fmt::format("must have values that are {}, not {}", list(field.item_types),
+                                 type_word(value)));
+      if (value.is_number()) number(value, field, path);
+    }
+  }
+
   void array(Json& value, const Field& field, const std::string& path) {
     length(value.size(), field, path, "elements");
+    if (value.size() > field.most_items)
+      refuse(path, fmt::format("has {} elements, more than {}", value.size(), field.most_items));
     for (std::size_t i = 0; i < value.size(); ++i) {
       const std::string place = fmt::format("{}[{}]", path, i);
       if (!fits(value[i], field.item_types))
@@ -187,8 +201,9 @@ Json field_schema(const Field& field) {
     result["type"] = types_schema(field.types);
     if (!field.required) result["type"].push_back("null");
   }
-  if (!std::isinf(field.least)) result["minimum"] = field.least;
-  if (!std::isinf(field.most)) result["maximum"] = field.most;
+  const bool bounds_values = field.open && field.item_types != Type::none;
+  if (!std::isinf(field.least) && !bounds_values) result["minimum"] = field.least;
+  if (!std::isinf(field.most) && !bounds_values) result["maximum"] = field.most;
   if (!field.words.empty()) {
     result["enum"] = field.words;
     if (!field.required) result["enum"].push_back(nullptr);
@@ -201,6 +216,12 @@ Json field_schema(const Field& field) {
   limit(Type::text, "minLength", "maxLength");
   limit(Type::array, "minItems", "maxItems");
   limit(Type::object, "minProperties", "maxProperties");
+  if (field.most_items != kUnlimited) result["maxItems"] = field.most_items;
+  if (bounds_values) {
+    Json& values = result["additionalProperties"] = {{"type", types_schema(field.item_types)}};
+    if (!std::isinf(field.least)) values["minimum"] = field.least;
+    if (!std::isinf(field.most)) values["maximum"] = field.most;
+  }
   if (has(field.types, Type::array)) {
     Json items = field.fields.empty() ? Json::object() : schema(field.fields);
     if (field.open) items.erase("additionalProperties");

@@ -46,11 +46,14 @@ struct Field {
   double most = std::numeric_limits<double>::infinity();
   std::size_t shortest = 0;  // characters of a text, elements of an array, members of an object
   std::size_t longest = kUnlimited;
+  std::size_t most_items = kUnlimited;           // of an array, where it may be a text too
   std::span<const std::string_view> words = {};  // the only texts there are
-  Type item_types = Type::none;                  // of an array's elements
-  std::span<const Field> fields = {};            // of an object, or of the objects in an array
-  bool open = false;                             // an object of members that are not listed
-  std::string_view neutral = "[]";               // JSON, a list of values
+  Type item_types = Type::none;  // of an array's elements, or of the values of an open object;
+                                 // least and most are theirs then, unless the field is a number
+  std::span<const Field> fields = {};  // of an object, or of the objects in an array
+  bool open = false;                   // an object of members that are not listed
+  std::string_view neutral = "[]";     // JSON, a list of values
+  bool told = false;                   // x-malina-ignored names a neutral value too
   std::string_view help = "";
 };
 

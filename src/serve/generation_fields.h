@@ -56,7 +56,10 @@ inline constexpr std::array kSamplingFields{
     Field{.name = "presence_penalty", .types = Type::number, .least = -2, .most = 2},
     Field{.name = "logit_bias",
           .types = Type::object,
+          .least = -100,
+          .most = 100,
           .longest = 300,
+          .item_types = Type::number,
           .open = true,
           .help = "From token id to what is added to its logit, -100 to 100"},
     Field{.name = "seed",
@@ -67,6 +70,7 @@ inline constexpr std::array kSamplingFields{
     Field{.name = "stop",
           .types = Type::text | Type::array,
           .longest = kMostStopLength,
+          .most_items = 4,
           .item_types = Type::text,
           .help = "Up to four texts that end the answer"},
 };
@@ -86,6 +90,7 @@ inline constexpr std::array kInertFields{
     Field{.name = "parallel_tool_calls", .types = Type::boolean, .use = Use::inert},
     Field{.name = "num_thread", .types = Type::integer, .use = Use::inert},
     Field{.name = "num_gpu", .types = Type::integer, .use = Use::inert},
+    Field{.name = "store", .use = Use::refused, .neutral = "[false]", .told = true},
 };
 
 // Throws ApiError 400 for a bias that is no number in range or a key that is no token id, and for

@@ -32,8 +32,9 @@ ApiError closing(ApiError error) {
   return error;
 }
 
-ApiError too_slow(const char* what) {
-  return {.status = 408, .type = "timeout_error", .message = what, .close = true};
+ApiError too_slow() {
+  return {
+      .status = 408, .type = "timeout_error", .message = "the body took too long", .close = true};
 }
 
 }  // namespace
@@ -76,7 +77,7 @@ asio::awaitable<bool> RequestReader::read_header() {
   buffer_.max_size(kMostBuffered);
   if (buffer_.size() == 0) {
     if (stopped_) co_return false;
-    wire_.tcp().expires_after(limits_.idle_time);
+    wire_.tcp().expires_after(first_ ? limits_.header_time : limits_.idle_time);
     reading_ = true;
     const auto [error, size] =
         co_await wire_.async_read_some(buffer_.prepare(kFirstRead), kNoThrow);
@@ -85,18 +86,18 @@ asio::awaitable<bool> RequestReader::read_header() {
     buffer_.commit(size);
   }
   if (stopped_) co_return false;
+  first_ = false;
   wire_.tcp().expires_after(limits_.header_time);
   reading_ = true;
   const auto [error, size] = co_await http::async_read_header(wire_, buffer_, *parser_, kNoThrow);
   reading_ = false;
-  if (is_end(error)) co_return false;
+  if (is_end(error) || error == beast::error::timeout) co_return false;
   if (error == http::error::header_limit)
     throw ApiError{
         .status = 431,
         .type = "invalid_request_error",
         .message = fmt::format("the header is longer than {} bytes", limits_.header_bytes),
         .close = true};
-  if (error == beast::error::timeout) throw too_slow("the header took too long");
   if (error) throw closing(bad_request("the request is not valid HTTP: " + error.message()));
   if (!held_.set(buffer_.capacity())) throw no_memory();
   co_return true;
@@ -134,14 +135,27 @@ void RequestReader::limit_body(std::uint64_t most) {
   parser_->body_limit(most);
 }
 
+// Beast's own expiry closes the connection, and then nobody can be told.
+void RequestReader::limit_time(std::chrono::milliseconds time) {
+  wire_.tcp().expires_never();
+  late_ = false;
+  timer_.expires_after(time);
+  timer_.async_wait([self = self_](const error_code& error) {
+    if (error || *self == nullptr) return;
+    (*self)->late_ = true;
+    if ((*self)->reading_) (*self)->wire_.tcp().cancel();
+  });
+}
+
 asio::awaitable<void> RequestReader::read_some() {
   if (stopped_) throw draining();
+  if (late_) throw too_slow();
   reading_ = true;
   const auto [error, size] = co_await http::async_read_some(wire_, buffer_, *parser_, kNoThrow);
   reading_ = false;
   if (stopped_ && error == asio::error::operation_aborted) throw draining();
   if (error == http::error::body_limit) throw too_large(*body_limit_);
-  if (error == beast::error::timeout) throw too_slow("the body took too long");
+  if (late_ && error == asio::error::operation_aborted) throw too_slow();
   if (error == http::error::partial_message || error == asio::error::connection_reset)
     throw Disconnected();
   if (error) throw closing(bad_request("the body is not valid HTTP: " + error.message()));
@@ -149,7 +163,7 @@ asio::awaitable<void> RequestReader::read_some() {
 
 asio::awaitable<std::string> RequestReader::read_body() {
   limit_body(limits_.body_bytes);
-  wire_.tcp().expires_after(limits_.body_time);
+  limit_time(limits_.body_time);
   while (!parser_->is_done()) {
     co_await read_some();
     // As it comes: what was only announced holds nothing.
@@ -160,6 +174,7 @@ asio::awaitable<std::string> RequestReader::read_body() {
     body_held_.set(0);
     throw no_memory();
   }
+  timer_.cancel();
   whole_ = true;
   co_return std::move(parser_->get().body());
 }
@@ -167,7 +182,7 @@ asio::awaitable<std::string> RequestReader::read_body() {
 // The time is for each piece: a large file may take longer than a request, but not come to a stop.
 asio::awaitable<std::string> RequestReader::read_piece() {
   limit_body(limits_.upload_bytes);
-  wire_.tcp().expires_after(limits_.body_time);
+  limit_time(limits_.body_time);
   if (!held_.set(kMostBuffered) || !body_held_.set(2 * kPiece)) throw no_memory();
   std::string piece;
   while (!parser_->is_done() && piece.size() < kPiece) {
@@ -176,11 +191,13 @@ asio::awaitable<std::string> RequestReader::read_piece() {
     piece += body;  // copied: the body has room for all that was announced
     body.clear();
   }
+  timer_.cancel();
   whole_ = parser_->is_done();
   co_return piece;
 }
 
 void RequestReader::finish() {
+  timer_.cancel();
   body_held_.set(0);
   parser_.reset();
   if (buffer_.size() == 0 || !whole_) buffer_ = beast::flat_buffer();  // nothing of it is used

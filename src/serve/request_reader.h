@@ -3,10 +3,12 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +26,10 @@ struct ConnectionLimits {
   std::size_t header_fields = 100;
   std::size_t body_bytes = 0;
   std::uint64_t upload_bytes = 0;  // of a body that is read in pieces
-  std::chrono::seconds header_time{10}, body_time{30}, write_time{30}, idle_time{60};
+  // body_time: of a whole body, or of each piece of one that is read in pieces. idle_time: between
+  // two requests; a new connection has header_time to begin.
+  std::chrono::milliseconds header_time{10000}, body_time{30000}, idle_time{60000};
+  std::chrono::seconds write_time{30};
 };
 
 // What a byte of a body counts in the ledger: itself, the document it is read into, and what a
@@ -37,11 +42,18 @@ inline constexpr std::size_t kMostBuffered = 64 * 1024;
 class RequestReader {
  public:
   RequestReader(Wire& wire, const ConnectionLimits& limits, BodyLedger& ledger)
-      : wire_(wire), limits_(limits), held_(ledger), body_held_(ledger) {}
+      : wire_(wire),
+        limits_(limits),
+        held_(ledger),
+        body_held_(ledger),
+        timer_(wire.tcp().get_executor()) {}
+  ~RequestReader() { *self_ = nullptr; }
+  RequestReader(const RequestReader&) = delete;
+  RequestReader& operator=(const RequestReader&) = delete;
 
-  // The next one. False where there is none: the client closed or did not begin one in time, or
-  // stop() was called. Throws ApiError for what is no HTTP (400), too long (431, 413) or too slow
-  // (408); then nothing of it is to be believed, and the connection ends.
+  // The next one. False where there is none: the client closed, did not begin one or end its header
+  // in time, or stop() was called. Throws ApiError for what is no HTTP (400) or too long (431,
+  // 413); then nothing of it is to be believed, and the connection ends.
   asio::awaitable<bool> read_header();
   // "" where there is none.
   std::string_view field(std::string_view name) const;
@@ -55,8 +67,8 @@ class RequestReader {
   void check_header() const;
   bool wants_go_ahead() const;  // with "100 Continue", before it sends the body
 
-  // All of the body; once. Throws ApiError: 413, 408, 400 (no HTTP), 503 where the bodies of others
-  // leave no memory for it, or stop() was called.
+  // All of the body; once. Throws ApiError: 413, 408 (too slow), 400 (no HTTP), 503 where the
+  // bodies of others leave no memory for it, or stop() was called.
   asio::awaitable<std::string> read_body();
   // The next piece of a body that is not kept in memory; "" at its end. Throws as read_body().
   asio::awaitable<std::string> read_piece();
@@ -76,6 +88,7 @@ class RequestReader {
 
   ApiError too_large(std::uint64_t most) const;
   void limit_body(std::uint64_t most);
+  void limit_time(std::chrono::milliseconds time);
   asio::awaitable<void> read_some();
   ApiError no_memory() const;
 
@@ -86,6 +99,10 @@ class RequestReader {
   std::optional<Parser> parser_;
   std::optional<std::uint64_t> body_limit_;  // none until the body is asked for
   bool whole_ = false, reading_ = false, stopped_ = false;
+  bool first_ = true, late_ = false;
+  asio::steady_timer timer_;  // of a body
+  // Null once this is gone: the timer may have ended just then.
+  std::shared_ptr<RequestReader*> self_ = std::make_shared<RequestReader*>(this);
 };
 
 }  // namespace malina::serve

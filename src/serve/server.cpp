@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "serve/answering.h"
 #include "serve/connection.h"
 #include "serve/listening.h"
 #include "serve/log.h"
@@ -142,14 +143,14 @@ class Server {
   asio::awaitable<void> refuse(tcp::socket socket) {
     if (certificates_.enabled()) co_return;
     static constexpr std::string_view kBody =
-        R"({"error":{"message":"the server has too many connections","type":"overloaded_error","param":null,"code":"busy"}})";
-    static const std::string kAnswer = fmt::format(
+        R"({"error":{"message":"the server has too many connections","type":"overloaded_error","param":null,"code":"overloaded"}})";
+    const std::string answer = fmt::format(
         "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
-        "content-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
-        kBody.size(), kBody);
+        "x-request-id: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+        new_id("req_"), kBody.size(), kBody);
     error_code error;
     socket.non_blocking(true, error);
-    socket.write_some(asio::buffer(kAnswer), error);
+    socket.write_some(asio::buffer(answer), error);
     socket.shutdown(tcp::socket::shutdown_both, error);
   }
 

@@ -196,7 +196,7 @@ class OpenAiTest(server.ServerTest):
         answer = self.server.chat(max_tokens=1, user="me", metadata={"a": "b"}, store=False, tools=[],
                                   n=1)
         self.assertEqual(answer.status, 200, answer.body)
-        self.assertEqual(answer.headers["x-malina-ignored"], "user, metadata")
+        self.assertEqual(answer.headers["x-malina-ignored"], "user, metadata, store")
 
     def test_what_is_wrong_is_named(self):
         cases = [

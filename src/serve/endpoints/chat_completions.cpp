@@ -62,7 +62,6 @@ constexpr std::array kRefused{
     Field{.name = "reasoning_effort", .use = Use::refused},
     Field{.name = "verbosity", .use = Use::refused},
     Field{.name = "web_search_options", .use = Use::refused},
-    Field{.name = "store", .use = Use::refused, .neutral = "[false]"},
 };
 const auto kBody = joined(kChatFields, kSamplingFields, kStreamFields, kInertFields, kRefused);
 
