@@ -178,6 +178,7 @@ class TrustTest(server.ServerTest):
         self.assertEqual(ask().status, 200)
         third = ask()
         self.assert_error(third, 429, "rate_limit_exceeded")
+        self.assertEqual(third.headers["x-ratelimit-remaining-requests"], "0")
         self.assertGreaterEqual(int(third.headers["retry-after"]), 1)
         self.assertLessEqual(int(third.headers["retry-after"]), 60)
         few = self.make_key("--tokens-per-minute", "10")
