@@ -7,14 +7,17 @@
 #   ./test.sh --serve     the server under the thread sanitizer and then under those of addresses and
 #                         undefined behaviour: the tests of its modules, and the whole program's. Not
 #                         in everything, since it compiles the program two more times
+#   ./test.sh --clients   the clients that applications have (OpenAI's for Python and Node, Ollama's, LangChain,
+#                         schemathesis, lm-eval) against the program's server. Not in everything, since
+#                         it takes their pinned versions from the package registries
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 everything=true
 case ${1:-} in
   "") ;;
-  --release | --serve) everything=false ;;
-  *) echo "test: '$1' is neither --release nor --serve" >&2; exit 2 ;;
+  --release | --serve | --clients) everything=false ;;
+  *) echo "test: '$1' is none of --release, --serve and --clients" >&2; exit 2 ;;
 esac
 
 results=$PWD/build/results
@@ -72,6 +75,20 @@ sanitized_server() {
 }
 if [[ ${1:-} == --serve ]]; then
   sanitized_server
+  step "total"
+  exec scripts/tally.py "${broken[@]}" "${runs[@]}"
+fi
+
+if [[ ${1:-} == --clients ]]; then
+  if build release malina; then
+    step "clients"
+    # What failed is counted from what it prints; where it fails without a word of that, it is broken.
+    tests/clients/run.sh build/release/malina 2>&1 | tee "$results/clients.log" ||
+      grep -q '^FAILED' "$results/clients.log" || broken+=(--broken "the clients")
+    runs+=("$results/clients.log")
+  else
+    broken+=(--broken "the release build")
+  fi
   step "total"
   exec scripts/tally.py "${broken[@]}" "${runs[@]}"
 fi

@@ -9,7 +9,7 @@ run of ctest: ctest.xml (--output-junit), and one NAME.xml for every GoogleTest 
 (GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file,
 or failed beyond its own tests (a crash, a sanitizer's report at exit), counts as a failure. A
 script's last line "N passed, N failed, N skipped", or what Python's unittest prints at its end,
-counts as that many tests; any other script counts as one.
+counts as that many tests; any other script of ctest counts as one.
 
 A skipped or disabled test is a failure unless its reason says that this machine lacks an
 instruction set. The last line printed is the total; the exit code is 0 only where nothing failed
@@ -73,17 +73,6 @@ def count_gtest(path: pathlib.Path) -> Count:
     return count
 
 
-def count_output(name: str, output: str) -> Count:
-    """The total that a script printed; zeros where it printed none."""
-    count = Count()
-    totals = TOTALS.findall(output)
-    if totals:
-        count.passed, count.failed, count.skipped = (int(number) for number in totals[-1])
-    if count.failed:
-        count.complaints.append(f"{count.failed} failed in {name}")
-    return count
-
-
 def count_unittest(name: str, ran: str, exceptions: str) -> Count:
     """Of "Ran `ran` tests", and of what stands behind FAILED or OK: "failures=1, skipped=2"."""
     count = Count()
@@ -93,6 +82,20 @@ def count_unittest(name: str, ran: str, exceptions: str) -> Count:
             count.failed += number
             count.complaints.append(f"{number} {word.strip()} in {name}")
     count.passed = max(0, int(ran) - count.failed)
+    return count
+
+
+def count_output(name: str, output: str) -> Count:
+    """What a script printed of totals, its own and those of Python's unittest; zeros where it printed none."""
+    count = Count()
+    for summary in UNITTEST.findall(output):  # of several programs, where a script runs them
+        count.add(count_unittest(name, *summary))
+        if summary[0] == "0":
+            count.fail(f"a part of {name} ran no test")
+    totals = TOTALS.findall(output)
+    if totals:
+        passed, failed, skipped = (int(number) for number in totals[-1])
+        count.add(Count(passed, failed, skipped, [f"{failed} failed in {name}"] if failed else []))
     return count
 
 

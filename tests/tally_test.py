@@ -101,6 +101,21 @@ class Tally(unittest.TestCase):
         self.assertEqual(self.unittest("Ran 0 tests in 0s\n\nOK")[0], 1)
         self.assertEqual(self.unittest("Ran 0 tests in 0s\n\nNO TESTS RAN")[0], 1)
 
+    def test_a_log_counts_all_that_unittest_says_in_it(self):
+        log = pathlib.Path(self.folder.name) / "clients.log"
+
+        def tally(text):
+            log.write_text(text)
+            done = subprocess.run([sys.executable, TALLY, log], capture_output=True, text=True)
+            return done.returncode, done.stdout.splitlines()[-1]
+
+        summary = lambda ran, how: f"...\n{'-' * 70}\nRan {ran} tests in 1.5s\n\n{how}\n"
+        self.assertEqual(tally(summary(12, "OK") + summary(3, "OK")), (0, "15 passed, 0 failed, 0 skipped"))
+        self.assertEqual(tally(summary(12, "FAILED (errors=2)") + summary(3, "OK")),
+                         (1, "13 passed, 2 failed, 0 skipped"))
+        self.assertEqual(tally(summary(12, "OK") + summary(0, "NO TESTS RAN")), (1, "12 passed, 1 failed, 0 skipped"))
+        self.assertEqual(tally("nothing")[0], 1)
+
 
 if __name__ == "__main__":
     unittest.main()

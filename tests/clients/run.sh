@@ -14,8 +14,9 @@ if ! cmp -s "$here/requirements.txt" "$place/installed.txt"; then
   "$place/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
   cp "$here/requirements.txt" "$place/installed.txt"
 fi
-if command -v npm >/dev/null && [[ ! -d $place/node_modules/openai ]]; then
+if command -v npm >/dev/null && ! cmp -s "$here/openai-node.version" "$place/installed-node.txt"; then
   (cd "$place" && npm install --silent --no-audit --no-fund "openai@$(cat "$here/openai-node.version")")
+  cp "$here/openai-node.version" "$place/installed-node.txt"
 fi
 export MALINA_NODE_MODULES=$place/node_modules
 MALINA_TEST_MODEL=$("$here/../../scripts/fetch_model.sh")
