@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/quantity.h"
 #include "govern/random_bytes.h"
+#include "platform/repetition.h"
 
 namespace malina::platform {
 
@@ -98,16 +99,24 @@ fs::path DataFiles::path(const DataFile& file) const {
 
 // The bytes first: a record without bytes would be a file that was lost.
 DataFile DataFiles::commit(Upload& upload, const Actor& by, std::string_view purpose,
-                           std::string_view request_id) {
+                           std::string_view request_id, std::string_view repetition) {
   DataFile file = std::move(upload.file_);
   file.tenant = by.tenant;
   file.purpose = std::string(purpose);
   file.digest = upload.digest_.finish().hex();
   file.size_bytes = upload.bytes_;
   file.created_by = by.id;
+  const Repetition again{
+      .name = std::string(repetition),
+      .digest = fmt::format("file {} {} {}", file.digest, file.purpose, file.name)};
+  std::optional<DataFile> before;
   upload.content_->commit();
   try {
     database_.transaction([&] {
+      const std::int64_t now = std::chrono::system_clock::to_time_t(chain_.clock().wall());
+      if (const auto id = created_before(database_, by.id, again, now))
+        before = find(by.tenant, *id);
+      if (before) return;
       const auto held = database_.query(
           "SELECT COALESCE(SUM(size_bytes), 0) FROM data_files WHERE tenant = ?1", {file.tenant});
       if (static_cast<std::uint64_t>(held[0].integer(0)) + file.size_bytes > most_bytes_)
@@ -118,7 +127,7 @@ DataFile DataFiles::commit(Upload& upload, const Actor& by, std::string_view pur
                     {.code = "insufficient_quota", .retry_helps = false});
       const auto last = database_.query("SELECT COALESCE(MAX(sequence), 0) FROM data_files");
       file.sequence = last[0].integer(0) + 1;
-      file.created_at = std::chrono::system_clock::to_time_t(chain_.clock().wall());
+      file.created_at = now;
       database_.execute(
           fmt::format(
               "INSERT INTO data_files ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -132,13 +141,17 @@ DataFile DataFiles::commit(Upload& upload, const Actor& by, std::string_view pur
                                 .digest = file.digest,
                                 .request = std::string(request_id),
                                 .outcome = "done"});
+      remember_created(database_, by.id, again, file.id, now);
     });
   } catch (...) {
     std::error_code ignored;
     fs::remove(path(file), ignored);
     throw;
   }
-  return file;
+  if (!before) return file;
+  std::error_code ignored;
+  fs::remove(path(file), ignored);  // the same bytes are there already
+  return *std::move(before);
 }
 
 std::optional<DataFile> DataFiles::find(std::string_view tenant, std::string_view id) {

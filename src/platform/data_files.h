@@ -74,9 +74,10 @@ class DataFiles {
   // `name`: as its sender calls it; its extension, where it tells a format, is kept.
   Upload begin(std::string_view name) const { return {folder_, name}; }
   // On the disk, recorded and in the audit, or nothing of it. Throws exhausted where the tenant's
-  // files would take more than they may.
+  // files would take more than they may. `repetition`: the name under which it may come again; of
+  // one that did, the file that was created then. Its digest is made here.
   DataFile commit(Upload& upload, const Actor& by, std::string_view purpose,
-                  std::string_view request_id);
+                  std::string_view request_id, std::string_view repetition = {});
   DataFile get(std::string_view tenant, std::string_view id);
   std::optional<DataFile> find(std::string_view tenant, std::string_view id);
   // `purpose` "": of all. Throws invalid_argument where `after` is none of the tenant's files.

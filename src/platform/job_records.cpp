@@ -189,8 +189,13 @@ void JobRecords::add_events(std::string_view id, std::span<const JobEvent> event
 }
 
 TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view request_id,
-                             const std::function<void()>& check) {
+                             const std::function<void()>& check, const Repetition& repetition) {
   database_.transaction([&] {
+    if (const auto before = created_before(database_, by.id, repetition, now()))
+      if (auto found = find(*before); found && found->tenant == by.tenant) {
+        job = *std::move(found);
+        return;
+      }
     const auto same = database_.query(
         fmt::format("SELECT {} FROM tuning_jobs WHERE tenant = ?1 AND fingerprint = ?2 AND status "
                     "NOT IN ('succeeded', 'failed', 'cancelled')",
@@ -198,6 +203,7 @@ TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view re
         {by.tenant, job.fingerprint});
     if (!same.empty()) {
       job = job_of(same[0]);
+      remember_created(database_, by.id, repetition, job.id, now());
       return;
     }
     check();
@@ -229,6 +235,7 @@ TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view re
                               .digest = digests,
                               .request = std::string(request_id),
                               .outcome = "done"});
+    remember_created(database_, by.id, repetition, job.id, now());
   });
   return job;
 }

@@ -14,6 +14,7 @@
 #include "govern/audit_chain.h"
 #include "platform/caller.h"
 #include "platform/data_files.h"
+#include "platform/repetition.h"
 #include "store/database.h"
 
 namespace malina::platform {
@@ -96,9 +97,9 @@ class JobRecords {
 
   // `check` is asked within the transaction and may throw. `job` comes with all that was asked for;
   // where the tenant has one that is the same and is not over, that one is returned: clients that
-  // saw no answer ask again.
+  // saw no answer ask again. `repetition`: likewise, also of a job that is over.
   TuningJob create(TuningJob job, const Actor& by, std::string_view request_id,
-                   const std::function<void()>& check);
+                   const std::function<void()>& check, const Repetition& repetition = {});
   TuningJob get(std::string_view tenant, std::string_view id);
   std::optional<TuningJob> find(std::string_view id);  // of any tenant
   // `metadata`: only jobs that have these pairs.

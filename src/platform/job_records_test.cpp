@@ -137,6 +137,25 @@ TEST_F(JobRecordsTest, PagesMeetWithoutGaps) {
             base::Fault::invalid_argument);
 }
 
+TEST_F(JobRecordsTest, ANameStandsForWhatItCreatedForADay) {
+  const auto send = [&](const Actor& by, std::string_view content) {
+    DataFiles::Upload upload = files_.begin("a.csv");
+    upload.write(content);
+    return files_.commit(upload, by, kPurposeTuning, "", "name").id;
+  };
+  const std::string first = send(kAnna, "text");
+  EXPECT_EQ(send(kAnna, "text"), first);
+  EXPECT_EQ(names_in_folder().size(), 1U);
+  EXPECT_EQ(fault_of([&] { send(kAnna, "other"); }), base::Fault::invalid_argument);
+  EXPECT_EQ(names_in_folder().size(), 1U);
+  EXPECT_NE(send({"other-key", kAnna.tenant}, "text"), first);
+  clock_.advance(std::chrono::hours(25));
+  EXPECT_NE(send(kAnna, "text"), first);
+  const std::string gone = send(kAnna, "text");
+  files_.remove(kAnna, gone, "", [] {});
+  EXPECT_NE(send(kAnna, "text"), gone) << "what is there no more is created again";
+}
+
 TEST_F(JobRecordsTest, APauseThatCameTooLateHoldsNothingUp) {
   for (const bool resumed : {false, true}) {
     const TuningJob job = add_job(kAnna, resumed ? "ftjob-b" : "ftjob-a");

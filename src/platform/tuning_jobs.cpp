@@ -117,8 +117,9 @@ TuningJobs::TuningJobs(Platform& platform, const TuningJobsOptions& options)
 TuningJobs::~TuningJobs() = default;
 
 DataFile TuningJobs::commit(DataFiles::Upload& upload, const Caller& caller,
-                            std::string_view purpose, std::string_view request_id) {
-  return files_.commit(upload, actor(caller), purpose, request_id);
+                            std::string_view purpose, std::string_view request_id,
+                            std::string_view repetition) {
+  return files_.commit(upload, actor(caller), purpose, request_id, repetition);
 }
 
 DataFile TuningJobs::file(const Caller& caller, std::string_view id) {
@@ -147,7 +148,7 @@ DataFile TuningJobs::data_of(const Caller& caller, const std::string& id, const 
 }
 
 TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
-                             std::string_view request_id) {
+                             std::string_view request_id, const Repetition& repetition) {
   check_suffix(request.suffix);
   const ResolvedModel base = platform_.resolve_for(caller, request.model);
   if (base.adapter)
@@ -182,16 +183,19 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   }
   job.fingerprint = fingerprint_of(job, request.seed);
   const std::string result_name = job.result_name;
-  job = records_.create(std::move(job), actor(caller), request_id, [&] {
-    // Within the transaction in which files are deleted too: they are still there.
-    data_of(caller, request.training_file, "training_file");
-    if (!request.validation_file.empty())
-      data_of(caller, request.validation_file, "validation_file");
-    if (!records_.name_is_taken(result_name) && !is_tuned(platform_, result_name)) return;
-    throw Error(Fault::already_exists,
-                fmt::format("there is a model {} already: choose another suffix", result_name),
-                {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
-  });
+  job = records_.create(
+      std::move(job), actor(caller), request_id,
+      [&] {
+        // Within the transaction in which files are deleted too: they are still there.
+        data_of(caller, request.training_file, "training_file");
+        if (!request.validation_file.empty())
+          data_of(caller, request.validation_file, "validation_file");
+        if (!records_.name_is_taken(result_name) && !is_tuned(platform_, result_name)) return;
+        throw Error(Fault::already_exists,
+                    fmt::format("there is a model {} already: choose another suffix", result_name),
+                    {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
+      },
+      repetition);
   runner_.wake();
   return job;
 }

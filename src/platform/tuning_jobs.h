@@ -44,13 +44,14 @@ class TuningJobs {
   // Files: what is uploaded is written in pieces, then committed.
   DataFiles::Upload begin_upload(std::string_view name) const { return files_.begin(name); }
   DataFile commit(DataFiles::Upload& upload, const Caller& caller, std::string_view purpose,
-                  std::string_view request_id);
+                  std::string_view request_id, std::string_view repetition = {});
   DataFile file(const Caller& caller, std::string_view id);
   Page<DataFile> files(const Caller& caller, std::string_view purpose, const PageRequest& page);
   void remove_file(const Caller& caller, std::string_view id, std::string_view request_id);
   base::File open(const DataFile& file) const { return base::File::open(files_.path(file)); }
 
-  TuningJob create(const Caller& caller, const JobRequest& request, std::string_view request_id);
+  TuningJob create(const Caller& caller, const JobRequest& request, std::string_view request_id,
+                   const Repetition& repetition = {});
   TuningJob job(const Caller& caller, std::string_view id);
   Page<TuningJob> jobs(const Caller& caller, const nlohmann::ordered_json& metadata,
                        const PageRequest& page);

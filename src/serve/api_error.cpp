@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "platform/full_disk.h"
+#include "platform/repetition.h"
 
 namespace malina::serve {
 
@@ -92,6 +93,10 @@ ApiError api_error(const std::exception_ptr& error, const std::string& request_i
       result.retry_after = failure.details().retry_after;
       result.cause = failure.details().cause;
       result.retry_helps = failure.details().retry_helps;
+      if (result.code == platform::kRepetitionReused) {
+        result.status = 422;
+        result.type = "unprocessable_error";
+      }
       if (row.status == 409) result.retry_helps = false;
       if (result.code == "insufficient_quota") result.retry_helps = false;
       if (row.status >= 429 && !result.retry_after) result.retry_after = std::chrono::seconds(1);

@@ -73,6 +73,7 @@ class Connection final : public Exchange {
 
   asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) override;
   std::string_view content_type() const override { return reader_.field("content-type"); }
+  std::string idempotency_key() const override;
   asio::awaitable<std::string> read_piece() override;
   asio::awaitable<void> begin_stream(std::string_view type) override;
   asio::awaitable<void> begin_bytes(std::string_view type, std::uint64_t bytes) override;
@@ -326,6 +327,19 @@ asio::awaitable<void> Connection::read_body(const Endpoint& endpoint) {
   std::string ignored;
   for (const std::string& field : checked.ignored) ignored += (ignored.empty() ? "" : ", ") + field;
   if (!ignored.empty()) header("x-malina-ignored", ignored);
+}
+
+std::string Connection::idempotency_key() const {
+  const std::string_view key = reader_.field("idempotency-key");
+  const bool printable =
+      std::ranges::all_of(key, [](char c) { return c > ' ' && c < 127; });  // RFC 8941: a string
+  if (reader_.count("idempotency-key") > 1 || !printable ||
+      key.size() > platform::kLongestRepetitionName)
+    throw bad_request(
+        "the header Idempotency-Key must come once, with at most 255 characters that "
+        "are visible",
+        {}, "invalid_idempotency_key");
+  return std::string(key);
 }
 
 asio::awaitable<std::string> Connection::read_piece() {

@@ -49,6 +49,9 @@ class Exchange {
   const Json& query() const { return query_; }                 // likewise
   // Of an upload: the type that its header gives, and the next piece of its body, "" at its end.
   virtual std::string_view content_type() const = 0;
+  // Of a request that creates something, the name under which it may come again (Idempotency-Key);
+  // "" where it gives none. Throws ApiError 400 for one that cannot be.
+  virtual std::string idempotency_key() const = 0;
   virtual asio::awaitable<std::string> read_piece() = 0;
 
   // Before the response begins.

@@ -283,6 +283,38 @@ class Limits(JobsTest):
         running.request("DELETE", f"/v1/files/{answer['id']}")
 
 
+class Repetitions(JobsTest):
+    def test_a_request_that_comes_again_creates_nothing_again(self):
+        content = rows(60)
+        send = lambda key, **fields: self.server.request(
+            "POST", "/v1/files", form(("purpose", None, "fine-tune"), ("file", fields.get("name", "a.csv"), content)),
+            headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Idempotency-Key": key})
+        first = send("one").json()
+        self.assertEqual(send("one").json(), first)
+        self.assertNotEqual(send("two").json()["id"], first["id"])
+        self.assertEqual(len([name for name in os.listdir(os.path.join(self.shared_home, "files"))
+                              if first["id"] in name]), 1)
+        other = send("one", name="b.csv")
+        self.assert_error(other, 422, "idempotency_key_reused")
+        self.assertEqual(other.json()["error"]["type"], "unprocessable_error")
+        self.assertEqual(other.headers["x-should-retry"], "false")
+        for wrong in ("x" * 256, "a b"):
+            self.assert_error(send(wrong), 400, "invalid_idempotency_key")
+        stranger = self.make_key("--permit", "train", "--tenant", "elsewhere")
+        body = {"model": "tiny", "training_file": first["id"], "suffix": "again", "hyperparameters": {"n_epochs": 1}}
+        ask = lambda key, **more: self.server.request("POST", "/v1/fine_tuning/jobs", json.dumps({**body, **more}).encode(),
+                                                      headers={"Content-Type": "application/json", "Idempotency-Key": key})
+        job = ask("three").json()
+        self.wait(job, "succeeded")
+        self.assertEqual(ask("three").json()["id"], job["id"])  # though it is over
+        self.assert_error(ask("three", seed=7), 422, "idempotency_key_reused")
+        self.assert_error(ask("one"), 422, "idempotency_key_reused")
+        theirs = self.server.request("POST", "/v1/files", form(("purpose", None, "fine-tune"), ("file", "b.csv", content)),
+                                     headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+                                              "Idempotency-Key": "one"}, key=stranger)
+        self.assertEqual(theirs.status, 200)
+
+
 class Jobs(JobsTest):
     def long_job(self, suffix, **fields):
         """Takes far longer than a test, where nobody ends it."""

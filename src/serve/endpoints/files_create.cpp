@@ -109,6 +109,7 @@ asio::awaitable<void> receive(Exchange& exchange, Form& form) {
 // Admitted before the file is sent: who has used up a quota, or cannot be recorded, is told at
 // once.
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
+  const std::string repetition = exchange.idempotency_key();
   Form form(service.jobs(), exchange.content_type());
   platform::RequestFacts facts;
   facts.action = "files.create";
@@ -122,8 +123,9 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
     co_await receive(exchange, form);
     reply = co_await exchange.elsewhere([&] {
       form.finish();
-      const platform::DataFile file = service.jobs().commit(
-          form.upload(), exchange.caller(), platform::kPurposeTuning, exchange.request_id());
+      const platform::DataFile file =
+          service.jobs().commit(form.upload(), exchange.caller(), platform::kPurposeTuning,
+                                exchange.request_id(), repetition);
       service.end(*record, {});
       return json_text(file_json(file));
     });

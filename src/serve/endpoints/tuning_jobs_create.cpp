@@ -124,9 +124,11 @@ platform::JobRequest request_of(const Json& body) {
 
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const platform::JobRequest request = request_of(exchange.body());
+  const platform::Repetition repetition{.name = exchange.idempotency_key(),
+                                        .digest = "job " + exchange.body().dump()};
   const std::function<std::string()> work = [&] {
-    return json_text(
-        job_json(service.jobs().create(exchange.caller(), request, exchange.request_id())));
+    return json_text(job_json(
+        service.jobs().create(exchange.caller(), request, exchange.request_id(), repetition)));
   };
   std::string reply = co_await recorded(exchange, service, "fine_tuning.jobs.create", work);
   co_await exchange.reply(200, "application/json", std::move(reply));
