@@ -267,14 +267,14 @@ class TrustTest(server.ServerTest):
         self.assertEqual(mode, 0o600)
 
     def test_requests_are_audited_without_a_word_of_them(self):
-        self.server.chat("hello secret-word", max_tokens=2)
+        answer = self.server.chat("hello secret-word", max_tokens=2)
         self.run_program("audit", "verify")
-        records = [json.loads(line) for line in
-                   self.run_program("audit", "tail", "-n", "200", "--json").splitlines()]
-        self.assertIn("secret-word", "hello secret-word")
-        text = json.dumps(records)
-        self.assertNotIn("secret-word", text)
-        self.assertIn("intent", text)
+        records = self.audit(200)
+        mine = [each for each in records if each["request"] == answer.headers["x-request-id"]]
+        self.assertEqual([each["outcome"] for each in mine], ["intent", "done"])
+        self.assertEqual(mine[1]["prompt_tokens"], answer.json()["usage"]["prompt_tokens"])
+        self.assertNotIn("secret-word", json.dumps(records))
+        self.wait_for(lambda: answer.headers["x-request-id"] in self.server.errors())
         self.assertNotIn("secret-word", self.server.errors())
 
     def test_computed_beginnings_stay_within_a_tenant(self):
