@@ -1,5 +1,6 @@
 #include "serve/openapi.h"
 
+#include "platform/repetition.h"
 #include "serve/endpoint.h"
 
 namespace malina::serve {
@@ -70,6 +71,12 @@ Json components() {
           "total_tokens": {"type": "integer"}}}}})");
 }
 
+// Takes an Idempotency-Key: something new that a customer's data are or become.
+bool creates(const Endpoint& endpoint) {
+  return endpoint.needs == Permission::train && endpoint.method == Method::post &&
+         endpoint.path.find('{') == std::string_view::npos;
+}
+
 // What a route may answer beside its 200.
 Json failures(const Endpoint& endpoint) {
   const bool ollama = endpoint.path.starts_with("/api/");
@@ -85,6 +92,7 @@ Json failures(const Endpoint& endpoint) {
   if (!endpoint.open_to_all) add("404", "There is no such model, file or job");
   if (endpoint.needs == Permission::train && endpoint.method != Method::get)
     add("409", "The state of the file or the job does not allow it");
+  if (creates(endpoint)) add("422", "The Idempotency-Key came with another request before");
   if (endpoint.has_body) {
     add("408", "The body or the answer took too long");
     add("413", "The body is too large");
@@ -120,6 +128,12 @@ Json parameters(const Endpoint& endpoint, const std::vector<std::string>& models
     if (name == "model") name_models(text, models);
     list.push_back(parameter_json(name, "path", true, std::move(text)));
   }
+  if (creates(endpoint))
+    list.push_back(parameter_json("Idempotency-Key", "header", false,
+                                  {{"type", "string"},
+                                   {"minLength", 1},
+                                   {"maxLength", platform::kLongestRepetitionName},
+                                   {"pattern", "^[!-~]+$"}}));
   Json fields = schema(endpoint.query);
   for (auto& [name, value] : fields["properties"].items()) {
     const bool object = value.contains("type") && value["type"] == Json({"object", "null"});
