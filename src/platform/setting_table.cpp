@@ -142,7 +142,9 @@ constexpr Setting kTable[] = {
     {.table = "serve",
      .name = "parallel",
      .type = SettingType::number,
-     .help = "Answers of one model that are computed at once; auto is as many as memory allows",
+     .help = "Answers of one model, each of a full context, that memory is kept for; shorter ones "
+             "run in "
+             "greater number. auto is as many as memory allows",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.parallel; },
      .most = 65536,
      .zero = "auto"},

@@ -46,7 +46,7 @@ class InfillTest(server.ServerTest):
         return self.server.complete(prompt, model="code", temperature=0, max_tokens=12, **fields)
 
     def test_a_completion_reads_both_sides(self):
-        for before, after in ((self.BEFORE, self.AFTER), (self.BEFORE, "")):
+        for before, after in ((self.BEFORE, self.AFTER), ("", self.AFTER), (self.BEFORE, "")):
             with self.subTest(before=before, after=after):
                 text, tokens = self.expected(before, after)
                 answer = self.ask(before, suffix=after).json()

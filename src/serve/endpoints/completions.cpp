@@ -26,8 +26,8 @@ constexpr std::array kCompletionFields{
     Field{.name = "prompt",
           .types = Type::text | Type::array,
           .required = true,
-          .shortest = 1,
-          .help = "A text, a list of texts, a list of token ids, or a list of such lists"},
+          .help = "A text (empty only with a suffix), a list of texts, a list of token ids, or a "
+                  "list of such lists"},
     Field{.name = "suffix",
           .types = Type::text,
           .help = "What stands after the text to be filled in, for models made to do that"},
@@ -116,6 +116,8 @@ Asked read(Exchange& exchange) {
     throw bad_request("'prompt' and 'n' ask for more than 128 answers", "n", "invalid_value");
   for (platform::CompletionRequest& request : each) {
     read_options(body, request);
+    if (!request.tokens && request.text.empty() && !request.suffix)
+      throw bad_request("'prompt' is empty", "prompt", "invalid_value");
     if (request.tokens && request.suffix)
       throw bad_request("'suffix' needs a prompt that is text", "suffix", "invalid_value");
     if (request.suffix && request.echo)
