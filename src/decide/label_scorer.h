@@ -66,10 +66,15 @@ class LabelScorer {
   Answer answer_of(const LabelScores& scores, std::span<const double> masses,
                    const Calibration* calibration) const;
 
+  // For those who teach a model to answer: what stands before a label, of a multiple choice for
+  // each value, and the tokens of the labels after it. Throws what rendering the prompt throws.
+  std::vector<std::vector<Token>> prompts_of(std::string_view text) const;
+  const std::vector<std::vector<Token>>& tokens_of_labels() const { return labels_.labels; }
+  std::size_t longest_label() const { return longest_label_; }  // in tokens
+
   const Question& question() const { return *question_; }
 
  private:
-  std::vector<std::vector<Token>> prompts_of(std::string_view text) const;
   std::string refusal_of(const std::vector<std::vector<Token>>& prompts) const;
   void share_beginning(Batch& batch, const std::vector<std::vector<Token>>& prompts) const;
   std::size_t prompts() const;  // of a text

@@ -87,7 +87,7 @@ Json certificate_facts(const tune::Certificate& certificate, const std::string& 
 }
 
 void check_certificate(const fs::path& directory, tune::Classifier& classifier,
-                       const text::Tokenizer* tokenizer, const fs::path& remembered) {
+                       const fs::path& remembered) {
   const auto digest = named_digest(directory / tune::kManifestName);
   if (!digest) return;
   const fs::path file = directory / tune::kCertificateName;
@@ -103,7 +103,7 @@ void check_certificate(const fs::path& directory, tune::Classifier& classifier,
   std::error_code ignored;
   const bool known = fs::exists(remembered / state, ignored);
   const auto places = certificate.shortest(known ? kEachTime : certificate.examples.size());
-  const std::string found = tune::difference(certificate, places, classifier, tokenizer);
+  const std::string found = tune::difference(certificate, places, classifier);
   if (!found.empty())
     throw Error(Fault::corrupt_file,
                 fmt::format("{} does not answer as it did when it was tuned, so it is not used: {}",

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "text/tokenizer.h"
 #include "tune/certificate.h"
 #include "tune/classifier.h"
 
@@ -21,9 +20,8 @@ nlohmann::ordered_json certificate_facts(const tune::Certificate& certificate,
 // of it the first time; then that is remembered, as an empty file in `remembered`, under a digest
 // of all files of the directory, this program's version and its instruction set, and only the
 // shortest three examples are computed again. What cannot be remembered is computed each time. A
-// directory without a certificate, tuned before there were any, passes. tokenizer: null where words
-// alone are used.
+// directory without a certificate, tuned before there were any, passes.
 void check_certificate(const std::filesystem::path& directory, tune::Classifier& classifier,
-                       const text::Tokenizer* tokenizer, const std::filesystem::path& remembered);
+                       const std::filesystem::path& remembered);
 
 }  // namespace malina::platform

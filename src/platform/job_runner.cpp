@@ -373,7 +373,7 @@ void JobRunner::finish(const TuningJob& job, const TuneOutcome& outcome,
       return event.data.value("best", false);
     });
     const tune::TuningReport& report = outcome.report;
-    if (!report.rungs.empty() && !report.uses(tune::Method::lora)) {
+    if (!report.rungs.empty() && !report.uses_adapter()) {
       // Nothing that was trained in steps is part of it.
       checkpoint.metrics["full_valid_mean_token_accuracy"] =
           report.chosen_rung().validation.accuracy.value;

@@ -12,6 +12,7 @@
 #include "platform/model_file.h"
 #include "platform/tuned_output.h"
 #include "platform/tuning.h"
+#include "tune/label_answers.h"
 
 namespace malina::platform {
 
@@ -38,6 +39,17 @@ std::uint64_t pass_bytes(const model::Sizes& sizes, std::size_t tokens) {
   const std::uint64_t row = sizes.layers * sizes.width + 24 * sizes.width +
                             8 * sizes.heads * sizes.head_width + 8 * sizes.hidden;
   return rows * row * sizeof(float);
+}
+
+// A token has at least a byte; a template writes some more around them.
+std::size_t question_tokens(const tune::ClassifierManifest& manifest) {
+  constexpr std::size_t kAround = 256;
+  std::size_t bytes = kAround + manifest.instructions.size(), longest = 0;
+  for (const std::string& label : manifest.labels) {
+    bytes += label.size() + 3;
+    longest = std::max(longest, label.size());
+  }
+  return bytes + longest + 1;
 }
 
 }  // namespace
@@ -125,8 +137,13 @@ TunedRecord tuned_record(const std::filesystem::path& directory, std::string nam
   const auto manifest = directory / (tags ? tune::kSpanManifestName : tune::kManifestName);
   record.kind = tags ? "tagger" : "classifier";
   record.digest = base::digest_file(base::File::open(manifest)).text();
-  record.most_tokens = tags ? tune::SpanTagger::manifest(directory).form.max_tokens
-                            : tune::Classifier::manifest(directory).form.max_tokens;
+  if (tags) {
+    record.most_tokens = tune::SpanTagger::manifest(directory).form.max_tokens;
+  } else {
+    const tune::ClassifierManifest facts = tune::Classifier::manifest(directory);
+    record.most_tokens = facts.form.max_tokens;
+    if (facts.uses(tune::Method::labels)) record.question_tokens = question_tokens(facts);
+  }
   const TunedClassifiers::Base base = TunedClassifiers::base_of(directory);
   record.base = base.name;
   record.base_digest = base.digest;
@@ -293,7 +310,12 @@ void TunedAnswers::load(const TunedRecord& record, Loaded& loaded) {
     // By threads of its own: those of the processor have one caller at a time.
     base::ThreadPool loaders(processor_.pool.threads());
     weights = load_for_tuning(*file, processor_.device, loaders, {});
-    reserve(record, loaded, pass_bytes(weights->sizes(), record.most_tokens));
+    const std::uint64_t working =
+        record.question_tokens > 0
+            ? tune::LabelAnswers::bytes(weights->sizes(),
+                                        record.most_tokens + record.question_tokens)
+            : pass_bytes(weights->sizes(), record.most_tokens);
+    reserve(record, loaded, working);
   }
   const std::scoped_lock turn(processor_.arbiter);
   loaded.classifier =

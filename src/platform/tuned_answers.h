@@ -37,6 +37,8 @@ struct TunedRecord {
   std::uint64_t size_bytes = 0;  // of its files
   std::int64_t created = 0;      // seconds since 1970-01-01 UTC
   std::size_t most_tokens = 0;   // that it reads of a text; 0 where it needs no base
+  // Where it scores labels: at most so many stand before a text and in a label.
+  std::size_t question_tokens = 0;
 };
 
 // Without `file`. Throws what reading its manifest throws.

@@ -17,6 +17,7 @@
 #include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
 #include "platform/tuning_report_page.h"
+#include "tune/label_task.h"
 
 namespace malina::platform {
 
@@ -45,8 +46,9 @@ void write_classifier(const fs::path& directory, tune::Tuning& tuning,
   const std::string card = tune::model_card(report, request, facts);
   if (report.uses(tune::Method::probe))
     files.push_back({std::string(tune::kProbeName), result.probe->bytes()});
-  if (report.uses(tune::Method::lora)) {
-    model::write_peft(directory, *result.adapter, *model,
+  if (report.uses_adapter()) {
+    const bool labels = report.uses(tune::Method::labels);
+    model::write_peft(directory, labels ? *result.label_adapter : *result.adapter, *model,
                       {.base_name = facts.base_name, .model_card = card, .extra = files});
     return;
   }
@@ -56,10 +58,16 @@ void write_classifier(const fs::path& directory, tune::Tuning& tuning,
   folder.commit();
 }
 
+// Null where the model has none that can be rendered: then what is asked is plain text.
+const text::ChatTemplate* template_of(const ModelFile& file) {
+  const auto found = file.templates.find("");
+  return found == file.templates.end() ? nullptr : &found->second;
+}
+
 // Throws invalid_argument where a label is none that a decision may have.
 QuestionPointer question_of(const std::vector<std::string>& labels) {
   const nlohmann::ordered_json choice{
-      {"type", "choice"}, {"instructions", "Which label fits?"}, {"choices", labels}};
+      {"type", "choice"}, {"instructions", tune::kLabelInstructions}, {"choices", labels}};
   return questions_of(choice, "labels").at(0);
 }
 
@@ -135,7 +143,8 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
   if (tags)
     tagger_ = std::make_unique<tune::SpanTagger>(directory, model, tokenizer, processor.device);
   else
-    classifier_ = std::make_unique<tune::Classifier>(directory, model, tokenizer, processor.device);
+    classifier_ = std::make_unique<tune::Classifier>(directory, model, tokenizer, processor.device,
+                                                     file_ ? template_of(*file_) : nullptr);
   question_ = tags ? span_question(labels()) : question_of(labels());
   digest_ = base::digest_file(base::File::open(directory / (tags ? tune::kSpanManifestName
                                                                  : tune::kManifestName)))
@@ -145,9 +154,7 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
 LoadedClassifier::~LoadedClassifier() = default;
 
 void LoadedClassifier::check(const fs::path& directory, const fs::path& remembered) {
-  if (classifier_)
-    check_certificate(directory, *classifier_, file_ ? file_->tokenizer.get() : nullptr,
-                      remembered);
+  if (classifier_) check_certificate(directory, *classifier_, remembered);
 }
 
 std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> texts) {
@@ -169,7 +176,7 @@ std::size_t LoadedClassifier::tokens(std::string_view text) const {
   if (!file_) return 0;
   const text::Tokenizer& tokenizer = *file_->tokenizer;
   return tagger_ ? tagger_->manifest().form.tokens(tokenizer, text).ids.size()
-                 : classifier_->manifest().form.tokens(tokenizer, text).ids.size();
+                 : classifier_->tokens(text).size();
 }
 
 std::vector<Decision> LoadedClassifier::tag(std::span<const std::string> texts) {
@@ -215,6 +222,7 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
     tuning_request.snapshot = outcome.directory;
     tuning_request.snapshot += ".snapshot";
   }
+  if (file) tuning_request.chat_template = template_of(*file);
   const bool needs_model = tuning_request.method != tune::Method::linear;
   if (base != nullptr && needs_model) tuning_request.base_digest = base_digest(*base);
   const auto model = file && needs_model ? load_for_tuning(*file, processor, progress) : nullptr;

@@ -61,56 +61,55 @@ Plot risk_coverage_plot(const tune::AnswerReport& answers, const eval::Calibrati
 
 namespace {
 
-PlotAxis epoch_axis(const TuningReport& report) {
-  return {.name = "epoch", .low = 0, .high = static_cast<double>(report.history.back().epoch)};
+PlotAxis epoch_axis(std::span<const tune::EpochReport> history) {
+  return {.name = "epoch", .low = 0, .high = static_cast<double>(history.back().epoch)};
 }
 
 std::size_t forecast_reach(const TuningReport& report) {
   return report.curves.front().forecasts.back().more;
 }
 
-void mark_best(const TuningReport& report, Plot& plot) {
-  for (const tune::EpochReport& epoch : report.history)
+void mark_best(std::span<const tune::EpochReport> history, Plot& plot) {
+  for (const tune::EpochReport& epoch : history)
     if (epoch.best) plot.mark = {static_cast<double>(epoch.epoch), "kept"};
 }
 
 }  // namespace
 
-Plot loss_plot(const TuningReport& report) {
+Plot loss_plot(std::span<const tune::EpochReport> history, std::span<const tune::StepLoss> losses) {
   Plot plot{
       .title = "Loss",
       .description =
           "Mean loss of training steps, and of the validation rows after each epoch, in nats.",
-      .x = epoch_axis(report),
+      .x = epoch_axis(history),
       .y = {},
       .series = {{.name = "training steps", .mark = PlotMark::line, .points = {}},
                  {.name = "validation rows", .mark = PlotMark::line_and_dots, .points = {}}}};
   std::vector<double> values{0};
-  const double last_step =
-      report.losses.empty() ? 1 : static_cast<double>(report.losses.back().step);
-  for (const tune::StepLoss& point : report.losses) {
+  const double last_step = losses.empty() ? 1 : static_cast<double>(losses.back().step);
+  for (const tune::StepLoss& point : losses) {
     plot.series[0].points.push_back(
         {static_cast<double>(point.step) / last_step * plot.x.high, point.loss});
     values.push_back(point.loss);
   }
-  for (const tune::EpochReport& epoch : report.history) {
+  for (const tune::EpochReport& epoch : history) {
     plot.series[1].points.push_back({static_cast<double>(epoch.epoch), epoch.loss});
     values.push_back(epoch.loss);
   }
   plot.y = axis_of("nats", values);
-  mark_best(report, plot);
+  mark_best(history, plot);
   return plot;
 }
 
-Plot metric_plot(const TuningReport& report) {
+Plot metric_plot(std::span<const tune::EpochReport> history) {
   Plot plot{.title = "Validation rows after each epoch",
             .description = "Accuracy and macro F1 of the validation rows after each epoch.",
-            .x = epoch_axis(report),
+            .x = epoch_axis(history),
             .y = {},
             .series = {{.name = "accuracy", .mark = PlotMark::line_and_dots, .points = {}},
                        {.name = "macro F1", .mark = PlotMark::line_and_dots, .points = {}}}};
   std::vector<double> values;
-  for (const tune::EpochReport& epoch : report.history) {
+  for (const tune::EpochReport& epoch : history) {
     const auto at = static_cast<double>(epoch.epoch);
     plot.series[0].points.push_back({at, epoch.accuracy});
     plot.series[1].points.push_back({at, epoch.macro_f1});
@@ -120,7 +119,7 @@ Plot metric_plot(const TuningReport& report) {
   plot.y = axis_of("share", values);
   plot.y.high = std::min(plot.y.high, 1.0);
   plot.y.percent = true;
-  mark_best(report, plot);
+  mark_best(history, plot);
   return plot;
 }
 

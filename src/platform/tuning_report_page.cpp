@@ -43,7 +43,12 @@ class Page {
     ladder();
     calibration();
     coverage();
-    if (!report_.history.empty()) training();
+    if (!report_.history.empty())
+      training("Training of the adapter", report_.history, report_.losses);
+    if (!report_.label_history.empty())
+      training("Training of the adapter that writes labels", report_.label_history,
+               report_.label_losses);
+    if (!report_.history.empty() || !report_.label_history.empty()) recipe();
     if (!report_.search.empty()) add_search(page_, report_, request_.recipe.learning_rate);
     if (!report_.curves.empty()) add_curves(page_, report_);
     labels();
@@ -131,6 +136,8 @@ class Page {
                  {"p", true},
                  {"time", true}},
                 rows);
+    if (!report_.labels_left_out.empty())
+      page_.add("<p>Writing labels was not tried: {}.</p>\n", escaped(report_.labels_left_out));
   }
 
   // The share as a bar, its interval as a line; the figures stand beside it.
@@ -224,13 +231,14 @@ class Page {
 
   // --- the adapter ---
 
-  void training() {
-    page_.add_text("<h2>Training of the adapter</h2>\n<div class=\"plots\">\n");
-    page_.add_text(figure(loss_plot(report_)));
-    page_.add_text(figure(metric_plot(report_)));
+  void training(std::string_view title, std::span<const tune::EpochReport> history,
+                std::span<const tune::StepLoss> losses) {
+    page_.add("<h2>{}</h2>\n<div class=\"plots\">\n", title);
+    page_.add_text(figure(loss_plot(history, losses)));
+    page_.add_text(figure(metric_plot(history)));
     page_.add_text("</div>\n");
     Rows rows;
-    for (const tune::EpochReport& epoch : report_.history)
+    for (const tune::EpochReport& epoch : history)
       rows.push_back({fmt::format("{}{}", epoch.epoch, epoch.best ? " (best so far)" : ""),
                       fmt::format("{:.4f}", epoch.train_loss), fmt::format("{:.4f}", epoch.loss),
                       percent(epoch.accuracy), percent(epoch.macro_f1)});
@@ -241,6 +249,9 @@ class Page {
                    {"accuracy", true},
                    {"macro F1", true}},
                   rows);
+  }
+
+  void recipe() {
     page_.begin_facts();
     const tune::Recipe& recipe = request_.recipe;
     page_.fact("rank, alpha", fmt::format("{}, {:g}", recipe.adapter.rank, recipe.adapter.alpha));

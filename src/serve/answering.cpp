@@ -144,7 +144,8 @@ asio::awaitable<void> Answering::start_tuned(platform::TunedRecord record, std::
       .model = record.name,
       .digest = record.digest.substr(record.digest.find(':') + 1),
       .request_id = exchange_.request_id(),
-      .tokens = static_cast<std::int64_t>(std::min(record.most_tokens, text.size() + 2))};
+      .tokens = static_cast<std::int64_t>(std::min(record.most_tokens, text.size() + 2) +
+                                          record.question_tokens)};
   const auto work = [&] {
     const auto deadline = *origin().deadline;
     record_ = service_.begin(exchange_.caller(), facts);

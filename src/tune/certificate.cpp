@@ -112,15 +112,12 @@ Certificate parse_certificate(std::string_view text, const std::string& name) {
 }
 
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
-                       Classifier& classifier, const text::Tokenizer* tokenizer) {
+                       Classifier& classifier) {
   std::vector<std::string> texts;
   for (const std::size_t place : places) {
     const Certificate::Example& example = certificate.examples[place];
-    const bool has_base = !classifier.manifest().base_digest.empty();
-    const std::string tokens =
-        has_base && tokenizer != nullptr
-            ? tokens_digest(classifier.manifest().form.tokens(*tokenizer, example.text).ids)
-            : "";
+    const std::vector<std::int32_t> read = classifier.tokens(example.text);
+    const std::string tokens = read.empty() ? "" : tokens_digest(read);
     if (tokens != example.tokens)
       return fmt::format("example {} is read as other tokens than it was", place + 1);
     texts.push_back(example.text);

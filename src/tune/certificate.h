@@ -23,7 +23,8 @@ class Classifier;
 inline constexpr std::string_view kCertificateName = "certificate.json";
 
 struct Certificate {
-  static constexpr std::size_t kExamples = 100;
+  // Of those that score labels fewer: each takes a prompt and all labels.
+  static constexpr std::size_t kExamples = 100, kLabelExamples = 20;
   static constexpr double kTolerance = 2e-3;  // of a probability
 
   struct Example {
@@ -49,9 +50,8 @@ std::string to_text(const Certificate& certificate);
 Certificate parse_certificate(std::string_view text, const std::string& name);
 
 // What the classifier does otherwise than it was certified, of the examples at these places, as a
-// sentence that names the first such example and none of its text; "" where nothing is. tokenizer:
-// null where words alone are used.
+// sentence that names the first such example and none of its text; "" where nothing is.
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
-                       Classifier& classifier, const text::Tokenizer* tokenizer);
+                       Classifier& classifier);
 
 }  // namespace malina::tune

@@ -9,6 +9,7 @@
 #include "eval/blend.h"
 #include "model/peft.h"
 #include "tune/frozen_features.h"
+#include "tune/label_answers.h"
 #include "tune/loaded_adapter.h"
 #include "tune/manifest_reader.h"
 
@@ -35,7 +36,8 @@ bool Classifier::is_one(const std::filesystem::path& directory) {
 
 Classifier::Classifier(const std::filesystem::path& directory,
                        std::shared_ptr<const model::Model> base,
-                       std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device)
+                       std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device,
+                       const text::ChatTemplate* chat_template)
     : manifest_(manifest(directory)),
       base_(std::move(base)),
       tokenizer_(std::move(tokenizer)),
@@ -49,12 +51,13 @@ Classifier::Classifier(const std::filesystem::path& directory,
                   fmt::format("{}: its labels are not those of the manifest", path.string()));
     return linear;
   };
-  if ((manifest_.uses(Method::probe) || manifest_.uses(Method::lora)) &&
+  if (manifest_.members != std::vector{Method::linear} &&
       (base_ == nullptr || manifest_.base_digest.empty()))
     throw Error(Fault::corrupt_file,
                 fmt::format("{}: it names no base", (directory / kManifestName).string()));
   if (manifest_.uses(Method::linear)) linear_ = load_linear(kLinearName);
   if (manifest_.uses(Method::probe)) probe_ = load_linear(kProbeName);
+  if (manifest_.uses(Method::labels)) load_labels(directory, chat_template);
   if (!manifest_.uses(Method::lora)) return;
   model::PeftAdapter peft = model::read_peft(directory, *base_);
   if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
@@ -65,6 +68,36 @@ Classifier::Classifier(const std::filesystem::path& directory,
 }
 
 Classifier::~Classifier() = default;
+
+void Classifier::load_labels(const std::filesystem::path& directory,
+                             const text::ChatTemplate* chat_template) {
+  const model::PeftAdapter peft = model::read_peft(directory, *base_);
+  if (peft.tensors.head)
+    throw Error(
+        Fault::corrupt_file,
+        fmt::format("{}: the adapter has a head, and it is to write labels", directory.string()));
+  label_task_ = std::make_shared<LabelTask>(decide::PromptSource{tokenizer_, chat_template},
+                                            manifest_.labels, manifest_.instructions,
+                                            manifest_.form.max_tokens, base_->sizes().context);
+  label_answers_ = std::make_unique<LabelAnswers>(base_, label_task_, peft.tensors, device_);
+}
+
+eval::ProbabilityTable Classifier::of_labels(std::span<const std::string> texts,
+                                             std::vector<ClassifierAnswer>& answers) {
+  std::vector<std::string> asked;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    LabelTask::Reading reading = label_task_->read(texts[i]);
+    answers[i].truncated = reading.truncated;
+    asked.push_back(std::move(reading.text));
+  }
+  return probabilities_of(label_answers_->scores(asked).value(), manifest_.prior);
+}
+
+std::vector<std::int32_t> Classifier::tokens(std::string_view text) const {
+  if (label_task_) return label_task_->read(text).prompt;
+  if (manifest_.base_digest.empty() || tokenizer_ == nullptr) return {};
+  return manifest_.form.tokens(*tokenizer_, text).ids;
+}
 
 std::vector<TrainingExample> Classifier::encode(std::span<const std::string> texts,
                                                 std::vector<ClassifierAnswer>& answers) const {
@@ -137,11 +170,15 @@ eval::ProbabilityTable Classifier::with_adapter(std::span<const TrainingExample>
 std::vector<ClassifierAnswer> Classifier::answer(std::span<const std::string> texts) {
   std::vector<ClassifierAnswer> answers(texts.size());
   if (texts.empty()) return answers;
-  const auto examples = encode(texts, answers);
   std::vector<eval::ProbabilityTable> tables;
   std::vector<const eval::ProbabilityTable*> members;
-  for (const Method member : manifest_.members)
-    tables.push_back(probabilities(member, texts, examples));
+  if (label_answers_) {
+    tables.push_back(of_labels(texts, answers));
+  } else {
+    const auto examples = encode(texts, answers);
+    for (const Method member : manifest_.members)
+      tables.push_back(probabilities(member, texts, examples));
+  }
   for (const auto& table : tables) members.push_back(&table);
   const eval::ProbabilityTable table = eval::with_temperature(
       tables.size() == 1 ? tables.front() : eval::blend(members, manifest_.weights),

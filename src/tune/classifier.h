@@ -14,7 +14,14 @@
 #include "text/tokenizer.h"
 #include "tune/classifier_manifest.h"
 
+namespace malina::text {
+class ChatTemplate;
+}
+
 namespace malina::tune {
+
+class LabelAnswers;
+class LabelTask;
 
 struct ClassifierAnswer {
   std::size_t answer = 0;             // index of the likeliest label
@@ -29,9 +36,11 @@ struct ClassifierAnswer {
 class Classifier {
  public:
   // Reads the manifest and what stands beside it. Throws base::Error: not_found, corrupt_file,
-  // unsupported, and what read_peft() throws.
+  // unsupported, and what read_peft() throws. `chat_template`: of the base, with which labels are
+  // asked for; null where it has none; borrowed.
   Classifier(const std::filesystem::path& directory, std::shared_ptr<const model::Model> base,
-             std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device);
+             std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device,
+             const text::ChatTemplate* chat_template = nullptr);
   ~Classifier();
 
   static ClassifierManifest manifest(const std::filesystem::path& directory);
@@ -39,6 +48,8 @@ class Classifier {
   static bool is_one(const std::filesystem::path& directory);
 
   const ClassifierManifest& manifest() const { return manifest_; }
+  // What the base reads of a text; empty where there is none.
+  std::vector<std::int32_t> tokens(std::string_view text) const;
   // Of several texts at once, packed into batches.
   std::vector<ClassifierAnswer> answer(std::span<const std::string> texts);
 
@@ -48,6 +59,9 @@ class Classifier {
   std::vector<TrainingExample> encode(std::span<const std::string> texts,
                                       std::vector<ClassifierAnswer>& answers) const;
   eval::ProbabilityTable with_adapter(std::span<const TrainingExample> examples);
+  void load_labels(const std::filesystem::path& directory, const text::ChatTemplate* chat_template);
+  eval::ProbabilityTable of_labels(std::span<const std::string> texts,
+                                   std::vector<ClassifierAnswer>& answers);
 
   ClassifierManifest manifest_;
   std::shared_ptr<const model::Model> base_;
@@ -57,6 +71,8 @@ class Classifier {
   std::unique_ptr<model::TrainableAdapter> adapter_;
   std::unique_ptr<model::TrainingPass> pass_;
   model::ClassificationHead head_;
+  std::shared_ptr<const LabelTask> label_task_;
+  std::unique_ptr<LabelAnswers> label_answers_;
 };
 
 }  // namespace malina::tune

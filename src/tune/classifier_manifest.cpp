@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "tune/label_task.h"
 #include "tune/manifest_reader.h"
 #include "tune/recipe_json.h"
 
@@ -44,11 +45,15 @@ Json to_json(const eval::Calibration& calibration, std::span<const std::string> 
 
 Json manifest_json(const TuningReport& report, const TuningRequest& request,
                    const ManifestFacts& facts) {
-  const bool has_base = report.uses(Method::probe) || report.uses(Method::lora);
+  const bool has_base = report.uses_base();
   Json members = Json::array();
   for (std::size_t i = 0; i < report.chosen_rung().members.size(); ++i)
     members.push_back({{"method", name(report.chosen_rung().members[i])},
                        {"weight", report.chosen_rung().weights[i]}});
+  Json question;
+  if (report.uses(Method::labels))
+    question = {{"instructions", kLabelInstructions},
+                {"prior", report.label_prior.empty() ? Json() : Json(report.label_prior)}};
   return {{"format", kFormat},
           {"name", facts.name},
           {"members", members},
@@ -57,6 +62,7 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
            {{"max_tokens", request.form.max_tokens},
             {"twice", request.form.twice},
             {"pooling", name(request.recipe.pooling)}}},
+          {"question", question},
           {"base",
            {{"name", has_base ? facts.base_name : ""},
             {"digest", has_base ? facts.base_digest : ""},
@@ -81,7 +87,7 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
 std::string model_card(const TuningReport& report, const TuningRequest& request,
                        const ManifestFacts& facts) {
   std::string card = "---\n";
-  if (report.uses(Method::lora)) {
+  if (report.uses_adapter()) {
     card += fmt::format("base_model: {}\nlibrary_name: peft\n", facts.base_name);
     if (!facts.base_licence.empty()) card += fmt::format("license: {}\n", facts.base_licence);
   }
@@ -118,10 +124,10 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
       report.licence.empty() ? "not stated" : report.licence);
   for (const base::Digest& digest : report.training_files)
     card += fmt::format("- training: `{}`\n", digest.text());
-  if (report.uses(Method::probe) || report.uses(Method::lora))
+  if (report.uses_base())
     card += fmt::format("\n## Base\n\n{} `{}`, licence: {}.\n", facts.base_name, facts.base_digest,
                         facts.base_licence.empty() ? "not stated" : facts.base_licence);
-  if (report.uses(Method::lora))
+  if (report.uses_adapter())
     card += fmt::format("\n## Recipe\n\n```json\n{}\n```\n", to_json(request.recipe).dump(2));
   return card;
 }
@@ -131,7 +137,7 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
 namespace {
 
 Method method_of(const std::string& text, const ManifestReader& reader) {
-  for (const Method method : {Method::linear, Method::probe, Method::lora})
+  for (const Method method : {Method::linear, Method::probe, Method::lora, Method::labels})
     if (text == name(method)) return method;
   reader.fail("method", "is none that this program knows");
 }
@@ -147,6 +153,22 @@ void read_members(const ManifestReader& reader, ClassifierManifest& manifest) {
       std::adjacent_find(manifest.members.begin(), manifest.members.end(),
                          std::greater_equal<>()) != manifest.members.end())
     reader.fail("members", "are not one or several of linear, probe, lora, in this order");
+  if (manifest.uses(Method::labels) && manifest.members.size() > 1)
+    reader.fail("members", "has others beside labels");
+}
+
+void read_question(const ManifestReader& reader, ClassifierManifest& manifest) {
+  const ManifestReader question = reader.object("question");
+  manifest.instructions = question.text("instructions");
+  const Json& prior = question.member("prior");
+  if (prior.is_null()) return;
+  for (const Json& value : question.at("prior", Json::value_t::array)) {
+    if (!value.is_number()) question.fail("prior", "holds something that is no number");
+    manifest.prior.push_back(value);
+    if (!std::isfinite(manifest.prior.back())) question.fail("prior", "is not finite");
+  }
+  if (manifest.prior.size() != manifest.labels.size())
+    question.fail("prior", "does not have a number for each label");
 }
 
 eval::Calibration read_calibration(const ManifestReader& reader, const Json& json,
@@ -207,6 +229,7 @@ ClassifierManifest parse_manifest(std::string_view text, const std::string& name
   const Json& form = json.at("text");
   manifest.form.twice = form.contains("twice") && reader.object("text").flag("twice");
   manifest.pooling = read_pooling(reader.object("text"), form);
+  if (manifest.uses(Method::labels)) read_question(reader, manifest);
   manifest.calibration =
       read_calibration(reader.object("calibration"), json.at("calibration"), manifest.labels);
   manifest.base_digest = reader.object("base").text("digest");

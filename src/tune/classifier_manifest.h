@@ -20,11 +20,15 @@ inline constexpr std::string_view kProbeName = "probe.bin";
 
 // What a classifier needs to answer; the rest of the manifest is for people and audits.
 struct ClassifierManifest {
-  std::vector<Method> members;      // linear, probe, lora: one or several together
+  std::vector<Method> members;      // linear, probe, lora: one or several together; or labels
   std::vector<double> weights;      // of the members (eval/blend.h)
   std::vector<std::string> labels;  // ascending
   TextForm form;
   Pooling pooling = Pooling::last;
+  // Of labels: what the model is asked, and what is taken off their log-probabilities, [labels];
+  // empty: nothing is.
+  std::string instructions;
+  std::vector<double> prior;
   eval::Calibration calibration;
   std::string base_digest;  // "sha256:..."; empty where words alone are used
   std::string base_name;

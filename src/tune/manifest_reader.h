@@ -36,6 +36,12 @@ class ManifestReader {
     if (!number && found->type() != type) fail(key, "has the wrong type");
     return *found;
   }
+  // Of any type.
+  const nlohmann::ordered_json& member(std::string_view key) const {
+    const auto found = json_.is_object() ? json_.find(key) : json_.end();
+    if (found == json_.end()) fail(key, "is missing");
+    return *found;
+  }
   const std::string& name() const { return name_; }
   std::string text(std::string_view key) const {
     return at(key, nlohmann::ordered_json::value_t::string);

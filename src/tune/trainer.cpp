@@ -279,7 +279,9 @@ void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& 
     std::size_t first = 0;
     for (const std::size_t index : part.examples) {
       const std::size_t count = examples[index].trained();
-      sink(index, head_->scores(states.row_range(first, count)));
+      for (std::size_t done = 0; done < count; done += head_->block_rows())
+        sink(index, head_->scores(states.row_range(first + done,
+                                                   std::min(head_->block_rows(), count - done))));
       first += count;
     }
   });

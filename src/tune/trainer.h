@@ -34,7 +34,8 @@ struct StepReport {
 };
 
 // What is scored of one example: rows of the head's outputs, one for each trained token, or one for
-// all where states are pooled.
+// all where states are pooled. Where these are more than the head computes at once (many tokens of
+// a large vocabulary) the next rows come by the next call.
 using ScoreSink = std::function<void(std::size_t example, const math::Slice& outputs)>;
 
 // A gradient that is no number any more. Fault::invalid_argument.

@@ -11,6 +11,8 @@
 #include "eval/metrics.h"
 #include "eval/stratified.h"
 #include "tune/frozen_features.h"
+#include "tune/label_answers.h"
+#include "tune/label_training.h"
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
@@ -33,10 +35,22 @@ Measured measure(std::span<const std::uint32_t> expected, const eval::Probabilit
           .macro_f1 = eval::macro_f1(expected, predicted)};
 }
 
-struct Comparison {
-  double p_value;
-  bool better;  // the second is right more often
-};
+eval::ProbabilityTable last_rows(const eval::ProbabilityTable& table, std::size_t count) {
+  const auto values = static_cast<std::ptrdiff_t>(count * table.classes);
+  return {table.classes, {table.values.end() - values, table.values.end()}};
+}
+
+eval::ProbabilityTable rows_of(const eval::ProbabilityTable& table,
+                               std::span<const std::size_t> rows) {
+  eval::ProbabilityTable some{.classes = table.classes, .values = {}};
+  for (const std::size_t row : rows) {
+    const auto values = table.row(row);
+    some.values.insert(some.values.end(), values.begin(), values.end());
+  }
+  return some;
+}
+
+}  // namespace
 
 Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
                    const eval::ProbabilityTable& second) {
@@ -45,19 +59,11 @@ Comparison compare(std::span<const std::uint32_t> expected, const eval::Probabil
           counts.only_second > counts.only_first};
 }
 
-// On all rows where both know them, otherwise on the validation rows.
 Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
                    const Rung& first, const Rung& second) {
   if (first.all.rows() > 0 && second.all.rows() > 0) return compare(all, first.all, second.all);
   return compare(validation, first.probabilities, second.probabilities);
 }
-
-eval::ProbabilityTable last_rows(const eval::ProbabilityTable& table, std::size_t count) {
-  const auto values = static_cast<std::ptrdiff_t>(count * table.classes);
-  return {table.classes, {table.values.end() - values, table.values.end()}};
-}
-
-}  // namespace
 
 Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
                math::CpuDevice& device, TuningRequest request)
@@ -95,7 +101,8 @@ void Tuning::read() {
     if (part != nullptr) part->classes = classes_of(part->data.labels, report_.labels);
   if (report_.validation_from_training) gather();
   find_scope();
-  if (request_.method != Method::linear) encode();
+  if (request_.method == Method::labels) ask_for_labels();
+  if (request_.method != Method::linear && request_.method != Method::labels) encode();
 }
 
 void Tuning::split() {
@@ -335,6 +342,7 @@ bool Tuning::run(const TuningEvents& events) {
   if (wants(Method::lora) && !climbed && !climb_adapter(events)) return false;
   if ((request_.method == Method::automatic || request_.method == Method::blend) && !climbed)
     add_blend(events);
+  if (wants_labels() && !climb_labels(events)) return false;
   if (!measure_curves(events)) return false;
   choose();
   calibrate();
@@ -409,6 +417,9 @@ eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part)
                                           pool);
     case Method::lora:
       return adapter_training_->probabilities(part.examples);
+    case Method::labels:
+      return tune::probabilities_of(label_answers_->scores(asked(part)).value(),
+                                    report_.label_prior);
     default:
       return result_.linear->probabilities(part.data.texts, pool);
   }
@@ -425,7 +436,9 @@ eval::ProbabilityTable Tuning::probabilities_of(const Rung& rung, const Part& pa
 
 Certificate Tuning::certificate() {
   const std::size_t rows = validation_->data.size();
-  const std::size_t count = std::min(rows, Certificate::kExamples);
+  const bool labels = report_.uses(Method::labels);
+  const std::size_t count =
+      std::min(rows, labels ? Certificate::kLabelExamples : Certificate::kExamples);
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
   Part part;
@@ -436,17 +449,21 @@ Certificate Tuning::certificate() {
     const float* features = validation_->features.data() + row * width;
     part.features.insert(part.features.end(), features, features + width);
   }
-  const eval::ProbabilityTable table = eval::with_temperature(
-      probabilities_of(report_.chosen_rung(), part), report_.calibration.temperature);
-  const bool has_base = report_.uses(Method::probe) || report_.uses(Method::lora);
+  const eval::ProbabilityTable table =
+      eval::with_temperature(labels ? rows_of(report_.chosen_rung().probabilities, chosen)
+                                    : probabilities_of(report_.chosen_rung(), part),
+                             report_.calibration.temperature);
+  const auto tokens = [&](std::size_t i) -> std::string {
+    if (labels) return tokens_digest(label_task_->read(part.data.texts[i]).prompt);
+    return report_.uses_base() ? tokens_digest(part.examples[i].tokens) : "";
+  };
   Certificate certificate;
   for (std::size_t i = 0; i < count; ++i) {
     if (!decide::refusal_of_text(part.data.texts[i]).empty()) continue;  // as whoever asks hears
     const auto row = table.row(i);
-    certificate.examples.push_back(
-        {.text = part.data.texts[i],
-         .tokens = has_base ? tokens_digest(part.examples[i].tokens) : "",
-         .probabilities = {row.begin(), row.end()}});
+    certificate.examples.push_back({.text = part.data.texts[i],
+                                    .tokens = tokens(i),
+                                    .probabilities = {row.begin(), row.end()}});
   }
   return certificate;
 }

@@ -2,8 +2,8 @@
 //
 // The ladder: a linear model on TF-IDF of the words (always trained, it is the measure of all
 // others), a linear probe on the frozen model's features, both together, a low-rank adapter with a
-// head, all three together (eval/blend.h). A dearer rung is taken only where McNemar's exact test
-// says that it is better on the validation data.
+// head, all three together (eval/blend.h), a low-rank adapter that writes the label. A dearer rung
+// is taken only where McNemar's exact test says that it is better on the validation data.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stopwatch.h"
 #include "eval/linear_baseline.h"
 #include "model/adapter_tensors.h"
 #include "tune/certificate.h"
@@ -22,7 +23,15 @@
 #include "tune/tuning_plan.h"
 #include "tune/tuning_report.h"
 
+namespace malina::text {
+class ChatTemplate;
+}
+
 namespace malina::tune {
+
+class LabelAnswers;
+class LabelTask;
+class LabelTraining;
 
 struct TuningRequest {
   std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
@@ -47,12 +56,15 @@ struct TuningRequest {
   std::vector<float> search;
   std::filesystem::path snapshot;  // of the adapter's training; empty: none
   std::string base_digest;         // "sha256:..."
+  // Of the base, for `labels`; null where it has none (decide::PromptSource). Borrowed.
+  const text::ChatTemplate* chat_template = nullptr;
 };
 
 // What was chosen, to be kept: the baseline is always there.
 struct TunedClassifier {
   std::optional<eval::LinearBaseline> linear, probe;
   std::optional<model::AdapterTensors> adapter;
+  std::optional<model::AdapterTensors> label_adapter;
 };
 
 struct TuningEvents {
@@ -107,6 +119,13 @@ class Tuning {
   void climb_linear(const TuningEvents& events);
   void climb_probe(const TuningEvents& events);
   bool climb_adapter(const TuningEvents& events);
+  // Label scoring: tuning_labels.cpp.
+  bool wants_labels();
+  void ask_for_labels();
+  std::vector<std::string> asked(const Part& part) const;
+  Recipe label_recipe() const;
+  bool climb_labels(const TuningEvents& events);
+  bool score_labels(const base::Stopwatch& watch, const TuningEvents& events);
   std::string origin() const;
   std::vector<float> all_features() const;  // of the rows of everything_
   bool search(const TuningEvents& events);
@@ -137,6 +156,9 @@ class Tuning {
   std::vector<std::uint32_t> all_classes_;
   bool in_turn_ = false;  // baseline and probe are measured on all of them in turn
   std::unique_ptr<ClassifierTraining> adapter_training_;
+  std::shared_ptr<const LabelTask> label_task_;
+  std::unique_ptr<LabelTraining> label_training_;
+  std::unique_ptr<LabelAnswers> label_answers_;
   std::vector<std::filesystem::path> trial_files_;
   bool automatic_epochs_ = false;
   TuningReport report_;

@@ -154,6 +154,7 @@ bool Tuning::measure_curves(const TuningEvents& events) {
   for (const Rung& rung : report_.rungs) {
     const Method method = rung.members.front();
     if (rung.members.size() > 1 || (method == Method::lora && !adapter)) continue;
+    if (method == Method::labels) continue;  // five trainings more would take hours
     members.push_back({method, &rung.probabilities, [&, method](std::span<const std::size_t> rows) {
                          return method == Method::lora ? adapted.at(rows.size())
                                                        : learned(method, rows);

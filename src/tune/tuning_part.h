@@ -8,13 +8,25 @@
 
 namespace malina::tune {
 
+struct Comparison {
+  double p_value;
+  bool better;  // the second is right more often
+};
+// By McNemar's exact test.
+Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
+                   const eval::ProbabilityTable& second);
+// On all rows where both know them, otherwise on the validation rows.
+Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
+                   const Rung& first, const Rung& second);
+
 // One part of the data.
 struct Tuning::Part {
   LabelledTexts data;
   std::vector<std::uint32_t> classes;
-  std::vector<TrainingExample> examples;  // empty until they are needed
-  std::vector<float> features;            // of the probe; empty until they are needed
-  std::size_t longest = 0;                // example, in tokens
+  std::vector<TrainingExample> examples;        // empty until they are needed
+  std::vector<TrainingExample> label_examples;  // of the adapter that writes labels; as those
+  std::vector<float> features;                  // of the probe; empty until they are needed
+  std::size_t longest = 0;                      // example, in tokens
 };
 
 }  // namespace malina::tune

@@ -14,6 +14,7 @@
 #include "eval/stratified.h"
 #include "model/transposed_weights.h"
 #include "tune/frozen_features.h"
+#include "tune/label_answers.h"
 #include "tune/tuning_curve.h"
 #include "tune/tuning_part.h"
 
@@ -71,6 +72,7 @@ class FitTime {
 // What one step of training and one token of scoring take.
 struct StepTime {
   double per_position = 0, per_scored = 0;
+  double positions = 0;  // of a step
 };
 
 StepTime measure_steps(Trainer& trainer, std::span<const TrainingExample> validation) {
@@ -79,11 +81,12 @@ StepTime measure_steps(Trainer& trainer, std::span<const TrainingExample> valida
   trainer.run_step();            // the first one touches memory that nobody has used yet
   StepTime time;
   double seconds = 0;
-  std::size_t positions = 0;
-  for (std::size_t i = 0; i < kMost && (i < kFewest || seconds < kEnough); ++i) {
+  std::size_t positions = 0, steps = 0;
+  for (; steps < kMost && (steps < kFewest || seconds < kEnough); ++steps) {
     if (trainer.step() == trainer.steps()) trainer.set_step(0);
     seconds += seconds_of([&] { positions += trainer.run_step().positions; });
   }
+  time.positions = static_cast<double>(positions) / static_cast<double>(steps);
   time.per_position = seconds / static_cast<double>(positions);
   const auto sample = validation.first(std::min(validation.size(), kScored));
   time.per_scored = seconds_of([&] { trainer.score(sample, [](std::size_t, const auto&) {}); }) /
@@ -107,6 +110,7 @@ class Tuning::Planner {
     linear();
     if (tuning_.wants(Method::probe)) probe();
     if (tuning_.wants(Method::lora)) adapter();
+    if (request_.method == Method::labels) labels();
     for (const TuningPlan::Stage& stage : plan_.stages) plan_.seconds += stage.seconds;
     return plan_;
   }
@@ -141,6 +145,11 @@ class Tuning::Planner {
       for (const auto& part : adapter_bytes()) stage.push_back(part);
       if (tuning_.wants(Method::probe))
         stage.emplace_back("features of the probe", feature_bytes());
+      stages.push_back(stage);
+    }
+    if (request_.method == Method::labels) {
+      Sizes stage = kept;
+      for (const auto& part : label_bytes()) stage.push_back(part);
       stages.push_back(stage);
     }
     const auto sum = [](const Sizes& sizes) {
@@ -198,7 +207,22 @@ class Tuning::Planner {
   }
 
   Sizes adapter_bytes() const {
-    const Recipe& recipe = request_.recipe;
+    const std::size_t head = classes() * tuning_.model_->sizes().width;
+    return training_bytes(request_.recipe, filled(), head);
+  }
+
+  // The question is in every micro-batch, and the engine that scores comes when the pass has gone.
+  Sizes label_bytes() const {
+    const Recipe recipe = tuning_.label_recipe();
+    const std::size_t width = tuning_.model_->sizes().width;
+    Sizes sizes = training_bytes(recipe, 1, 0);
+    // Hidden states and logits of the head's blocks, and their gradients.
+    sizes.emplace_back("vocabulary head", 2 * recipe.rows * width * sizeof(float));
+    return sizes;
+  }
+
+  // `filled`: the share of recipe.rows that is ever used; `head`: its parameters.
+  Sizes training_bytes(const Recipe& recipe, double filled, std::size_t head) const {
     math::PlanningDevice device;
     const model::TrainingPass pass(tuning_.model_, device,
                                    {.max_rows = recipe.rows,
@@ -207,7 +231,7 @@ class Tuning::Planner {
                                     .precision = recipe.precision});
     Sizes sizes{
         {"activations and gradients",
-         static_cast<std::uint64_t>(static_cast<double>(device.allocated_bytes()) * filled())}};
+         static_cast<std::uint64_t>(static_cast<double>(device.allocated_bytes()) * filled)}};
     if (recipe.precision == math::Precision::fast) {
       math::PlanningDevice turned;
       const model::TransposedWeights weights(*tuning_.model_, turned);
@@ -215,7 +239,6 @@ class Tuning::Planner {
     }
     math::PlanningDevice small;
     const model::TrainableAdapter adapter(*tuning_.model_, recipe.adapter, recipe.seed, small);
-    const std::size_t head = classes() * tuning_.model_->sizes().width;
     // Parameters and gradients; two moments; the best epoch's; the result.
     sizes.emplace_back("adapter and optimiser",
                        small.allocated_bytes() + (4 * adapter.size() + 6 * head) * sizeof(float));
@@ -293,6 +316,38 @@ class Tuning::Planner {
     if (request_.curve) add("learning curve of the adapter", curve_seconds(time, scored));
     if (tuning_.test_)
       add("test rows", time.per_scored * static_cast<double>(tokens_of(tuning_.test_->examples)));
+  }
+
+  void labels() {
+    stage("a few steps");
+    const auto& validation = tuning_.validation_->label_examples;
+    const Recipe recipe = tuning_.label_recipe();
+    std::optional<model::AdapterTensors> tensors;
+    {
+      Trainer trainer(tuning_.model_, tuning_.device_, recipe, 0,
+                      tuning_.training_->label_examples);
+      const StepTime time = measure_steps(trainer, validation);
+      plan_.epochs = recipe.epochs;
+      plan_.batch = recipe.batch;
+      plan_.steps = trainer.steps();
+      plan_.positions = static_cast<std::uint64_t>(time.positions *
+                                                   static_cast<double>(trainer.steps_per_epoch()));
+      plan_.positions_per_second = 1 / time.per_position;
+      const double epoch = time.per_position * static_cast<double>(plan_.positions) +
+                           time.per_scored * static_cast<double>(tokens_of(validation));
+      add("training of the adapter", epoch * static_cast<double>(recipe.epochs));
+      tensors = model::tensors_of(trainer.adapter());
+    }
+    stage("scores of labels");
+    constexpr std::size_t kScored = 16;
+    LabelAnswers answers(tuning_.model_, tuning_.label_task_, *tensors, tuning_.device_);
+    std::vector<std::string> texts = tuning_.asked(*tuning_.validation_);
+    const std::size_t rows = texts.size();
+    texts.resize(std::min(rows, kScored));
+    const double seconds = seconds_of([&] { answers.scores(texts); });
+    const double row = seconds / static_cast<double>(texts.size());
+    add("scores of labels", row * static_cast<double>(rows));
+    if (tuning_.test_) add("test rows", row * static_cast<double>(tuning_.test_->data.size()));
   }
 
   // As search() has them.

@@ -16,6 +16,8 @@ std::string_view name(Method method) {
       return "probe";
     case Method::lora:
       return "lora";
+    case Method::labels:
+      return "labels";
     case Method::blend:
       return "blend";
   }
@@ -135,6 +137,25 @@ Json to_json(const std::optional<eval::ScopeMeasures>& scope) {
           {"auroc", scope->auroc}};
 }
 
+Json to_json(std::span<const EpochReport> history) {
+  Json epochs = Json::array();
+  for (const EpochReport& epoch : history)
+    epochs.push_back({{"epoch", epoch.epoch},
+                      {"train_loss", epoch.train_loss},
+                      {"loss", epoch.loss},
+                      {"accuracy", epoch.accuracy},
+                      {"macro_f1", epoch.macro_f1},
+                      {"best", epoch.best}});
+  return epochs;
+}
+
+Json to_json(std::span<const StepLoss> points) {
+  Json losses = Json::array();
+  for (const StepLoss& point : points)
+    losses.push_back({{"step", point.step}, {"loss", point.loss}});
+  return losses;
+}
+
 Json to_json(const CurveReport& curve) {
   Json points = Json::array(), forecasts = Json::array();
   for (const CurveReport::Point& point : curve.points)
@@ -188,27 +209,21 @@ Json report_json(const TuningReport& report) {
     if (rung.p_value) entry["p_value"] = *rung.p_value;
     rungs.push_back(std::move(entry));
   }
-  Json epochs = Json::array();
-  for (const EpochReport& epoch : report.history)
-    epochs.push_back({{"epoch", epoch.epoch},
-                      {"train_loss", epoch.train_loss},
-                      {"loss", epoch.loss},
-                      {"accuracy", epoch.accuracy},
-                      {"macro_f1", epoch.macro_f1},
-                      {"best", epoch.best}});
-  Json losses = Json::array();
-  for (const StepLoss& point : report.losses)
-    losses.push_back({{"step", point.step}, {"loss", point.loss}});
   Json json{{"rungs", rungs},
             {"chosen", name(report.chosen_rung().members)},
             {"reason", report.reason},
-            {"losses", losses},
-            {"epochs", epochs},
+            {"labels_left_out", nullptr},
+            {"losses", to_json(report.losses)},
+            {"epochs", to_json(report.history)},
+            {"label_losses", to_json(report.label_losses)},
+            {"label_epochs", to_json(report.label_history)},
+            {"label_prior", !report.label_prior.empty()},
             {"before_calibration", to_json(report.before)},
             {"after_calibration", to_json(report.after)},
             {"answers", to_json(report.answers, report.labels)},
             {"scope", to_json(report.scope)},
             {"test", nullptr}};
+  if (!report.labels_left_out.empty()) json["labels_left_out"] = report.labels_left_out;
   if (report.test) {
     const TuningReport::Test& test = *report.test;
     json["test"] = {{"rows", report.test_rows},

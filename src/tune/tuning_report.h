@@ -18,10 +18,10 @@
 
 namespace malina::tune {
 
-// What may be asked for: `blend` is all three together.
-enum class Method { automatic, linear, probe, lora, blend };
+// What may be asked for: `blend` is linear, probe and lora together.
+enum class Method { automatic, linear, probe, lora, labels, blend };
 std::string_view name(Method method);
-// "linear+probe"; of the methods that are trained: linear, probe, lora.
+// "linear+probe"; of the methods that are trained: linear, probe, lora, labels.
 std::string name(std::span<const Method> members);
 
 struct Measured {
@@ -108,10 +108,15 @@ struct TuningReport {
   std::vector<base::Digest> training_files, validation_files, test_files;
   std::string licence;
   std::vector<Rung> rungs;
-  std::size_t chosen = 0;  // index of a rung
-  std::string reason;      // one sentence
+  std::size_t chosen = 0;       // index of a rung
+  std::string reason;           // one sentence
+  std::string labels_left_out;  // why `automatic` did not train `labels`; "" where it did
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
+  // Of the adapter that writes labels.
+  std::vector<EpochReport> label_history;
+  std::vector<StepLoss> label_losses;
+  std::vector<double> label_prior;  // is taken off their log-probabilities; empty: nothing is
   eval::Calibration calibration;
   // On validation rows: as they came, and at the temperature.
   eval::CalibrationMeasures before, after;
@@ -142,6 +147,9 @@ struct TuningReport {
   const CurveReport* curve() const;
   const Rung& chosen_rung() const { return rungs[chosen]; }
   bool uses(Method method) const;  // whether it is among the chosen rung's members
+  bool uses_base() const { return chosen_rung().members != std::vector{Method::linear}; }
+  // With a low-rank adapter, of whatever kind.
+  bool uses_adapter() const { return uses(Method::lora) || uses(Method::labels); }
 };
 
 // Under the keys of docs/reference/json.md.

@@ -102,7 +102,8 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.write("noisy.csv", noisy(rows(300)))
         confused = self.json("tune", "--data", "noisy.csv", "--test", "noisy.csv", "--suffix", "noisy", "--method", "linear")
         searched = self.json(*self.arguments("searched", "--method", "lora", "--search"))
-        self.check("tune", report, other, confused, searched)
+        written = self.json(*self.arguments("written", "--method", "labels"))
+        self.check("tune", report, other, confused, searched, written)
 
     def test_the_page_holds_the_report_and_loads_nothing(self):
         for name, text in (("train.csv", rows(120)), ("test.csv", noisy(rows(30, 500)))):
@@ -277,6 +278,52 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
             self.output(*command[1:])
         self.assertEqual(self.digest(self.place("three", ADAPTER)), expected)
         self.assertFalse(os.path.exists(self.place("three") + ".snapshot"))
+
+    def test_labels_that_are_written_have_the_same_bytes_after_a_kill_and_answer(self):
+        arguments = lambda suffix, *more: self.arguments(suffix, "--method", "labels", *more)
+        report = self.json(*arguments("one", "--threads", "1", "--test", "test.csv"))
+        self.assertEqual([rung["method"] for rung in report["rungs"]], ["linear", "labels"])
+        self.assertEqual(report["chosen"], "labels")
+        self.assertEqual(len(report["label_epochs"]), 3)
+        self.assertIsNone(report["labels_left_out"])
+        snapshot = self.place("two") + ".snapshot.labels"
+        process = subprocess.Popen([PROGRAM, *arguments("two", "--threads", "2", "--test", "test.csv")], cwd=self.folder,
+                                   env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not os.path.exists(snapshot):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.assertFalse(os.path.exists(self.place("two")), "it ended before its first epoch")
+        again = self.json(*arguments("two", "--threads", "2", "--test", "test.csv"))
+        self.assertFalse(os.path.exists(snapshot))
+        self.assertEqual(self.digest(self.place("two", ADAPTER)), self.digest(self.place("one", ADAPTER)))
+        for key in ("label_epochs", "test", "after_calibration", "answers"):
+            self.assertEqual(again[key], report[key])
+        question = "order 3 of banana split to table 9"
+        answers = [self.json("decide", "tiny:" + suffix, question)["answers"] for suffix in ("one", "two", "two")]
+        self.assertEqual(answers[0], answers[1])
+        self.assertEqual(answers[1], answers[2])  # the certificate is remembered, the answer is not
+        self.assertIs(answers[0][0]["calibrated"], True)
+        self.assertEqual([each["value"] for each in answers[0][0]["probabilities"]], ["fruit0", "fruit1", "fruit2"])
+        # A text that is longer than is read of it.
+        self.json("decide", "tiny:one", "order 3 of banana split " * 500)
+        os.replace(self.place("one", "malina.json"), self.path("kept.json"))
+        with open(self.path("kept.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        manifest["question"]["instructions"] = "Which one?"
+        with open(self.place("one", "malina.json"), "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+        self.assertIn("read as other tokens", self.error(CORRUPT, "decide", "tiny:one", question))
+
+    def test_a_dry_run_knows_what_writing_labels_takes(self):
+        done = subprocess.run([PROGRAM, *self.arguments("x", "--method", "labels", "--dry-run", "--search"), "--test", "test.csv",
+                               "--json"], capture_output=True, cwd=self.folder, env=self.environment(), timeout=300, check=True)
+        self.assertEqual(done.stderr.decode(), "Without effect on --method labels: --search\n")
+        plan = json.loads(done.stdout)
+        self.assertEqual([stage["name"] for stage in plan["stages"]],
+                         ["linear baseline", "learning curve and suspected labels", "training of the adapter", "scores of labels", "test rows"])
+        self.assertEqual((plan["steps"], plan["epochs"], plan["batch"]), (36, 3, 8))
+        self.assertFalse(os.path.exists(self.place("x")))
 
     def test_a_search_goes_on_after_a_kill(self):
         search = ("--method", "lora", "--search-rates", "1e-3", "--search-rates", "3e-3", "--search-rates", "5e-3", "--curve")

@@ -25,6 +25,7 @@ class TunedTest(server.ServerTest):
         cls.write("train.csv", rows(120))
         cls.tune("words", "--method", "linear")
         cls.tune("both", "--method", "blend")
+        cls.tune("written", "--method", "labels")
 
     @classmethod
     def write(cls, name, text):
@@ -50,7 +51,7 @@ class TunedTest(server.ServerTest):
         return key
 
     def test_the_answers_are_those_of_the_command(self):
-        for model in ("tiny:words", "tiny:both"):
+        for model in ("tiny:words", "tiny:both", "tiny:written"):
             expected = json.loads(self.run_program("decide", model, QUESTION, "--json"))["answers"]
             response = self.decide(model).json()
             self.assertEqual(response["answers"], expected)
@@ -58,11 +59,12 @@ class TunedTest(server.ServerTest):
             answer, = expected
             self.assertIs(answer["calibrated"], True)
             self.assertAlmostEqual(sum(each["probability"] for each in answer["probabilities"]), 1, places=6)
-            self.assertEqual(response["usage"]["input_tokens"] > 0, model == "tiny:both")
+            self.assertEqual(response["usage"]["input_tokens"] > 0, model != "tiny:words")
 
     def test_many_at_once_are_answered_as_alone(self):
         texts = [f"order {i} of {FRUITS[i % 3]} to table {i % 7}" + " please" * (i % 5) for i in range(12)]
-        expected = {(model, text): self.answers(model, text) for model in ("tiny:words", "tiny:both") for text in texts}
+        models = ("tiny:words", "tiny:both", "tiny:written")
+        expected = {(model, text): self.answers(model, text) for model in models for text in texts}
         alone = self.server.chat(temperature=0, max_tokens=16).json()["choices"][0]["message"]["content"]
         found, chats = {}, []
 

@@ -130,7 +130,8 @@ TuneTask task_of(const std::string& text) {
 }
 
 tune::Method method_of(const std::string& text) {
-  for (const Method method : {Method::linear, Method::probe, Method::lora, Method::blend})
+  for (const Method method :
+       {Method::linear, Method::probe, Method::lora, Method::labels, Method::blend})
     if (text == tune::name(method)) return method;
   return Method::automatic;
 }
@@ -186,6 +187,8 @@ void tell_of_unused(const Options& options, Method method, Console& console) {
     unused = {"--rank",         "--alpha", "--rslora",   "--learning-rate", "--b-ratio",
               "--epochs",       "--batch", "--patience", "--fast",          "--search",
               "--search-rates", "--curve", "--recompute"};
+  if (method == Method::labels)
+    unused = {"--search", "--search-rates", "--pooling", "--twice", "--curve"};
   if (method == Method::linear)
     unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
   std::string given;
@@ -336,7 +339,7 @@ Action setup(CLI::App& cli) {
   cli.add_option("--test", tuning.test, "Files that are read once, at the end, for the report");
   cli.add_option("--suffix", request.suffix, "Its name is MODEL:SUFFIX")->required();
   cli.add_option("--method", options->method, "auto takes the cheapest that no dearer one beats")
-      ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "blend"}))
+      ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "labels", "blend"}))
       ->capture_default_str();
   cli.add_option("--task", options->task,
                  "What is learned: a label, the spans in a text, or what the model writes; auto "

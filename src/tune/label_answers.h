@@ -1,0 +1,55 @@
+// The probabilities of whole labels, as serving computes them: by an engine, with an adapter.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "eval/probability_table.h"
+#include "model/adapter_tensors.h"
+#include "tune/label_task.h"
+
+namespace malina::tune {
+
+// Owns an engine whose cache of keys and values holds one question with some texts and their
+// labels, whatever the model's context. While a member runs, the device's pool is used by the
+// engine's thread: nobody else may use it then. One thread.
+class LabelAnswers {
+ public:
+  // In exact arithmetic, as adapters are trained: in 8 bits certificates would depend on the
+  // processor. Throws base::Error(out_of_memory).
+  LabelAnswers(std::shared_ptr<const model::Model> model, std::shared_ptr<const LabelTask> task,
+               const model::AdapterTensors& adapter, math::Device& device);
+
+  // That it takes beside the model and the adapter, about, where a whole question with its text and
+  // a label has so many positions.
+  static std::uint64_t bytes(const model::Sizes& sizes, std::size_t context);
+
+  // Log-probabilities that the model's answer begins with the label: by text, by label.
+  using Scores = std::vector<std::vector<double>>;
+  // Called after every few texts with how many are done; false: stop.
+  using Progress = std::function<bool(std::size_t done)>;
+  // Texts are LabelTask::Reading's; of one that no decision would accept (decide::refusal_of_text)
+  // all are alike. Nothing where `progress` stopped it.
+  std::optional<Scores> scores(std::span<const std::string> texts, const Progress& progress = {});
+  // What they are without a text (decide/label_scorer.h).
+  std::vector<double> prior();
+
+ private:
+  engine::Finished run(decide::LabelScorer::Batch& batch);
+
+  std::shared_ptr<const LabelTask> task_;
+  std::shared_ptr<const model::Adapter> adapter_;
+  engine::StepArbiter arbiter_;  // of its own: whoever asks has the processor's turn already
+  engine::Engine engine_;
+};
+
+// Less the prior where there is one, and made to sum to one.
+eval::ProbabilityTable probabilities_of(const LabelAnswers::Scores& scores,
+                                        std::span<const double> prior);
+
+}  // namespace malina::tune

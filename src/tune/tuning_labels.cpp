@@ -1,0 +1,146 @@
+// The last rung of a tuning job: an adapter that writes the label, and answers by the probabilities
+// of whole labels.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/stopwatch.h"
+#include "tune/generation_tuning.h"
+#include "tune/label_answers.h"
+#include "tune/label_training.h"
+#include "tune/tuning_part.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+namespace {
+
+// Tokens of texts and labels that are computed beside the question which they share.
+constexpr std::size_t kOwnRows = 512;
+// Beyond so many rows their activations are computed again rather than kept.
+constexpr std::size_t kKeptRows = 1536;
+
+}  // namespace
+
+// In `automatic` only where the adapter with a head was worth its training: writing labels takes
+// several times as long, and is seldom better (reference figures: docs/reference/tune.md).
+bool Tuning::wants_labels() {
+  if (request_.method != Method::labels && request_.method != Method::automatic) return false;
+  const auto is = [](Method method) {
+    return [method](const Rung& rung) { return rung.members == std::vector{method}; };
+  };
+  if (std::any_of(report_.rungs.begin(), report_.rungs.end(), is(Method::labels))) return false;
+  if (request_.method == Method::labels) return true;
+  const auto lora = std::find_if(report_.rungs.begin(), report_.rungs.end(), is(Method::lora));
+  const auto cheaper =
+      std::max_element(report_.rungs.begin(), lora, [](const Rung& a, const Rung& b) {
+        return a.validation.accuracy.value < b.validation.accuracy.value;
+      });
+  const Comparison comparison = compare(all_classes_, validation_->classes, *cheaper, *lora);
+  if (!comparison.better || comparison.p_value >= request_.significance) {
+    report_.labels_left_out = fmt::format("lora is not significantly better than {} (p = {:.3g})",
+                                          name(cheaper->members), comparison.p_value);
+    return false;
+  }
+  // Labels that cannot be asked for are no fault of the job: it has other methods.
+  try {
+    ask_for_labels();
+  } catch (const Error& error) {
+    if (error.fault() != Fault::unsupported && error.fault() != Fault::invalid_argument) throw;
+    report_.labels_left_out = error.what();
+    return false;
+  }
+  return true;
+}
+
+void Tuning::ask_for_labels() {
+  if (label_task_) return;
+  // The tokenizer outlives the job.
+  const std::shared_ptr<const text::Tokenizer> tokenizer(std::shared_ptr<void>(), tokenizer_);
+  auto task = std::make_shared<LabelTask>(decide::PromptSource{tokenizer, request_.chat_template},
+                                          report_.labels, std::string(kLabelInstructions),
+                                          request_.form.max_tokens, model_->sizes().context);
+  for (Part* part : {training_.get(), validation_.get()}) {
+    part->label_examples.clear();
+    for (std::size_t i = 0; i < part->data.size(); ++i) {
+      const LabelTask::Reading reading = task->read(part->data.texts[i]);
+      part->label_examples.push_back(task->example(reading, part->classes[i]));
+      if (request_.method == Method::labels) report_.truncated += reading.truncated ? 1 : 0;
+    }
+  }
+  label_task_ = std::move(task);
+}
+
+std::vector<std::string> Tuning::asked(const Part& part) const {
+  std::vector<std::string> texts;
+  for (const std::string& text : part.data.texts) texts.push_back(label_task_->read(text).text);
+  return texts;
+}
+
+// As of a model that writes, whose rows are few tokens after a long question.
+Recipe Tuning::label_recipe() const {
+  Recipe recipe = request_.recipe;
+  recipe.pooling = Pooling::last;
+  if (automatic_epochs_) recipe.epochs = generation_epochs(training_->data.size(), recipe.batch);
+  std::size_t longest = 0;
+  for (const Part* part : {training_.get(), validation_.get()})
+    for (const TrainingExample& example : part->label_examples)
+      longest = std::max(longest, example.tokens.size());
+  recipe.rows = std::max(recipe.rows, longest + kOwnRows);
+  recipe.recompute = recipe.recompute || recipe.rows > kKeptRows;
+  return recipe;
+}
+
+bool Tuning::climb_labels(const TuningEvents& events) {
+  const base::Stopwatch watch;
+  if (label_training_ == nullptr) {
+    if (events.stage) events.stage("an adapter that writes labels", 0, 1);
+    const AdapterTrainingOptions options{
+        .recipe = label_recipe(),
+        .patience = request_.patience,
+        .snapshot = trial_snapshot(request_.snapshot, "labels"),
+        .origin = origin() + fmt::format("labels, {}\n", kLabelInstructions)};
+    if (!options.snapshot.empty()) trial_files_.push_back(options.snapshot);
+    label_training_ =
+        std::make_unique<LabelTraining>(model_, device_, label_task_, training_->label_examples,
+                                        validation_->label_examples, validation_->classes, options);
+  }
+  if (!label_training_->run(events.training)) return false;
+  report_.label_history = label_training_->history();
+  report_.label_losses = step_losses(label_training_->losses());
+  return score_labels(watch, events);
+}
+
+bool Tuning::score_labels(const base::Stopwatch& watch, const TuningEvents& events) {
+  if (label_answers_ == nullptr) {
+    result_.label_adapter = label_training_->best();
+    label_answers_ =
+        std::make_unique<LabelAnswers>(model_, label_task_, *result_.label_adapter, device_);
+  }
+  const auto progress = [&](std::size_t done) {
+    if (events.stage) events.stage("scoring labels", done, validation_->data.size());
+    return !(events.training.pause && events.training.pause());
+  };
+  const auto scores = label_answers_->scores(asked(*validation_), progress);
+  if (!scores) return false;
+  const std::vector<double> prior = label_answers_->prior();
+  eval::ProbabilityTable plain = tune::probabilities_of(*scores, {}),
+                         corrected = tune::probabilities_of(*scores, prior);
+  const Comparison comparison = compare(validation_->classes, plain, corrected);
+  const bool helps = comparison.better && comparison.p_value < request_.significance;
+  if (helps) report_.label_prior = prior;
+  label_training_.reset();  // what it computes in is the most that the job holds
+  add_rung({.members = {Method::labels},
+            .weights = {1},
+            .validation = {},
+            .seconds = watch.seconds(),
+            .p_value = {},
+            .probabilities = helps ? std::move(corrected) : std::move(plain)},
+           events);
+  return true;
+}
+
+}  // namespace malina::tune
