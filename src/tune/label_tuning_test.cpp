@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -258,6 +259,39 @@ TEST_F(LabelTuningTest, AutoSaysWhyItLeavesLabelsOut) {
   EXPECT_NE(tuning.report().labels_left_out.find("not significantly better than"),
             std::string::npos);
   EXPECT_EQ(report_json(tuning.report())["labels_left_out"], tuning.report().labels_left_out);
+}
+
+// Validation rows that mean the opposite: who has learned the words is always wrong, an adapter
+// that has learned nothing is right by chance.
+TEST_F(LabelTuningTest, AutoClimbsWhereTheAdapterBeatsWhatIsCheaper) {
+  std::ofstream file(directory_.path() / "opposite.csv");
+  file << "text,label\n";
+  for (std::size_t i = 0; i < 40; ++i)
+    file << "order " << i << " of " << kFruits[1 + i % 2] << "," << kFruits[2 - i % 2] << "\n";
+  file.close();
+  TuningRequest asked = request(Method::automatic);
+  asked.validation = {directory_.path() / "opposite.csv"};
+  asked.test.clear();
+  asked.recipe.learning_rate = 1e-7F;
+  Tuning tuning(model_, tokenizer_.get(), device_, asked);
+  tuning.read();
+  std::size_t labels_steps = 0;
+  bool writes = false, paused = false;
+  TuningEvents events;
+  events.stage = [&](std::string_view stage, std::size_t, std::size_t) {
+    writes = writes || stage == "an adapter that writes labels";
+  };
+  events.training.step = [&](const StepReport&, std::uint64_t) { labels_steps += writes ? 1 : 0; };
+  events.training.pause = [&] { return labels_steps == 3 && !std::exchange(paused, true); };
+  EXPECT_FALSE(tuning.run(events));
+  ASSERT_TRUE(tuning.run(events));
+  EXPECT_EQ(labels_steps, 16U);
+  const TuningReport& report = tuning.report();
+  ASSERT_EQ(report.rungs.size(), 6U) << report.labels_left_out;
+  EXPECT_EQ(name(report.rungs.back().members), "labels");
+  EXPECT_EQ(report.labels_left_out, "");
+  EXPECT_EQ(report.label_history.size(), 2U);
+  EXPECT_EQ(report.rungs.back().probabilities.rows(), 40U);
 }
 
 TEST_F(LabelTuningTest, APriorIsTakenOff) {
