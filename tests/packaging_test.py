@@ -33,7 +33,7 @@ class UnitTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="malina_units_")
         self.addCleanup(shutil.rmtree, self.folder)
-        for name in ("malina.socket", "malina.service"):
+        for name in ("malina.socket", "malina.service", "malina-connector.service"):
             with open(os.path.join(PACKAGING, "systemd", name), encoding="utf-8") as unit:
                 text = unit.read()
             with open(self.unit(name), "w", encoding="utf-8") as copy:
@@ -44,13 +44,16 @@ class UnitTest(unittest.TestCase):
 
     def exposure(self, unit):
         result = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
-        found = re.search(r"Overall exposure level for malina.service: ([\d.]+)", result.stdout)
+        found = re.search(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
         self.assertTrue(found, result.stdout + result.stderr)
         return float(found.group(1))
 
     def test_the_service_is_closed(self):
         """The scale goes to 10; a service that says nothing has 9.6."""
         self.assertLessEqual(self.exposure(self.unit("malina.service")), 1.0)
+
+    def test_the_connector_has_the_network_and_nothing_else(self):
+        self.assertLessEqual(self.exposure(self.unit("malina-connector.service")), 2.0)
 
     def test_the_measure_tells_open_from_closed(self):
         with open(self.unit("malina.service"), encoding="utf-8") as unit:
@@ -61,7 +64,7 @@ class UnitTest(unittest.TestCase):
 
     def test_systemd_finds_nothing_wrong(self):
         result = run("systemd-analyze", "verify", "--man=no", self.unit("malina.socket"),
-                     self.unit("malina.service"))
+                     self.unit("malina.service"), self.unit("malina-connector.service"))
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
 
     def test_nobody_else_is_let_in(self):
@@ -129,6 +132,7 @@ class PackageTest(unittest.TestCase):
 
     def test_what_is_in_it(self):
         for name in ("lib/systemd/system/malina.socket", "lib/systemd/system/malina.service",
+                     "lib/systemd/system/malina-connector.service",
                      "usr/share/doc/malina/copyright", "usr/share/doc/malina/LICENSE",
                      "usr/share/doc/malina/README.md", "usr/share/doc/malina/how-to/install.md",
                      "usr/share/doc/malina/reference/configuration.md"):
@@ -186,7 +190,7 @@ class PackageTest(unittest.TestCase):
         system = {"user": True, "paths": ["/run/systemd/system", "/var/lib/malina"]}
         self.assertEqual(self.script("postinst", "configure", "", **system)[0], ["systemctl daemon-reload"])
         self.assertEqual(self.script("postinst", "configure", "0.1.0", **system)[0],
-                         ["systemctl daemon-reload", "systemctl try-restart malina.service"])
+                         ["systemctl daemon-reload", "systemctl try-restart malina.service malina-connector.service"])
         self.assertEqual(self.script("prerm", "upgrade", **system)[0], [])
         self.assertEqual(len(self.script("prerm", "remove", **system)[0]), 2)
 

@@ -9,16 +9,22 @@ Json value_of(const Option& option) {
   return option.label;
 }
 
-Json span_json(const Span& span) {
+// What is not known of an answer that was written elsewhere is null.
+Json known(const Answer& answer, double value) { return answer.written ? Json() : Json(value); }
+
+Json span_json(const Span& span, const Answer& answer) {
   Json json{{"text", span.text},         {"start", span.start},
             {"end", span.end},           {"start_byte", span.start_byte},
-            {"end_byte", span.end_byte}, {"probability", span.probability}};
+            {"end_byte", span.end_byte}, {"probability", known(answer, span.probability)}};
   if (!span.type.empty()) json["type"] = span.type;
   return json;
 }
 
 void add_own_fields(Json& json, const Answer& answer) {
-  json["label_mass"] = answer.label_mass;
+  if (answer.written)
+    json["probability_at_least"] =
+        answer.probability_at_least ? Json(*answer.probability_at_least) : Json();
+  json["label_mass"] = known(answer, answer.label_mass);
   json["calibrated"] = answer.calibrated;
   json["abstain"] = answer.abstain;
   json["escalated_to"] = answer.escalated_to.empty() ? Json() : Json(answer.escalated_to);
@@ -26,8 +32,10 @@ void add_own_fields(Json& json, const Answer& answer) {
 
 void add_choice(Json& json, const Question& question, const Answer& answer) {
   json["choice"] = value_of(question.options[answer.best]);
-  json["confidence"] = answer.confidence;
-  Json& probabilities = json["probabilities"] = Json::array();
+  json["confidence"] = known(answer, answer.confidence);
+  Json& probabilities = json["probabilities"];
+  if (answer.written) return;
+  probabilities = Json::array();
   for (std::size_t i = 0; i < question.options.size(); ++i)
     probabilities.push_back(
         {{"value", value_of(question.options[i])}, {"probability", answer.probabilities[i]}});
@@ -40,8 +48,10 @@ void add_choice(Json& json, const Question& question, const Answer& answer) {
 void add_score(Json& json, const Question& question, const Answer& answer) {
   json["score"] = answer.score;
   json["level"] = question.options[answer.best].label;
-  json["confidence"] = answer.confidence;
-  Json& probabilities = json["probabilities"] = Json::array();
+  json["confidence"] = known(answer, answer.confidence);
+  Json& probabilities = json["probabilities"];
+  if (answer.written) return;
+  probabilities = Json::array();
   for (std::size_t i = 0; i < question.options.size(); ++i)
     probabilities.push_back({{"label", question.options[i].label},
                              {"value", i},
@@ -55,9 +65,9 @@ Json to_json(const Question& question, const Answer& answer) {
   json["name"] = question.name.empty() ? Json() : Json(question.name);
   switch (question.type) {
     case QuestionType::predicate:
-      json["probability"] = answer.probabilities[0];
+      json["probability"] = answer.written ? Json() : Json(answer.probabilities[0]);
       json["answer"] = answer.holds;
-      json["confidence"] = answer.confidence;
+      json["confidence"] = known(answer, answer.confidence);
       break;
     case QuestionType::choice:
       add_choice(json, question, answer);
@@ -67,9 +77,9 @@ Json to_json(const Question& question, const Answer& answer) {
       break;
     case QuestionType::extract:
       json["spans"] = Json::array();
-      for (const Span& span : answer.spans) json["spans"].push_back(span_json(span));
-      json["probability"] = answer.probability;
-      json["confidence"] = answer.confidence;
+      for (const Span& span : answer.spans) json["spans"].push_back(span_json(span, answer));
+      json["probability"] = known(answer, answer.probability);
+      json["confidence"] = known(answer, answer.confidence);
       break;
   }
   add_own_fields(json, answer);

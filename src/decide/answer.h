@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,12 @@ struct Answer {
   std::string escalated_to = {};
 
   std::size_t prompt_tokens = 0;  // that this answer took, with what it shares with others
+
+  // Read from what another program wrote (written_answer.h): then probabilities, probability,
+  // confidence and label_mass are not known, and are null in JSON. At most a lower bound of the
+  // probability is.
+  bool written = false;
+  std::optional<double> probability_at_least = {};
 };
 
 // Fitted on validation data: the scores of labels are divided by the temperature before they are

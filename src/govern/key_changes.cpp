@@ -144,7 +144,7 @@ std::optional<IssuedKey> KeyStore::ensure_admin_key(const std::filesystem::path&
   std::optional<IssuedKey> issued;
   database_.transaction([&] {
     if (has_one()) return;  // another process was first
-    issued = insert({.name = "admin", .permissions = PermissionSet::all()}, by);
+    issued = insert({.name = "admin", .permissions = PermissionSet::all_but_upstream()}, by);
     // Before the commit: a key that nobody has must not be the one that was made.
     write_private_file(home / kAdminFile, issued->token + "\n",
                        base::AtomicFile::Existing::replace);

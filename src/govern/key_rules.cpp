@@ -41,11 +41,13 @@ void check_tenant(std::string_view tenant) {
 
 void check_model(std::string_view pattern) {
   constexpr std::size_t kLongest = 128;
-  const auto fits = [](char c) { return is_inner(c) || c == ':' || c == '*'; };
+  const auto fits = [](char c) { return is_inner(c) || c == ':' || c == '/' || c == '*'; };
   if (pattern.empty() || pattern.size() > kLongest ||
       !std::all_of(pattern.begin(), pattern.end(), fits))
-    refuse(fmt::format("'{}' is no model's or alias's name, in which * may stand for any text",
-                       pattern.substr(0, kLongest)));
+    refuse(fmt::format(
+        "'{}' is no name of a model, an alias or an upstream (upstream/NAME), in which * may "
+        "stand for any text",
+        pattern.substr(0, kLongest)));
 }
 
 void check_limit(std::string_view what, std::int64_t limit) {

@@ -30,7 +30,7 @@ struct NewKey {
   std::string name;                // 1 to 128 bytes of UTF-8 without control characters
   std::string tenant = "default";  // 1 to 64 of a-z, 0-9, '.', '_', '-'
   PermissionSet permissions{Permission::infer};
-  std::vector<std::string> models = {};  // names and aliases, * for any text; empty: all
+  std::vector<std::string> models = {};  // names, aliases, upstream/NAME; * is any text; empty: all
   Limits limits = {};
   std::chrono::seconds lifetime = kKeyLifetime;  // a key without an end does not exist
 };
@@ -94,8 +94,8 @@ class KeyStore {
   // As if its holder had shown it, for callers that are mapped to a key by its id.
   std::optional<Principal> by_id(std::string_view id);
 
-  // Where no key with the permission `admin` was ever made: makes one with every permission,
-  // writes it to `home`/admin.key (mode 0600) and returns it.
+  // Where no key with the permission `admin` was ever made: makes one with every permission
+  // but `upstream`, writes it to `home`/admin.key (mode 0600) and returns it.
   std::optional<IssuedKey> ensure_admin_key(const std::filesystem::path& home, const Actor& by);
 
  private:

@@ -226,7 +226,7 @@ TEST_F(KeyStoreTest, AdminKeyIsMadeOnceAndForOwnerAlone) {
   struct stat status{};
   ASSERT_EQ(::stat((folder_.path() / "admin.key").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
-  EXPECT_EQ(keys_.authenticate(issued->token)->permissions, PermissionSet::all());
+  EXPECT_EQ(keys_.authenticate(issued->token)->permissions, PermissionSet::all_but_upstream());
   EXPECT_FALSE(keys_.ensure_admin_key(folder_.path(), kTester));
   keys_.revoke(issued->record.principal.key_id, kTester);
   EXPECT_FALSE(keys_.ensure_admin_key(folder_.path(), kTester)) << "a restart undoes no revocation";

@@ -10,8 +10,8 @@ namespace malina::govern {
 
 namespace {
 
-constexpr std::array<std::string_view, kPermissions> kNames{"infer",   "train", "evaluate",
-                                                            "approve", "audit", "admin"};
+constexpr std::array<std::string_view, kPermissions> kNames{"infer", "train", "evaluate", "approve",
+                                                            "audit", "admin", "upstream"};
 
 Permission permission_of(std::string_view word) {
   const auto found = std::find(kNames.begin(), kNames.end(), word);
@@ -20,8 +20,8 @@ Permission permission_of(std::string_view word) {
   const std::string near = base::did_you_mean(word, known);
   throw base::Error(base::Fault::invalid_argument,
                     "'" + std::string(word) + "' is no permission" +
-                        (near.empty() ? "; there are infer, train, evaluate, approve, audit and "
-                                        "admin"
+                        (near.empty() ? "; there are infer, train, evaluate, approve, audit, admin "
+                                        "and upstream"
                                       : near));
 }
 
@@ -45,6 +45,12 @@ PermissionSet PermissionSet::parse(std::string_view text) {
     if (comma == std::string_view::npos) return set;
     text.remove_prefix(comma + 1);
   }
+}
+
+PermissionSet PermissionSet::all_but_upstream() {
+  PermissionSet set = all();
+  set.bits_ &= ~bit(Permission::upstream);
+  return set;
 }
 
 std::vector<Permission> PermissionSet::list() const {

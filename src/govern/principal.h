@@ -13,8 +13,9 @@ namespace malina::govern {
 using WallSeconds = std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>;
 
 // None of them includes another: an administrator of keys may not read an audit for that.
-enum class Permission : std::uint8_t { infer, train, evaluate, approve, audit, admin };
-inline constexpr std::size_t kPermissions = 6;
+// `upstream`: texts of this key may be sent to upstreams, off this machine.
+enum class Permission : std::uint8_t { infer, train, evaluate, approve, audit, admin, upstream };
+inline constexpr std::size_t kPermissions = 7;
 std::string_view name(Permission permission);
 
 class PermissionSet {
@@ -24,6 +25,8 @@ class PermissionSet {
     for (const Permission each : permissions) insert(each);
   }
   static PermissionSet all();
+  // What the first key has: sending texts off the machine is for somebody to say.
+  static PermissionSet all_but_upstream();
   // "infer,train"; throws base::Error(invalid_argument) for what is no permission, and for none.
   static PermissionSet parse(std::string_view text);
 
@@ -55,7 +58,7 @@ struct Principal {
   std::string name = {};               // what its maker called it
   std::string tenant = {};             // keys of one tenant may share cached prompts
   PermissionSet permissions = {};
-  std::vector<std::string> models = {};  // names and aliases, * stands for any text; empty: all
+  std::vector<std::string> models = {};  // names, aliases, upstream/NAME; * is any text; empty: all
   Limits limits = {};
   WallSeconds expires_at{};
 

@@ -13,7 +13,7 @@ TEST(Permissions, TextIsReadBack) {
   EXPECT_TRUE(set.contains(Permission::audit));
   EXPECT_FALSE(set.contains(Permission::admin));
   EXPECT_EQ(set.text(), "infer,audit");
-  EXPECT_EQ(PermissionSet::all().text(), "infer,train,evaluate,approve,audit,admin");
+  EXPECT_EQ(PermissionSet::all().text(), "infer,train,evaluate,approve,audit,admin,upstream");
   EXPECT_EQ(PermissionSet::parse(PermissionSet::all().text()), PermissionSet::all());
 }
 

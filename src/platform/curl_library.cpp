@@ -23,10 +23,13 @@ void* open_library() {
     if (void* const handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return handle;
     if (const char* const error = dlerror(); error != nullptr && reason.empty()) reason = error;
   }
-  throw Error(Fault::unsupported,
-              fmt::format("downloading needs the library libcurl.so.4 ({}); on Debian 'apt install "
-                          "libcurl4', or bring the file by another way and 'malina import' it",
-                          reason));
+  throw Error(
+      Fault::unsupported,
+      fmt::format(
+          "connections to other machines need the library libcurl.so.4 ({}); on Debian 'apt "
+          "install libcurl4' (a model can be brought by another way, and 'malina import' "
+          "puts it into the store)",
+          reason));
 }
 
 template <typename Function>
@@ -54,9 +57,9 @@ CurlLibrary CurlLibrary::load() {
   find(handle, "curl_global_init", global_init);
   const curl_version_info_data* const version = version_info(CURLVERSION_NOW);
   if (version->version_num < kOldest)
-    throw Error(Fault::unsupported,
-                fmt::format("the installed libcurl is {}, and downloading needs 7.85 or later",
-                            version->version));
+    throw Error(
+        Fault::unsupported,
+        fmt::format("the installed libcurl is {}, and 7.85 or later is needed", version->version));
   if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     throw Error(Fault::internal, "libcurl does not start");
   return library;

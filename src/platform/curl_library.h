@@ -1,5 +1,6 @@
-// libcurl, loaded when `malina pull` first needs it: the program starts, and does everything else,
-// without it, and no other command has code in its process that could open a connection.
+// libcurl, loaded when `malina pull` or `malina connector` first needs it: the program starts, and
+// does everything else, without it, and no other command has code in its process that could open a
+// connection to the world.
 #pragma once
 
 #include <curl/curl.h>

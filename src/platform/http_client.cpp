@@ -58,7 +58,7 @@ struct HttpClient::Transfer {
   const HttpSink& sink;
   HttpHead head;
   std::size_t header_bytes = 0;
-  bool head_given = false, unwanted = false;
+  bool head_given = false, unwanted = false, timed_out = false;
   std::exception_ptr failure;  // of a callback: C code must not see it
 
   // Runs `work`; false, with the failure kept, where it throws.
@@ -123,10 +123,11 @@ std::string_view HttpHead::header(std::string_view name) const {
   return found == headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
-void check_token(std::string_view token) {
+void check_token(std::string_view token, std::string_view from) {
   if (std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; })) return;
-  throw Error(Fault::invalid_argument,
-              "HF_TOKEN holds a space, a line break or another character that no token has");
+  throw Error(
+      Fault::invalid_argument,
+      fmt::format("{} holds a space, a line break or another character that no token has", from));
 }
 
 HttpClient::HttpClient(const CurlLibrary& library, HttpOptions options)
@@ -164,6 +165,12 @@ void HttpClient::prepare(const HttpRequest& request, Transfer& transfer, void* h
     set(CURLOPT_CAPATH, folder.c_str());
   const auto seconds = static_cast<long>(options_.timeout.count());
   set(CURLOPT_CONNECTTIMEOUT, seconds);
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.whole_time.count()));
+  if (request.json) {
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_POSTFIELDS, request.json->data());  // borrowed until the transfer ends
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.json->size()));
+  }
   set(CURLOPT_LOW_SPEED_LIMIT, kSlowestBytesPerSecond);
   set(CURLOPT_LOW_SPEED_TIME, seconds);
   set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
@@ -200,6 +207,10 @@ std::string HttpClient::perform(const HttpRequest& request, Transfer& transfer) 
     add(fmt::format("Range: bytes={}-", request.offset));
     if (!request.if_range.empty()) add("If-Range: " + request.if_range);
   }
+  if (request.json) {
+    add("Content-Type: application/json");
+    add("Expect:");  // no asking first: the body is small
+  }
   if (!options_.token.empty() && request.url.same_origin(options_.token_origin))
     add("Authorization: Bearer " + options_.token);
   transfer.head.url = request.url;
@@ -212,11 +223,17 @@ std::string HttpClient::perform(const HttpRequest& request, Transfer& transfer) 
     return "";
   }
   if (is_final(code))
-    throw Error(Fault::io,
-                fmt::format("cannot download {}: {}", request.url.shown(), reason(code)));
-  if (code == CURLE_OPERATION_TIMEDOUT)
-    return fmt::format("nothing arrived for {} s", options_.timeout.count());
+    throw Error(Fault::io, fmt::format("cannot {} {}: {}", request.json ? "ask" : "download",
+                                       request.url.shown(), reason(code)));
+  transfer.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  if (transfer.timed_out) return fmt::format("nothing arrived for {} s", options_.timeout.count());
   return reason(code);
+}
+
+HttpResult HttpClient::post(const HttpRequest& request, const HttpSink& sink) {
+  Transfer transfer{.sink = sink, .head = {}, .failure = {}};
+  std::string cut = perform(request, transfer);
+  return {std::move(transfer.head), std::move(cut), transfer.timed_out};
 }
 
 HttpResult HttpClient::get(const HttpRequest& request, const UrlPolicy& policy,
@@ -227,7 +244,8 @@ HttpResult HttpClient::get(const HttpRequest& request, const UrlPolicy& policy,
     Transfer transfer{.sink = sink, .head = {}, .failure = {}};
     transfer.head.linked = linked;
     std::string cut = perform(hop, transfer);
-    if (!is_redirect(transfer.head.status)) return {std::move(transfer.head), std::move(cut)};
+    if (!is_redirect(transfer.head.status))
+      return {std::move(transfer.head), std::move(cut), transfer.timed_out};
     if (redirects == kMostRedirects)
       throw Error(Fault::unsupported, fmt::format("{} redirects more than {} times",
                                                   request.url.shown(), kMostRedirects));

@@ -1,4 +1,5 @@
-// One GET over https, with redirects followed by hand so that each is judged (url_policy.h).
+// One GET over https, with redirects followed by hand so that each is judged (url_policy.h); or one
+// POST, whose redirects are never followed.
 #pragma once
 
 #include <array>
@@ -20,8 +21,9 @@ namespace malina::platform {
 
 struct HttpRequest {
   Url url;
-  std::uint64_t offset = 0;   // above 0: Range: bytes=offset-
-  std::string if_range = {};  // sent with a Range where it is not empty
+  std::uint64_t offset = 0;              // above 0: Range: bytes=offset-
+  std::string if_range = {};             // sent with a Range where it is not empty
+  std::optional<std::string> json = {};  // the body of a POST; nullopt: a GET
 };
 
 // The head of an answer. Names are lower case, values trimmed; of a repeated name the last counts.
@@ -40,6 +42,7 @@ struct HttpHead {
 struct HttpResult {
   HttpHead head;
   std::string cut;
+  bool timed_out = false;  // that is why it was cut
 };
 
 // Called in order, on the caller's thread. Errors that they throw end the transfer and come out of
@@ -51,9 +54,10 @@ struct HttpSink {
 };
 
 struct HttpOptions {
-  std::chrono::seconds timeout{30};  // to connect, and for which nothing may arrive
-  Url token_origin;                  // the token goes to this scheme, host and port alone
-  std::string token;                 // "" for none
+  std::chrono::seconds timeout{30};         // to connect, and for which nothing may arrive
+  Url token_origin;                         // the token goes to this scheme, host and port alone
+  std::string token;                        // "" for none
+  std::chrono::milliseconds whole_time{0};  // of a transfer, from the connection on; 0: any
 };
 
 // One owner, one thread. Proxies come from the environment (https_proxy, no_proxy, ...), as libcurl
@@ -71,6 +75,9 @@ class HttpClient {
   // returned as `cut`, with status 0 where no head came; what is not is thrown: a certificate
   // (io), a redirect that the policy refuses or a sixth one (unsupported).
   HttpResult get(const HttpRequest& request, const UrlPolicy& policy, const HttpSink& sink);
+  // Sends request.json. A redirect is an answer like every other, and its body is not read. Throws
+  // io where it cannot be sent at all (a name that is not known, a certificate).
+  HttpResult post(const HttpRequest& request, const HttpSink& sink);
 
  private:
   struct Transfer;
@@ -85,7 +92,7 @@ class HttpClient {
 };
 
 // MALINA's own check of a token: printable ASCII without spaces, so that it is one header's value.
-// Throws invalid_argument that does not show it.
-void check_token(std::string_view token);
+// Throws invalid_argument that does not show it, but where it is from.
+void check_token(std::string_view token, std::string_view from = "HF_TOKEN");
 
 }  // namespace malina::platform

@@ -158,18 +158,22 @@ PullOutcome carry_out(ModelStore& store, const PullPlan& plan, const PullRequest
 
 }  // namespace
 
+std::string door_closed_by(const path& home, const std::string& offline_reason) {
+  if (!offline_reason.empty()) return offline_reason;
+  for (const path& file : {path("/etc/malina/offline"), home / "offline"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(file, ignored)) return file.string() + " exists";
+  }
+  return "";
+}
+
 void check_door_open(const path& home, const std::string& offline_reason) {
-  const auto refuse = [](const std::string& reason) {
+  const std::string reason = door_closed_by(home, offline_reason);
+  if (!reason.empty())
     throw Error(Fault::unsupported,
                 fmt::format("downloading is switched off: {}; bring the file by another way and "
                             "'malina import' it",
                             reason));
-  };
-  if (!offline_reason.empty()) refuse(offline_reason);
-  for (const path& file : {path("/etc/malina/offline"), home / "offline"}) {
-    std::error_code ignored;
-    if (std::filesystem::exists(file, ignored)) refuse(file.string() + " exists");
-  }
 }
 
 namespace {

@@ -1,4 +1,5 @@
-// A model from the network into the store: the only thing in this program that opens a connection.
+// A model from the network into the store: beside the connector (connector.h) the only thing in
+// this program that opens a connection.
 #pragma once
 
 #include <chrono>
@@ -52,8 +53,10 @@ PullOutcome pull_model(ModelStore& store, const std::string& offline_reason,
                        const PullRequest& request, const PullChooser& choose,
                        const ProgressSink& progress);
 
-// Throws unsupported, saying why, where there is a reason (offline_reason of platform/settings.h),
-// or one of the files /etc/malina/offline and HOME/offline exists.
+// Why no connection may be opened: the reason (offline_reason of platform/settings.h), or that one
+// of the files /etc/malina/offline and HOME/offline exists. "" where it may.
+std::string door_closed_by(const std::filesystem::path& home, const std::string& offline_reason);
+// Throws unsupported, saying why, where it is closed.
 void check_door_open(const std::filesystem::path& home, const std::string& offline_reason);
 
 }  // namespace malina::platform

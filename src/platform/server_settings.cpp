@@ -9,6 +9,11 @@
 
 namespace malina::platform {
 
+std::filesystem::path connector_socket(const ServerSettings& settings,
+                                       const std::filesystem::path& home) {
+  return settings.connector.empty() ? home / "connector.sock" : settings.connector;
+}
+
 bool is_loopback_address(std::string_view host) {
   const std::string text(host);
   in_addr four{};

@@ -52,6 +52,13 @@ struct ServerSettings {
   // body_budget().
   std::uint64_t max_bodies = 0;
 
+  // Upstreams that answers may be escalated to, by name (upstream.h); none: nothing leaves the
+  // machine. They are reached through the connector that listens at this socket, ""
+  // connector_socket(), alone.
+  std::vector<std::string> upstreams;
+  std::filesystem::path connector;
+  std::chrono::milliseconds upstream_wait = std::chrono::seconds(60);  // for one of them
+
   unsigned job_threads = 0;                  // that a tuning job computes with; 0: half the cores
   std::uint64_t max_file = 512ULL << 20;     // bytes of an uploaded file
   std::uint64_t tenant_files = 16ULL << 30;  // bytes of a tenant's files together
@@ -59,6 +66,10 @@ struct ServerSettings {
   std::string log_format = "text";  // "text" or "json"
   std::string log_level = "info";   // "error", "warning", "info" or "debug"
 };
+
+// settings.connector, or connector.sock in the home folder.
+std::filesystem::path connector_socket(const ServerSettings& settings,
+                                       const std::filesystem::path& home);
 
 // Whether an address in digits is this machine itself: 127.0.0.0/8, ::1, also mapped into IPv6.
 bool is_loopback_address(std::string_view host);

@@ -8,9 +8,12 @@
 
 #include "base/error.h"
 #include "base/machine.h"
+#include "base/quote.h"
 #include "platform/platform.h"
 #include "platform/tuned_names.h"
 #include "platform/tuning.h"
+#include "platform/unix_socket.h"
+#include "platform/upstream.h"
 
 namespace malina::platform {
 
@@ -148,6 +151,7 @@ Service::Service(Platform& platform, const ServerSettings& settings)
     throw Error(Fault::invalid_argument,
                 fmt::format("--trust-loopback: there is no valid key '{}' (malina key list)",
                             settings_.trust_loopback));
+  if (!settings_.upstreams.empty()) check_socket_path(connector());
   for (const std::string& name : settings_.models) pool_.acquire(platform_.resolve(name));
   jobs_ = std::make_unique<TuningJobs>(
       platform_, TuningJobsOptions{settings_.job_threads, settings_.tenant_files});
@@ -203,6 +207,26 @@ ListedModel Service::model(const Caller& caller, std::string_view name) {
   model.name = name;
   if (resolved.record->name != name) model.alias_of = resolved.record->name;
   return model;
+}
+
+void Service::check_upstream(const Caller& caller, std::string_view name) {
+  if (!caller.may(Permission::upstream))
+    throw Error(Fault::denied,
+                "this key may not have texts sent off this machine: that needs the permission "
+                "'upstream'",
+                {.code = "missing_permission"});
+  const std::string target = std::string(kUpstreamPrefix) + std::string(name);
+  if (std::ranges::find(settings_.upstreams, name) == settings_.upstreams.end() ||
+      !caller.may_use(target))
+    throw Error(Fault::invalid_argument,
+                fmt::format("there is no upstream {} that this key may use: --upstreams of the "
+                            "server lists those that an administrator allowed",
+                            base::in_quotes(name)),
+                {.code = "upstream_not_allowed"});
+}
+
+std::filesystem::path Service::connector() const {
+  return connector_socket(settings_, platform_.home());
 }
 
 Inspection Service::inspect(const Caller& caller, std::string_view name) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,6 +69,12 @@ class Service {
   // A tuned classifier or tagger of this name that the caller may use; nullopt where there is none.
   // Throws not_found where its base is not in the store.
   std::optional<TunedRecord> tuned(const Caller& caller, std::string_view name);
+
+  // Throws denied where the key may not have texts sent to upstreams, invalid_argument, naming it,
+  // where there is no such one that the server is set up with and the key may use.
+  void check_upstream(const Caller& caller, std::string_view name);
+  // Where the connector listens that is the way to them.
+  std::filesystem::path connector() const;
 
   Inspection inspect(const Caller& caller, std::string_view name);
 

@@ -3,6 +3,7 @@
 
 #include "base/quantity.h"
 #include "platform/settings.h"
+#include "platform/upstream.h"
 
 namespace malina::platform {
 
@@ -45,6 +46,8 @@ std::string check_host_name(std::string& value) {
   return "";
 }
 
+std::string check_upstream(std::string& value) { return std::string(upstream_name_fault(value)); }
+
 constexpr Setting kTable[] = {
     {.table = "",
      .name = "home",
@@ -54,7 +57,9 @@ constexpr Setting kTable[] = {
     {.table = "",
      .name = "offline",
      .type = SettingType::flag,
-     .help = "Close 'malina pull', the only command that opens a connection",
+     .help =
+         "Close 'malina pull' and 'malina connector', the only commands that open connections to "
+         "other machines",
      .place = [](Settings& s) -> SettingPlace { return &s.offline; }},
 
     {.table = "serve",
@@ -213,6 +218,27 @@ constexpr Setting kTable[] = {
      .place = [](Settings& s) -> SettingPlace { return &s.serve.max_bodies; },
      .most = 1ULL << 40,
      .zero = "auto"},
+
+    {.table = "serve",
+     .name = "upstreams",
+     .type = SettingType::list,
+     .help = "Upstreams that questions may be escalated to, by their names in the configuration of "
+             "'malina connector'; texts leave this machine for them, and for nothing else",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.upstreams; },
+     .check = check_upstream},
+    {.table = "serve",
+     .name = "connector",
+     .type = SettingType::path,
+     .help = "Unix socket at which 'malina connector' listens; auto is connector.sock in home",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.connector; },
+     .zero = "auto"},
+    {.table = "serve",
+     .name = "upstream_wait",
+     .type = SettingType::duration,
+     .help = "How long a request waits for an upstream; then the answer of its own model stands",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.upstream_wait; },
+     .least = kSecond,
+     .most = kHour},
 
     {.table = "serve",
      .name = "job_threads",

@@ -203,6 +203,7 @@ void Connection::begin_request() {
   caller_ = {};
   headers_.clear();
   failure_.clear();
+  remark_.clear();
   route_ = {};
   status_ = 0;
   gone_ = false;
@@ -464,7 +465,7 @@ void Connection::log_request(Clock::time_point began) {
                       .tenant = caller_.tenant,
                       .status = gone() ? unsigned{kClientClosed} : status_,
                       .seconds = seconds,
-                      .failure = failure_});
+                      .failure = failure_.empty() ? remark_ : failure_});
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "platform/answer.h"
 #include "platform/service.h"
+#include "platform/upstream.h"
+#include "serve/escalation.h"
 
 namespace malina::serve {
 
@@ -122,10 +124,8 @@ asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& ser
 asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
                                 std::vector<platform::QuestionPointer> questions,
                                 std::string text) {
-  for (const auto& question : questions) {
-    const std::string target = platform::escalation_of(*question);
-    if (!target.empty()) service.model(exchange.caller(), target);
-  }
+  for (std::size_t i = 0; i < questions.size(); ++i)
+    check_escalation(exchange, service, questions[i], i);
   Questions first;
   first.questions = questions;
   first.text = text;
@@ -137,6 +137,13 @@ asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, 
     if (decided.decisions[i].abstain && !target.empty()) escalated[target].push_back(i);
   }
   for (const auto& [target, chosen] : escalated) {
+    if (const auto upstream = platform::upstream_of(target)) {
+      Escalation escalation{
+          .upstream = std::string(*upstream), .questions = {}, .places = chosen, .text = text};
+      for (const std::size_t index : chosen) escalation.questions.push_back(questions[index]);
+      co_await escalate(exchange, service, std::move(escalation), decided);
+      continue;
+    }
     Questions again;
     again.text = text;
     for (const std::size_t index : chosen) again.questions.push_back(questions[index]);

@@ -23,8 +23,8 @@ struct Decided {
 
 // decide_tuned: a tuned classifier's answer to its own question.
 // decide: asks the model; what it abstains from and has an escalate_to is asked of that alias,
-// which the caller must be allowed to use, and recorded as a request of its own. An unknown target
-// throws before anything is computed.
+// or upstream (escalation.h), which the caller must be allowed to use, and recorded as a request of
+// its own. A target that is unknown, or not this caller's, throws before anything is computed.
 asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
                                       platform::TunedRecord record, std::string text);
 asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,

@@ -54,6 +54,9 @@ class Exchange {
   virtual std::string idempotency_key() const = 0;
   virtual asio::awaitable<std::string> read_piece() = 0;
 
+  // For the request's line in the log; never what was said.
+  void remark(std::string text) { remark_ = std::move(text); }
+
   // Before the response begins.
   void header(std::string name, std::string value) {
     headers_.emplace_back(std::move(name), std::move(value));
@@ -134,7 +137,7 @@ class Exchange {
   asio::any_io_executor workers_, long_work_;
   std::size_t body_bytes_ = 0;  // as it came; 0 once it is released
   platform::Caller caller_;
-  std::string request_id_, parameter_;
+  std::string request_id_, parameter_, remark_;
   Json body_, query_;
   std::vector<std::pair<std::string, std::string>> headers_;
   struct Left {

@@ -57,6 +57,8 @@ Metrics::Metrics()
                               registry_)),
       tokens_(family(prometheus::BuildCounter(), "malina_tokens_total",
                      "Tokens, by key, model and kind (prompt, cached, completion)", registry_)),
+      escalations_(family(prometheus::BuildCounter(), "malina_escalations_total",
+                          "Questions to upstreams, by upstream and outcome", registry_)),
       first_token_(family(prometheus::BuildHistogram(), "malina_time_to_first_token_seconds",
                           "From a request's admission to the first token of its answer",
                           registry_)),
@@ -79,6 +81,10 @@ void Metrics::tokens(const std::string& key, const std::string& model, std::size
   add("prompt", prompt);
   add("cached", cached);
   add("completion", completion);
+}
+
+void Metrics::escalation(const std::string& upstream, std::string_view outcome) {
+  escalations_.Add({{"upstream", upstream}, {"outcome", std::string(outcome)}}).Increment();
 }
 
 Metrics::OfModel::OfModel(Metrics& metrics, const std::string& model)

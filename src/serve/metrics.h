@@ -24,6 +24,8 @@ class Metrics {
   void request(std::string_view route, unsigned status, double seconds);
   void tokens(const std::string& key, const std::string& model, std::size_t prompt,
               std::size_t cached, std::size_t completion);
+  // One question to an upstream that is allowed; `outcome`: "answered", or a fault's name.
+  void escalation(const std::string& upstream, std::string_view outcome);
   // Of the answers of one model: looked up once, not for each token. Not longer than these metrics.
   class OfModel {
    public:
@@ -49,6 +51,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Histogram>& request_seconds_;
   prometheus::Family<prometheus::Counter>& tokens_;
+  prometheus::Family<prometheus::Counter>& escalations_;
   prometheus::Family<prometheus::Histogram>& first_token_;
   prometheus::Family<prometheus::Histogram>& between_tokens_;
   prometheus::Family<prometheus::Histogram>& queue_;

@@ -78,7 +78,7 @@ TAIL = """
 this machine, TLS or `allow_plaintext` must be set. A socket that the system passes (systemd) comes before
 `host` and `port`.
 
-`MALINA_OFFLINE` closes `pull` with any value but `0` and `false`, as it always did. A user's own file and
+`MALINA_OFFLINE` closes `pull` and `connector` with any value but `0` and `false`, as it always did. A user's own file and
 variables come before `/etc/malina/malina.toml`; what no user can open is the file `/etc/malina/offline`
 ([pull](pull.md)).
 

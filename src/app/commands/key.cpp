@@ -93,13 +93,16 @@ Action setup_create(CLI::App& cli) {
   cli.add_option("--tenant", key.tenant, "Keys of one tenant may share cached prompts")
       ->type_name("NAME")
       ->default_str(key.tenant);
-  cli.add_option("--permit", options->permissions,
-                 "What it may do: infer, train, evaluate, approve, audit, admin, between commas")
+  cli.add_option(
+         "--permit", options->permissions,
+         "What it may do: infer, train, evaluate, approve, audit, admin, upstream (send texts off "
+         "this machine), between commas")
       ->type_name("LIST")
       ->default_str("infer");
-  cli.add_option("--model", key.models,
-                 "A model or alias that it may use, in which * stands for any text; may be "
-                 "repeated; by default all")
+  cli.add_option(
+         "--model", key.models,
+         "A model, alias or upstream/NAME that it may use, in which * stands for any text; may "
+         "be repeated; by default all")
       ->type_name("NAME");
   add_duration(cli, "--expires", key.lifetime, "How long it is good for: 90d, 12h");
   cli.add_option("--requests-per-minute", key.limits.requests_per_minute, "0: no limit")

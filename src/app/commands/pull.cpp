@@ -165,7 +165,7 @@ extern const Command pull{
     .name = "pull",
     .summary = "Download a model into the store",
     .details =
-        "The only command that opens a connection. What is downloaded is checked (size, SHA-256, "
+        "Beside 'malina connector' the only command that opens a connection. What is downloaded is checked (size, SHA-256, "
         "its "
         "whole\nstructure) and imported, or not at all; after a cut the same command goes on where "
         "it "

@@ -11,6 +11,7 @@ namespace {
 
 // The key is shown once; not where that would keep it in a log that others read.
 void announce(Console& console, const std::string& url, const std::filesystem::path& home,
+              const platform::ServerSettings& serve,
               const std::optional<platform::IssuedKey>& first_key) {
   console.print("malina serves on {}\n", url);
   if (first_key && std::getenv("JOURNAL_STREAM") == nullptr)
@@ -23,6 +24,10 @@ void announce(Console& console, const std::string& url, const std::filesystem::p
         "The administrator's key is in {}, for this machine's own commands.\n"
         "'malina key create NAME' makes keys for applications.\n",
         (home / "admin.key").string());
+  if (!serve.upstreams.empty())
+    console.print("answers may be escalated to {}, through the connector at {}\n",
+                  fmt::join(serve.upstreams, ", "),
+                  platform::connector_socket(serve, home).string());
   console.flush();
 }
 
@@ -32,7 +37,7 @@ void run(const SettingOptions& options, Session& session) {
   platform::Service service(platform, settings.values.serve);
   const auto first_key = platform.ensure_admin_key();  // not where another server is the first
   session.server()(service, settings.values.serve, [&](const std::string& url) {
-    announce(session.console(), url, platform.home(), first_key);
+    announce(session.console(), url, platform.home(), settings.values.serve, first_key);
   });
 }
 

@@ -104,8 +104,10 @@ extern const Endpoint decisions{
           "required": ["type", "name", "label_mass", "calibrated", "abstain", "escalated_to"],
           "properties": {
             "type": {"enum": ["predicate", "choice", "score", "extract"]},
-            "name": {"type": ["string", "null"]}, "probability": {"type": "number"},
-            "confidence": {"type": "number"}, "label_mass": {"type": "number"},
+            "name": {"type": ["string", "null"]}, "probability": {"type": ["number", "null"]},
+            "confidence": {"type": ["number", "null"]}, "label_mass": {"type": ["number", "null"]},
+            "probability_at_least": {"type": ["number", "null"]},
+            "escalation_fault": {"type": "string"},
             "calibrated": {"type": "boolean"}, "abstain": {"type": "boolean"},
             "escalated_to": {"type": ["string", "null"]}}}},
         "usage": {"type": "object"}}})",
