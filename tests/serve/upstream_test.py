@@ -11,6 +11,7 @@ import stat
 import subprocess
 import threading
 import time
+import unittest
 
 import server
 import program
@@ -440,6 +441,51 @@ class UpstreamTest(server.ServerTest):
         self.assertEqual(self.answer(CHOICE)["escalation_fault"], "unreachable")
         self.assertEqual(self.answer(CHOICE)["escalation_fault"], "unreachable")
         self.assert_refused(program.EXISTS, "another process listens at", self.configure())
+
+    @staticmethod
+    def as_another_user(prepare, work):
+        """In a process of its own, which has `prepare`d something as this user: what `work` returns, 0 to 250."""
+        child = os.fork()
+        if child != 0:
+            return child
+        try:
+            prepared = prepare()
+            os.setgid(65534)
+            os.setuid(65534)
+            os._exit(work(prepared))
+        except BaseException:
+            os._exit(255)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_another_user_is_told_nothing(self):
+        self.connect()
+        for path, mode in ((self.shared, 0o711), (self.shared_home, 0o711), (self.socket_path(), 0o666)):
+            os.chmod(path, mode)
+        self.addCleanup(os.chmod, self.shared_home, 0o700)
+        line = b'{"upstream": "big", "message": "x", "most_tokens": 1}\n'
+        child = self.as_another_user(lambda: None, lambda _: min(len(self.say(line)), 250))
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        self.wait_for(lambda: "another user" in self.connector.said())
+        self.assertEqual(self.upstream.requests, [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be another user")
+    def test_another_users_connector_gets_no_text(self):
+        def bind():
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(self.socket_path())
+            return listener
+
+        def take(listener):
+            listener.settimeout(30)
+            listener.listen()  # whose it is, is seen now
+            connection, _ = listener.accept()
+            return min(len(connection.recv(1 << 16)), 250)
+        child = self.as_another_user(bind, take)
+        self.addCleanup(lambda: os.remove(self.socket_path()))
+        self.wait_for(lambda: os.path.exists(self.socket_path()))
+        time.sleep(0.5)  # it listens
+        self.assertEqual(self.answer(CHOICE)["escalation_fault"], "unreachable")
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
 
     def assert_refused(self, code, message, *arguments, environment=None):
         result = subprocess.run([program.PROGRAM, "connector", *arguments], capture_output=True, text=True, timeout=60,

@@ -165,12 +165,13 @@ extern const Command pull{
     .name = "pull",
     .summary = "Download a model into the store",
     .details =
-        "Beside 'malina connector' the only command that opens a connection. What is downloaded is checked (size, SHA-256, "
-        "its "
-        "whole\nstructure) and imported, or not at all; after a cut the same command goes on where "
-        "it "
-        "was.\nOf a repository with several GGUF files name one, or a piece of its name such as "
-        "Q4_K_M.\n"
+        "Beside 'malina connector' the only command that opens a connection. What is downloaded "
+        "is\n"
+        "checked (size, SHA-256, its whole structure) and imported, or not at all; after a cut "
+        "the\n"
+        "same command goes on where it was. Of a repository with several GGUF files name one, or "
+        "a\n"
+        "piece of its name such as Q4_K_M.\n"
         "  HF_TOKEN          for repositories that want one; it goes to the hub alone\n"
         "  HF_ENDPOINT       a mirror of the hub (as --from)\n"
         "  https_proxy, no_proxy, SSL_CERT_FILE    as everywhere\n"
