@@ -99,6 +99,21 @@ class LabelTuningTest : public ::testing::Test {
   text::ChatTemplate template_{
       "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}"
       "{% if add_generation_prompt %}[assistant] {% endif %}"};
+
+  // Validation rows that mean the opposite: who has learned the words is always wrong, an adapter
+  // that has learned nothing is right by chance.
+  TuningRequest climbing() {
+    std::ofstream file(directory_.path() / "opposite.csv");
+    file << "text,label\n";
+    for (std::size_t i = 0; i < 40; ++i)
+      file << "order " << i << " of " << kFruits[1 + i % 2] << "," << kFruits[2 - i % 2] << "\n";
+    file.close();
+    TuningRequest asked = request(Method::automatic);
+    asked.validation = {directory_.path() / "opposite.csv"};
+    asked.test.clear();
+    asked.recipe.learning_rate = 1e-7F;
+    return asked;
+  }
 };
 
 TEST_F(LabelTuningTest, WhatIsLearnedIsWhatADecisionAsks) {
@@ -261,18 +276,8 @@ TEST_F(LabelTuningTest, AutoSaysWhyItLeavesLabelsOut) {
   EXPECT_EQ(report_json(tuning.report())["labels_left_out"], tuning.report().labels_left_out);
 }
 
-// Validation rows that mean the opposite: who has learned the words is always wrong, an adapter
-// that has learned nothing is right by chance.
 TEST_F(LabelTuningTest, AutoClimbsWhereTheAdapterBeatsWhatIsCheaper) {
-  std::ofstream file(directory_.path() / "opposite.csv");
-  file << "text,label\n";
-  for (std::size_t i = 0; i < 40; ++i)
-    file << "order " << i << " of " << kFruits[1 + i % 2] << "," << kFruits[2 - i % 2] << "\n";
-  file.close();
-  TuningRequest asked = request(Method::automatic);
-  asked.validation = {directory_.path() / "opposite.csv"};
-  asked.test.clear();
-  asked.recipe.learning_rate = 1e-7F;
+  const TuningRequest asked = climbing();
   Tuning tuning(model_, tokenizer_.get(), device_, asked);
   tuning.read();
   std::size_t labels_steps = 0;
@@ -292,6 +297,22 @@ TEST_F(LabelTuningTest, AutoClimbsWhereTheAdapterBeatsWhatIsCheaper) {
   EXPECT_EQ(report.labels_left_out, "");
   EXPECT_EQ(report.label_history.size(), 2U);
   EXPECT_EQ(report.rungs.back().probabilities.rows(), 40U);
+}
+
+TEST_F(LabelTuningTest, LabelsThatDivergeAreLeftOut) {
+  Tuning tuning(model_, tokenizer_.get(), device_, climbing());
+  tuning.read();
+  bool writes = false;
+  TuningEvents events;
+  events.stage = [&](std::string_view stage, std::size_t, std::size_t) {
+    writes = writes || stage == "an adapter that writes labels";
+  };
+  events.training.step = [&](const StepReport& step, std::uint64_t) {
+    if (writes && step.step == 2) throw DivergedError(step.step);
+  };
+  ASSERT_TRUE(tuning.run(events));
+  EXPECT_EQ(tuning.report().rungs.size(), 5U);
+  EXPECT_NE(tuning.report().labels_left_out.find("no longer a number"), std::string::npos);
 }
 
 TEST_F(LabelTuningTest, APriorIsTakenOff) {

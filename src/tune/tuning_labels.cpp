@@ -108,7 +108,14 @@ bool Tuning::climb_labels(const TuningEvents& events) {
         std::make_unique<LabelTraining>(model_, device_, label_task_, training_->label_examples,
                                         validation_->label_examples, validation_->classes, options);
   }
-  if (!label_training_->run(events.training)) return false;
+  try {
+    if (!label_training_->run(events.training)) return false;
+  } catch (const DivergedError& error) {  // the job has other methods, unless it was to be this one
+    if (request_.method == Method::labels) throw;
+    label_training_.reset();
+    report_.labels_left_out = error.what();
+    return true;
+  }
   report_.label_history = label_training_->history();
   report_.label_losses = step_losses(label_training_->losses());
   return score_labels(watch, events);
