@@ -343,7 +343,7 @@ Action setup(CLI::App& cli) {
       ->capture_default_str();
   cli.add_option("--task", options->task,
                  "What is learned: a label, the spans in a text, or what the model writes; auto "
-                 "looks\nat the data")
+                 "looks at the data")
       ->check(CLI::IsMember({"auto", "classify", "spans", "write"}))
       ->capture_default_str();
   cli.add_option("--text", tuning.reading.text, "Column or key of the text");
@@ -355,7 +355,7 @@ Action setup(CLI::App& cli) {
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
   cli.add_option("--out-of-scope", tuning.out_of_scope,
-                 "A label of texts that no other label is meant for: the classifier abstains from\n"
+                 "A label of texts that no other label is meant for: the classifier abstains from "
                  "them, and from what is like them");
   cli.add_option(
          "--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
@@ -368,7 +368,7 @@ Action setup(CLI::App& cli) {
       ->check(whole_number(1, 1024));
   cli.add_option("--report", options->report,
                  "Write the report as a page (HTML) here too; it stands in the directory anyway. "
-                 "--force\nreplaces a file that is there");
+                 "--force replaces a file that is there");
   cli.add_flag("--dry-run", request.dry_run,
                "Say how much memory and time it will take, and leave nothing behind");
   cli.add_flag("--json", options->json, "Print the report as JSON");
