@@ -205,7 +205,7 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
   print_rungs(report, console);
   console.print("\nChosen: {}; {}.\n", tune::name(report.chosen_rung().members), report.reason);
   if (!report.labels_left_out.empty())
-    console.print("Writing labels was not tried: {}.\n", printable(report.labels_left_out));
+    console.print("Writing labels was left out: {}.\n", printable(report.labels_left_out));
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error {:.4f} "
       "(before: {:.4f})\n",

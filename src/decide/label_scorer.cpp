@@ -15,8 +15,6 @@ namespace malina::decide {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kContentFree{"N/A", "[MASK]", ""};
-
 double log_sum(std::span<const double> values) {
   const double most = *std::ranges::max_element(values);
   if (!std::isfinite(most)) return most;

@@ -1,9 +1,11 @@
 // Answers from the probabilities that a model gives to whole labels.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "decide/answer.h"
@@ -15,6 +17,9 @@ namespace malina::decide {
 // Log-probabilities of the labels after each prompt of one text: one prompt, or of a multiple
 // choice one for each value. [prompts][labels].
 using LabelScores = std::vector<std::vector<double>>;
+
+// What stands in a text's place where a prior is measured.
+inline constexpr std::array<std::string_view, 3> kContentFree{"N/A", "[MASK]", ""};
 
 // The rule. A label's probability is the product of those of its tokens (label_tokens() says where
 // an end is one of them): summed logarithms. That is a true probability of events that exclude each

@@ -163,6 +163,9 @@ Calibration fit_calibration(Labels labels, const ProbabilityTable& table,
   Calibration result;
   result.conformal_coverage = options.conformal_coverage;
   result.temperature = fit_temperature(part_of(labels, parts[0]), part_of(table, parts[0]));
+  // Every answer was right: nothing says how sure is too sure, and at the bound all probabilities
+  // would be 1, so that no threshold could tell them apart.
+  if (result.temperature <= kLeastTemperature) result.temperature = kTemperatureOfNoErrors;
   std::vector<std::size_t> answered = parts[1];
   if (options.out_of_scope) answered.insert(answered.end(), parts[2].begin(), parts[2].end());
   const std::vector<std::uint32_t> expected = part_of(labels, answered);

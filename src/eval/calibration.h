@@ -18,6 +18,8 @@ namespace malina::eval {
 // --- Temperature (Guo et al. 2017, "On calibration of modern neural networks") ---
 
 inline constexpr double kLeastTemperature = 0.05, kMostTemperature = 20;
+// What fit_calibration() takes where it is the least, since no row was answered wrongly.
+inline constexpr double kTemperatureOfNoErrors = 0.25;
 
 // The temperature T that makes the labels likeliest when every probability p becomes p^(1/T),
 // summed to 1 again (with p the softmax of logits, that divides the logits by T). The negative
@@ -70,7 +72,7 @@ double risk_coverage_area(std::span<const std::uint32_t> labels, const Probabili
 double auroc(std::span<const double> first, std::span<const double> second);
 
 struct AbstentionThreshold {
-  double threshold;  // answer at this confidence or above
+  double threshold;  // answer at this confidence or above; just above 1: never
   double coverage;   // the share of the rows fitted on that is answered
   double accuracy;   // among these
 };

@@ -234,6 +234,21 @@ TEST(Scope, IsMeasuredAsItAnswers) {
   EXPECT_DOUBLE_EQ(measures.auroc, 14.5 / 25);
 }
 
+TEST(Scope, ProbabilitiesStayApartWhereNothingWasWrong) {
+  ProbabilityTable table{3, {}};
+  Classes labels;
+  for (int i = 0; i < 60; ++i) {
+    const double sure = 0.6 + 0.005 * i;
+    labels.push_back(static_cast<std::uint32_t>(i % 3));
+    for (int k = 0; k < 3; ++k) table.values.push_back(k == i % 3 ? sure : (1 - sure) / 2);
+  }
+  const Calibration fitted = fit_calibration(labels, table, {.out_of_scope = 0});
+  EXPECT_EQ(fitted.temperature, kTemperatureOfNoErrors);
+  const auto shown = with_temperature(table, fitted.temperature);
+  EXPECT_LT(shown.row(0)[0], shown.row(59)[2]);
+  EXPECT_LT(shown.row(59)[2], 1);
+}
+
 TEST(Scope, WhatCannotBeFittedIsRefused) {
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0), base::Error);
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 1.1), base::Error);

@@ -224,7 +224,9 @@ class Connector::Worker {
     why = result.cut;
     const int status = result.head.status;
     if (result.timed_out) return failed(UpstreamFault::timeout, status);
-    if (!result.cut.empty()) return failed(UpstreamFault::unreachable, status);
+    if (!result.cut.empty())
+      return failed(result.may_be_sent ? UpstreamFault::failed : UpstreamFault::unreachable,
+                    status);
     if (status >= 400 && status < 500) return failed(UpstreamFault::refused, status);
     if (status != 200) return failed(UpstreamFault::failed, status);
     UpstreamReply reply{.status = status};

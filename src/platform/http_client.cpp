@@ -58,7 +58,7 @@ struct HttpClient::Transfer {
   const HttpSink& sink;
   HttpHead head;
   std::size_t header_bytes = 0;
-  bool head_given = false, unwanted = false, timed_out = false;
+  bool head_given = false, unwanted = false, timed_out = false, may_be_sent = true;
   std::exception_ptr failure;  // of a callback: C code must not see it
 
   // Runs `work`; false, with the failure kept, where it throws.
@@ -226,6 +226,9 @@ std::string HttpClient::perform(const HttpRequest& request, Transfer& transfer) 
     throw Error(Fault::io, fmt::format("cannot {} {}: {}", request.json ? "ask" : "download",
                                        request.url.shown(), reason(code)));
   transfer.timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  transfer.may_be_sent = code != CURLE_COULDNT_RESOLVE_HOST &&
+                         code != CURLE_COULDNT_RESOLVE_PROXY && code != CURLE_COULDNT_CONNECT &&
+                         code != CURLE_SSL_CONNECT_ERROR;
   if (transfer.timed_out) return fmt::format("nothing arrived for {} s", options_.timeout.count());
   return reason(code);
 }
@@ -233,7 +236,7 @@ std::string HttpClient::perform(const HttpRequest& request, Transfer& transfer) 
 HttpResult HttpClient::post(const HttpRequest& request, const HttpSink& sink) {
   Transfer transfer{.sink = sink, .head = {}, .failure = {}};
   std::string cut = perform(request, transfer);
-  return {std::move(transfer.head), std::move(cut), transfer.timed_out};
+  return {std::move(transfer.head), std::move(cut), transfer.timed_out, transfer.may_be_sent};
 }
 
 HttpResult HttpClient::get(const HttpRequest& request, const UrlPolicy& policy,

@@ -42,7 +42,8 @@ struct HttpHead {
 struct HttpResult {
   HttpHead head;
   std::string cut;
-  bool timed_out = false;  // that is why it was cut
+  bool timed_out = false;   // that is why it was cut
+  bool may_be_sent = true;  // false: there was no connection, so nothing of the request left
 };
 
 // Called in order, on the caller's thread. Errors that they throw end the transfer and come out of

@@ -97,6 +97,16 @@ JobError failure_of(const Error& error) {
   }
 }
 
+// Of the training whose adapter was chosen, where there may have been two; nullopt: of any.
+std::optional<double> best_loss(const TuneOutcome& outcome) {
+  const tune::TuningReport& report = outcome.report;
+  if (report.rungs.empty()) return std::nullopt;
+  const auto& history = report.uses(tune::Method::labels) ? report.label_history : report.history;
+  for (auto epoch = history.rbegin(); epoch != history.rend(); ++epoch)
+    if (epoch->best) return epoch->loss;
+  return std::nullopt;
+}
+
 }  // namespace
 
 JobRunner::JobRunner(JobRecords& records, DataFiles& files, JobWork work, JobRunnerOptions options)
@@ -369,10 +379,11 @@ void JobRunner::finish(const TuningJob& job, const TuneOutcome& outcome,
     const std::vector<JobEvent> metrics = records_.metrics(job.id);
     JobCheckpoint checkpoint;
     checkpoint.model = outcome.name;
-    const auto best = std::find_if(metrics.rbegin(), metrics.rend(), [](const JobEvent& event) {
-      return event.data.value("best", false);
-    });
     const tune::TuningReport& report = outcome.report;
+    const auto loss = best_loss(outcome);
+    const auto best = std::find_if(metrics.rbegin(), metrics.rend(), [&](const JobEvent& event) {
+      return event.data.value("best", false) && (!loss || event.data["full_valid_loss"] == *loss);
+    });
     if (!report.rungs.empty() && !report.uses_adapter()) {
       // Nothing that was trained in steps is part of it.
       checkpoint.metrics["full_valid_mean_token_accuracy"] =

@@ -83,6 +83,11 @@ void JobTeller::rung(const tune::Rung& rung) {
 
 void JobTeller::step(const tune::StepReport& step, std::uint64_t steps) {
   const auto now = Clock::now();
+  if (step.step <= step_) {  // another training begins
+    before_ += step_;
+    began_.reset();
+    told_.reset();
+  }
   step_ = step.step;
   steps_ = steps;
   if (!began_) {  // the first step's own time is not known
@@ -90,8 +95,8 @@ void JobTeller::step(const tune::StepReport& step, std::uint64_t steps) {
     first_step_ = step.step;
   }
   // After a restart steps since the last snapshot come again: they are counted once.
-  if (step.step > progress_.steps) {
-    progress_.steps = step.step;
+  if (before_ + step.step > progress_.steps) {
+    progress_.steps = before_ + step.step;
     progress_.trained_tokens += step.positions;
   }
   const double seconds = std::chrono::duration<double>(now - *began_).count();

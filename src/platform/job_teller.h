@@ -42,6 +42,7 @@ class JobTeller {
   std::vector<JobEvent> waiting_;
   std::string stage_;
   std::uint64_t step_ = 0, steps_ = 0, first_step_ = 0;
+  std::uint64_t before_ = 0;  // steps of the trainings before this one
   std::optional<Clock::time_point> began_, told_, written_;
 };
 

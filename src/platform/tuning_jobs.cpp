@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -149,6 +150,10 @@ DataFile TuningJobs::data_of(const Caller& caller, const std::string& id, const 
 
 TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
                              std::string_view request_id, const Repetition& repetition) {
+  // Also where its file or its model are there no more.
+  const std::int64_t now = std::chrono::system_clock::to_time_t(chain_.clock().wall());
+  if (const auto id = created_before(*database_, actor(caller).id, repetition, now))
+    if (auto job = records_.find(*id); job && job->tenant == caller.tenant) return *std::move(job);
   check_suffix(request.suffix);
   const ResolvedModel base = platform_.resolve_for(caller, request.model);
   if (base.adapter)

@@ -51,7 +51,8 @@ Plot risk_coverage_plot(const tune::AnswerReport& answers, const eval::Calibrati
   plot.y = axis_of("wrong among these", risks);
   plot.y.low = 0;
   plot.y.percent = true;
-  if (!calibration.abstention) return plot;
+  // With a label that is out of scope there is more to abstaining than a threshold.
+  if (!calibration.abstention || calibration.out_of_scope) return plot;
   double coverage = 0;  // of the rows at or above the threshold
   for (const eval::RiskCoveragePoint& point : answers.risk_coverage)
     if (point.threshold >= calibration.abstention->threshold) coverage = point.coverage;

@@ -137,7 +137,7 @@ class Page {
                  {"time", true}},
                 rows);
     if (!report_.labels_left_out.empty())
-      page_.add("<p>Writing labels was not tried: {}.</p>\n", escaped(report_.labels_left_out));
+      page_.add("<p>Writing labels was left out: {}.</p>\n", escaped(report_.labels_left_out));
   }
 
   // The share as a bar, its interval as a line; the figures stand beside it.
@@ -253,7 +253,7 @@ class Page {
 
   void recipe() {
     page_.begin_facts();
-    const tune::Recipe& recipe = request_.recipe;
+    const tune::Recipe recipe = report_.label_recipe.value_or(request_.recipe);
     page_.fact("rank, alpha", fmt::format("{}, {:g}", recipe.adapter.rank, recipe.adapter.alpha));
     page_.fact("learning rate", fmt::format("{:g}", recipe.learning_rate));
     page_.fact("texts of a step", grouped(recipe.batch));

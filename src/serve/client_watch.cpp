@@ -42,6 +42,8 @@ asio::awaitable<void> ClientWatch::watch(std::shared_ptr<Look> look) {
   while (!look->over) {
     const auto [error] = co_await wire_.socket().async_wait(asio::socket_base::wait_read, kNoThrow);
     if (look->over) co_return;
+    // A read that took too long was ended, and this wait with it.
+    if (error == asio::error::operation_aborted && wire_.socket().is_open()) continue;
     if (error || peer_closed(wire_.socket().native_handle())) {
       gone_ = true;
       wake();

@@ -362,7 +362,8 @@ std::string Connection::shown(const ApiError& answer) const {
 std::string Connection::logged(const ApiError& answer, const std::exception_ptr& error) {
   if (answer.status < 500) {
     const std::string& word = answer.code.empty() ? answer.type : answer.code;
-    const bool chosen = answer.code == "unknown_parameter" || answer.code == "invalid_json";
+    const bool chosen = answer.code == "unknown_parameter" || answer.code == "invalid_json" ||
+                        answer.code == "invalid_query" || answer.code.empty();
     const std::string place = answer.param.substr(0, answer.param.find_first_of(".["));
     return place.empty() || chosen ? word : fmt::format("{} in '{}'", word, place);
   }

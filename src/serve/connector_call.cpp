@@ -36,6 +36,7 @@ asio::awaitable<std::string> ConnectorCall::exchange(State& state, std::filesyst
   const auto question = asio::buffer(state.line);
   const auto [unsent, sent] = co_await asio::async_write(state.socket, question, kNoThrow);
   if (unsent) co_return "";
+  state.sent = true;
   state.line = {};
   std::string line;
   auto into = asio::dynamic_buffer(line, platform::kMostUpstreamLine);
@@ -49,7 +50,10 @@ asio::awaitable<void> ConnectorCall::run(std::shared_ptr<State> state, std::file
   platform::UpstreamReply reply{.fault = platform::UpstreamFault::unreachable};
   try {
     const std::string line = co_await exchange(*state, std::move(path));
-    if (!line.empty()) reply = platform::read_reply_line(line);
+    if (!line.empty())
+      reply = platform::read_reply_line(line);
+    else if (state->sent)  // who took the question may have passed it on
+      reply = {.fault = platform::UpstreamFault::failed};
   } catch (const base::Error&) {
     reply = {.fault = platform::UpstreamFault::malformed};
   }

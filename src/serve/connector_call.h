@@ -39,6 +39,7 @@ class ConnectorCall {
     std::string line;
     std::function<void()> wake;
     std::optional<platform::UpstreamReply> reply;
+    bool sent = false;  // the question has gone to whoever listens
   };
   static asio::awaitable<void> run(std::shared_ptr<State> state, std::filesystem::path path);
   static asio::awaitable<std::string> exchange(State& state, std::filesystem::path path);

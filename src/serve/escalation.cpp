@@ -35,6 +35,7 @@ class Asking {
         questions_(questions),
         calls_(questions.size()),
         replies_(questions.size()),
+        asked_(questions.size()),
         until_(Clock::now() + service.settings().upstream_wait) {}
 
   asio::awaitable<void> finish() {
@@ -50,14 +51,14 @@ class Asking {
   }
 
   const std::vector<UpstreamReply>& replies() const { return replies_; }
-  std::size_t begun() const { return begun_; }  // so many texts may have left
+  bool asked(std::size_t index) const { return asked_[index]; }  // the text may have left
 
  private:
   void begin_next(const asio::any_io_executor& executor) {
     const std::size_t index = next_++;
     std::string line = platform::line_of(questions_[index]);
     if (line.size() > platform::kMostUpstreamLine) return end(index, {UpstreamFault::too_large});
-    ++begun_;
+    asked_[index] = true;
     calls_[index] = std::make_unique<ConnectorCall>(executor, service_.connector(), std::move(line),
                                                     exchange_.waker());
   }
@@ -88,8 +89,9 @@ class Asking {
   const std::vector<platform::UpstreamQuestion>& questions_;
   std::vector<std::unique_ptr<ConnectorCall>> calls_;  // null: not begun, or ended
   std::vector<UpstreamReply> replies_;
+  std::vector<bool> asked_;
   const Clock::time_point until_;
-  std::size_t next_ = 0, ended_ = 0, begun_ = 0;
+  std::size_t next_ = 0, ended_ = 0;
 };
 
 // The counts of an answer. Where the upstream did not count or gave no answer, a guess, since what
@@ -124,7 +126,8 @@ UpstreamFault place(const Escalation& escalation, std::size_t index, const Upstr
 // Returns how the whole of it ended: with a fault where there was any, as a gateway would answer.
 platform::RequestOutcome settle(Exchange& exchange, const Escalation& escalation,
                                 const std::vector<platform::UpstreamQuestion>& asked,
-                                const std::vector<UpstreamReply>& replies, Decided& decided) {
+                                const Asking& asking, Decided& decided) {
+  const std::vector<UpstreamReply>& replies = asking.replies();
   platform::RequestOutcome whole;
   std::size_t faults = 0;
   UpstreamFault last = UpstreamFault::none;
@@ -133,7 +136,8 @@ platform::RequestOutcome settle(Exchange& exchange, const Escalation& escalation
         place(escalation, i, replies[i], decided.decisions[escalation.places[i]]);
     const bool answered = fault == UpstreamFault::none;
     exchange.metrics().escalation(escalation.upstream, answered ? "answered" : name(fault));
-    const platform::RequestOutcome counts = counts_of(asked[i], replies[i]);
+    platform::RequestOutcome counts;
+    if (asking.asked(i)) counts = counts_of(asked[i], replies[i]);
     whole.prompt_tokens += counts.prompt_tokens;
     whole.completion_tokens += counts.completion_tokens;
     if (answered) continue;
@@ -194,13 +198,12 @@ asio::awaitable<void> escalate(Exchange& exchange, platform::Service& service,
   }
   if (failure) {  // the client left, the key was revoked, the server stops
     platform::RequestOutcome sent;
-    for (std::size_t i = 0; i < asking.begun(); ++i)
-      sent.prompt_tokens += platform::prompt_tokens_guess(asked[i]);
+    for (std::size_t i = 0; i < asked.size(); ++i)
+      if (asking.asked(i)) sent.prompt_tokens += platform::prompt_tokens_guess(asked[i]);
     exchange.leave(std::move(record), sent);
     std::rethrow_exception(failure);
   }
-  const platform::RequestOutcome outcome =
-      settle(exchange, escalation, asked, asking.replies(), decided);
+  const platform::RequestOutcome outcome = settle(exchange, escalation, asked, asking, decided);
   decided.input_tokens += static_cast<std::size_t>(outcome.prompt_tokens);
   decided.output_tokens += static_cast<std::size_t>(outcome.completion_tokens);
   co_await exchange.elsewhere([&] { service.end(*record, outcome); });

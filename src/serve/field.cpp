@@ -47,6 +47,12 @@ std::string_view type_word(const Json& value) {
   return value.type_name();
 }
 
+// An open object whose values are of certain types; where it may be an array too, the types are
+// those of the array's elements.
+bool has_typed_values(const Field& field) {
+  return field.open && field.item_types != Type::none && !has(field.types, Type::array);
+}
+
 class Checker {
  public:
   explicit Checker(std::vector<std::string>& ignored) : ignored_(ignored) {}
@@ -106,17 +112,17 @@ class Checker {
     if (!fits(value, field.types))
       refuse(path, fmt::format("must be {}, not {}", list(field.types), type_word(value)));
     if (field.use == Use::inert) ignored_.push_back(path);
-    if (value.is_number()) number(value, field, path);
+    if (value.is_number()) number(value, field, field.types, path);
     if (value.is_string()) text(value.get_ref<const std::string&>(), field, path);
     if (value.is_array()) array(value, field, path);
     if (value.is_object()) {
       length(value.size(), field, path, "members");
-      if (field.open && field.item_types != Type::none) values(value, field, path);
+      if (has_typed_values(field)) values(value, field, path);
       if (!field.fields.empty() || !field.open) object(value, field.fields, path, field.open);
     }
   }
 
-  static void number(Json& value, const Field& field, const std::string& path) {
+  static void number(Json& value, const Field& field, Type types, const std::string& path) {
     const double number = value.get<double>();
     if (number < field.least || number > field.most) {
       if (std::isinf(field.most)) refuse(path, fmt::format("must be at least {}", field.least));
@@ -124,7 +130,6 @@ class Checker {
       refuse(path, fmt::format("must be between {} and {}, not {}", field.least, field.most,
                                value.dump().substr(0, 40)));
     }
-    const Type types = has(field.types, Type::array) ? field.item_types : field.types;
     if (value.is_number_float() && types != Type::none && !has(types, Type::number))
       value = static_cast<std::int64_t>(number);  // 5.0 is a whole number, as JSON Schema has it
   }
@@ -160,7 +165,7 @@ class Checker {
       if (!fits(value, field.item_types))
         refuse(path, fmt::format("must have values that are {}, not {}", list(field.item_types),
                                  type_word(value)));
-      if (value.is_number()) number(value, field, path);
+      if (value.is_number()) number(value, field, field.item_types, path);
     }
   }
 
@@ -173,7 +178,7 @@ class Checker {
       if (!fits(value[i], field.item_types))
         refuse(place,
                fmt::format("must be {}, not {}", list(field.item_types), type_word(value[i])));
-      if (value[i].is_number()) number(value[i], field, place);
+      if (value[i].is_number()) number(value[i], field, field.item_types, place);
       if (value[i].is_object() && !field.fields.empty())
         object(value[i], field.fields, place, field.open);
     }
@@ -201,7 +206,7 @@ Json field_schema(const Field& field) {
     result["type"] = types_schema(field.types);
     if (!field.required) result["type"].push_back("null");
   }
-  const bool bounds_values = field.open && field.item_types != Type::none;
+  const bool bounds_values = has_typed_values(field);
   if (!std::isinf(field.least) && !bounds_values) result["minimum"] = field.least;
   if (!std::isinf(field.most) && !bounds_values) result["maximum"] = field.most;
   if (!field.words.empty()) {

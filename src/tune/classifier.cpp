@@ -90,7 +90,8 @@ eval::ProbabilityTable Classifier::of_labels(std::span<const std::string> texts,
     answers[i].truncated = reading.truncated;
     asked.push_back(std::move(reading.text));
   }
-  return probabilities_of(label_answers_->scores(asked).value(), manifest_.prior);
+  return probabilities_of(label_answers_->scores(asked).value(), manifest_.labels.size(),
+                          manifest_.prior);
 }
 
 std::vector<std::int32_t> Classifier::tokens(std::string_view text) const {

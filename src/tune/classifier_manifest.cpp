@@ -78,7 +78,7 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
             {"validation", digests(report.validation_files)},
             {"test", digests(report.test_files)},
             {"licence", report.licence}}},
-          {"recipe", to_json(request.recipe)},
+          {"recipe", to_json(report.label_recipe.value_or(request.recipe))},
           {"report", report_json(report)},
           {"created", facts.created},
           {"program", facts.version}};
@@ -128,7 +128,8 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
     card += fmt::format("\n## Base\n\n{} `{}`, licence: {}.\n", facts.base_name, facts.base_digest,
                         facts.base_licence.empty() ? "not stated" : facts.base_licence);
   if (report.uses_adapter())
-    card += fmt::format("\n## Recipe\n\n```json\n{}\n```\n", to_json(request.recipe).dump(2));
+    card += fmt::format("\n## Recipe\n\n```json\n{}\n```\n",
+                        to_json(report.label_recipe.value_or(request.recipe)).dump(2));
   return card;
 }
 
@@ -181,7 +182,7 @@ eval::Calibration read_calibration(const ManifestReader& reader, const Json& jso
   const auto found = json.find("abstention");
   if (found != json.end() && !found->is_null()) {
     const ManifestReader abstention = reader.object("abstention");
-    calibration.abstention = {.threshold = abstention.number("threshold", 0, 1),
+    calibration.abstention = {.threshold = abstention.number("threshold", 0, std::nextafter(1, 2)),
                               .coverage = abstention.number("coverage", 0, 1),
                               .accuracy = abstention.number("accuracy", 0, 1)};
   }

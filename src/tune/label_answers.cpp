@@ -56,8 +56,7 @@ std::optional<LabelAnswers::Scores> LabelAnswers::scores(std::span<const std::st
     const bool any = !batch.generation.continuations.empty();
     const engine::Finished finished = any ? run(batch) : engine::Finished();
     for (auto& scores : task_->scorer().scores(batch, finished))
-      result.push_back(scores.empty() ? std::vector<double>(task_->labels())
-                                      : std::move(scores.front()));
+      result.push_back(scores.empty() ? std::vector<double>() : std::move(scores.front()));
     if (progress && !progress(first + some.size())) return std::nullopt;
   }
   return result;
@@ -69,11 +68,12 @@ std::vector<double> LabelAnswers::prior() {
   return task_->scorer().prior(batch, finished).front();
 }
 
-eval::ProbabilityTable probabilities_of(const LabelAnswers::Scores& scores,
+eval::ProbabilityTable probabilities_of(const LabelAnswers::Scores& scores, std::size_t labels,
                                         std::span<const double> prior) {
-  eval::ProbabilityTable table{.classes = scores.empty() ? 0 : scores.front().size(), .values = {}};
+  eval::ProbabilityTable table{.classes = labels, .values = {}};
   for (const auto& row : scores) {
     const std::size_t first = table.values.size();
+    if (row.empty()) table.values.resize(first + labels);  // nothing was read: all are alike
     for (std::size_t label = 0; label < row.size(); ++label)
       table.values.push_back(row[label] - (prior.empty() ? 0 : prior[label]));
     eval::softmax(std::span(table.values).subspan(first));

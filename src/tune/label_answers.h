@@ -49,7 +49,7 @@ class LabelAnswers {
 };
 
 // Less the prior where there is one, and made to sum to one.
-eval::ProbabilityTable probabilities_of(const LabelAnswers::Scores& scores,
+eval::ProbabilityTable probabilities_of(const LabelAnswers::Scores& scores, std::size_t labels,
                                         std::span<const double> prior);
 
 }  // namespace malina::tune

@@ -37,6 +37,10 @@ LabelTask::LabelTask(decide::PromptSource source, const std::vector<std::string>
                             labels.size(), around, context));
   text_tokens_ = std::min(max_tokens, context - around);
   context_ = around + text_tokens_;
+  // What stands for no text, where the prior is measured, must have its place too.
+  for (const std::string_view text : decide::kContentFree)
+    context_ =
+        std::max(context_, scorer_.prompts_of(text).front().size() + scorer_.longest_label());
 }
 
 // What ends within a character ends before it.

@@ -191,8 +191,9 @@ TEST_F(LabelTuningTest, TheEngineScoresWhatTrainingMeasures) {
   for (std::size_t i = 0; i < rows.size(); ++i)
     loss -= (*scores)[i][classes[i]] / static_cast<double>(rows.size());
   EXPECT_NEAR(loss, best->loss, 2e-3 * std::max(1.0, loss));  // keys and values in half precision
-  EXPECT_EQ(probabilities_of(*scores, tuning.report().label_prior).values,
-            tuning.report().chosen_rung().probabilities.values);
+  EXPECT_EQ(
+      probabilities_of(*scores, tuning.report().labels.size(), tuning.report().label_prior).values,
+      tuning.report().chosen_rung().probabilities.values);
 }
 
 TEST_F(LabelTuningTest, TheClassifierThatIsReadAgainSaysTheSame) {
@@ -318,10 +319,13 @@ TEST_F(LabelTuningTest, LabelsThatDivergeAreLeftOut) {
 TEST_F(LabelTuningTest, APriorIsTakenOff) {
   const LabelAnswers::Scores scores{{std::log(0.2), std::log(0.1)}, {std::log(0.3), std::log(0.1)}};
   const std::vector<double> prior{std::log(0.4), std::log(0.1)};
-  const auto plain = probabilities_of(scores, {}), corrected = probabilities_of(scores, prior);
+  const auto plain = probabilities_of(scores, 2, {}),
+             corrected = probabilities_of(scores, 2, prior);
   EXPECT_NEAR(plain.row(0)[0], 2.0 / 3, 1e-12);
   EXPECT_NEAR(corrected.row(0)[0], 1.0 / 3, 1e-12);
   EXPECT_NEAR(corrected.row(1)[0], 3.0 / 7, 1e-12);
+  const auto nothing = probabilities_of({{}}, 2, prior);
+  EXPECT_EQ(nothing.values, (std::vector<double>{0.5, 0.5})) << "nothing was read";
 }
 
 TEST(LabelManifest, RefusesWhatIsNotOne) {

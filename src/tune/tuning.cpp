@@ -168,6 +168,17 @@ void Tuning::find_scope() {
         fmt::format("{} of {} {} have the label '{}', which is to be out of scope: {} are "
                     "needed to set a threshold by, and two labels beside it",
                     rows, given.size(), in_turn_ ? "rows" : "validation rows", *found, needed));
+  // Adapters are measured on the rows that were held back alone.
+  const auto& held_back = validation_->data.labels;
+  const auto few = static_cast<std::size_t>(std::count(held_back.begin(), held_back.end(), *found));
+  few_out_of_scope_ = few < kFewestValidation;
+  const bool has_adapter = request_.method == Method::lora || request_.method == Method::labels ||
+                           request_.method == Method::blend;
+  if (few_out_of_scope_ && has_adapter)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} of {} rows that were held back have the label '{}': an adapter "
+                            "needs {} to set a threshold by",
+                            few, held_back.size(), *found, kFewestValidation));
   request_.calibration.out_of_scope = static_cast<std::uint32_t>(found - labels.begin());
 }
 
@@ -351,24 +362,33 @@ bool Tuning::run(const TuningEvents& events) {
   return true;
 }
 
+void Tuning::note_recipe() {
+  if (report_.uses(Method::labels)) report_.label_recipe = label_recipe();
+}
+
 // The cheapest rung that no dearer one beats significantly.
 void Tuning::choose() {
   const std::size_t last = report_.rungs.size() - 1;
   if (request_.method != Method::automatic) {
     report_.chosen = last;
     report_.reason = fmt::format("{} was asked for", name(report_.rungs[last].members));
+    note_recipe();
     return;
   }
+  const auto left_out = [&](const Rung& rung) { return few_out_of_scope_ && rung.all.rows() == 0; };
   for (std::size_t i = 0; i <= last; ++i) {
     const Rung& rung = report_.rungs[i];
+    if (left_out(rung)) continue;
     bool beaten = false;
     for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
+      if (left_out(report_.rungs[j])) continue;
       const Comparison comparison =
           compare(all_classes_, validation_->classes, rung, report_.rungs[j]);
       beaten = comparison.better && comparison.p_value < request_.significance;
     }
     if (beaten) continue;
     report_.chosen = i;
+    note_recipe();
     report_.reason =
         i == last
             ? fmt::format(
@@ -419,7 +439,7 @@ eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part)
       return adapter_training_->probabilities(part.examples);
     case Method::labels:
       return tune::probabilities_of(label_answers_->scores(asked(part)).value(),
-                                    report_.label_prior);
+                                    report_.labels.size(), report_.label_prior);
     default:
       return result_.linear->probabilities(part.data.texts, pool);
   }

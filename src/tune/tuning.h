@@ -139,6 +139,7 @@ class Tuning {
                          std::map<std::size_t, eval::ProbabilityTable>& tables,
                          const TuningEvents& events);
   void choose();
+  void note_recipe();
   void refit();
   void calibrate();
   void test(const TuningEvents& events);
@@ -154,6 +155,8 @@ class Tuning {
   // Training and validation rows, in this order, where the one was held back from the other.
   LabelledTexts everything_;
   std::vector<std::uint32_t> all_classes_;
+  // Too few held-back rows are out of scope to set an adapter's threshold by.
+  bool few_out_of_scope_ = false;
   bool in_turn_ = false;  // baseline and probe are measured on all of them in turn
   std::unique_ptr<ClassifierTraining> adapter_training_;
   std::shared_ptr<const LabelTask> label_task_;

@@ -71,6 +71,11 @@ void Tuning::ask_for_labels() {
       if (request_.method == Method::labels) report_.truncated += reading.truncated ? 1 : 0;
     }
   }
+  if (test_ != nullptr)
+    for (const std::string& text : test_->data.texts) {  // what cannot be read is said now
+      const bool truncated = task->read(text).truncated;
+      if (request_.method == Method::labels) report_.truncated += truncated ? 1 : 0;
+    }
   label_task_ = std::move(task);
 }
 
@@ -134,8 +139,8 @@ bool Tuning::score_labels(const base::Stopwatch& watch, const TuningEvents& even
   const auto scores = label_answers_->scores(asked(*validation_), progress);
   if (!scores) return false;
   const std::vector<double> prior = label_answers_->prior();
-  eval::ProbabilityTable plain = tune::probabilities_of(*scores, {}),
-                         corrected = tune::probabilities_of(*scores, prior);
+  eval::ProbabilityTable plain = tune::probabilities_of(*scores, report_.labels.size(), {}),
+                         corrected = tune::probabilities_of(*scores, report_.labels.size(), prior);
   const Comparison comparison = compare(validation_->classes, plain, corrected);
   const bool helps = comparison.better && comparison.p_value < request_.significance;
   if (helps) report_.label_prior = prior;

@@ -101,6 +101,7 @@ struct SearchTrial {
 };
 
 struct TuningReport {
+  std::optional<Recipe> label_recipe = {};  // of `labels`, where that was chosen
   std::vector<std::string> labels;
   std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
   bool validation_from_training = false;

@@ -339,6 +339,15 @@ TEST_F(TuningTest, ItAbstainsFromWhatIsOutOfScope) {
   EXPECT_TRUE(answers[1].abstain);
 }
 
+TEST_F(TuningTest, AnAdapterNeedsRowsOutOfScopeAmongThoseHeldBack) {
+  TuningRequest asked = request(Method::lora);
+  asked.out_of_scope = "fruit2";  // 40 rows, of which 8 are held back
+  Tuning refused(model_, tokenizer_.get(), device_, asked);
+  EXPECT_THROW(refused.read(), base::Error);
+  asked.method = Method::automatic;  // which has others
+  Tuning(model_, tokenizer_.get(), device_, asked).read();
+}
+
 TEST_F(TuningTest, AScopeWithoutRowsIsRefused) {
   const auto refused = [&](const std::string& label, std::string_view part) {
     TuningRequest asked = request(Method::linear);

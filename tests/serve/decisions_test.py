@@ -122,7 +122,7 @@ class DecisionsTest(server.ServerTest):
         self.assertEqual(response.headers.get_all("x-ratelimit-remaining-requests"), ["98"])
 
     def test_system_ones_wire(self):
-        body = {"model": "tiny", "state": {"message": "where is my card?"}, "questions": {
+        body = {"model": "tiny", "state": {"message": "where is my card?", "calls": 5, "more": {"a": [1]}}, "questions": {
             "intent": {"type": "choice", "instructions": "Which?", "criteria": {"a": "first", "b": "second"}},
             "mood": {"type": "score", "instructions": "How?", "criteria": ["low", "mid", "high"]},
             "urgent": {"type": "noul", "instructions": "Urgent?", "criteria": {"true": "today"}}},

@@ -307,6 +307,8 @@ class Repetitions(JobsTest):
         job = ask("three").json()
         self.wait(job, "succeeded")
         self.assertEqual(ask("three").json()["id"], job["id"])  # though it is over
+        self.server.request("DELETE", f"/v1/files/{first['id']}")
+        self.assertEqual(ask("three").json()["id"], job["id"])  # and its file is there no more
         self.assert_error(ask("three", seed=7), 422, "idempotency_key_reused")
         self.assert_error(ask("one"), 422, "idempotency_key_reused")
         theirs = self.server.request("POST", "/v1/files", form(("purpose", None, "fine-tune"), ("file", "b.csv", content)),

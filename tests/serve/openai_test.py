@@ -192,6 +192,17 @@ class OpenAiTest(server.ServerTest):
         self.assertEqual(plain.json()["choices"], parts.json()["choices"])
         self.assertEqual(plain.json()["usage"]["prompt_tokens"], parts.json()["usage"]["prompt_tokens"])
 
+    def test_a_bias_that_is_no_whole_number_counts_as_it_is(self):
+        ask = lambda **more: self.server.complete("a", max_tokens=1, temperature=0, logprobs=2, **more).json()["choices"][0]
+        (first, most), (second, less) = ask()["logprobs"]["top_logprobs"][0].items()
+        token = self.server.post("/v1/tokenize", {"model": "tiny", "prompt": second}).json()["tokens"][0]
+        gap = most - less
+        self.assertNotEqual(int(gap - 0.01), gap - 0.01)
+        self.assertEqual(ask(logit_bias={str(token): gap - 0.01})["text"], first)
+        self.assertEqual(ask(logit_bias={str(token): gap + 0.01})["text"], second)
+        for wrong in ("x", 100.5, None, {}):
+            self.assert_error(self.server.complete("a", logit_bias={"5": wrong}), 400, "invalid_value")
+
     def test_what_changes_nothing_is_named(self):
         answer = self.server.chat(max_tokens=1, user="me", metadata={"a": "b"}, store=False, tools=[],
                                   n=1)

@@ -332,7 +332,8 @@ class UpstreamTest(server.ServerTest):
         self.wait_for(lambda: len(self.upstream.requests) == 3)
         self.connector.stop(signal.SIGKILL)
         waiting.join(30)
-        self.assertEqual(results[0]["escalation_fault"], "unreachable")
+        self.assertEqual(results[0]["escalation_fault"], "failed")  # the text had left
+        self.assertGreater(self.audited()[1][1]["prompt_tokens"], 0)
 
     def test_it_ends_in_order(self):
         self.connect()
@@ -438,8 +439,8 @@ class UpstreamTest(server.ServerTest):
                         pass
         threading.Thread(target=talk, daemon=True).start()
         self.assertEqual(self.answer(CHOICE)["escalation_fault"], "malformed")
-        self.assertEqual(self.answer(CHOICE)["escalation_fault"], "unreachable")
-        self.assertEqual(self.answer(CHOICE)["escalation_fault"], "unreachable")
+        for _ in range(2):  # it took the question, whatever it did with it
+            self.assertEqual(self.answer(CHOICE)["escalation_fault"], "failed")
         self.assert_refused(program.EXISTS, "another process listens at", self.configure())
 
     @staticmethod

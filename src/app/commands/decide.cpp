@@ -98,8 +98,7 @@ void print(Console& console, const std::string& name, const platform::Decision& 
   line += console.styled(Style::bold, answer);
   line += fmt::format("  probability {:.4f}", decision.probability);
   if (json["type"] == "score") line += fmt::format(", score {:.2f}", json["score"].get<double>());
-  if (decision.abstain)
-    line += ", " + console.styled(Style::yellow, "abstains: below its threshold");
+  if (decision.abstain) line += ", " + console.styled(Style::yellow, "abstains");
   console.print("{}\n", line);
   if (json.contains("spans")) return print_spans(console, json["spans"]);
   if (json.contains("probabilities")) console.write(options_table(json));

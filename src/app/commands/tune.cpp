@@ -247,6 +247,8 @@ void run(const Options& options, Session& session) {
   if (request.task == TuneTask::automatic) request.task = platform::task_of_data(tuning);
   check_task(options, request.task);
   if (!options.report.empty() && !request.dry_run) check_page(options);
+  if (options.cli->count("--out-of-scope") > 0 && tuning.out_of_scope.empty())
+    throw base::Error(base::Fault::invalid_argument, "--out-of-scope: the label is empty");
   tell_of_unused(options, tuning.method, session.console());
   platform::TuneOutcome outcome;
   {

@@ -111,13 +111,13 @@ Asked read(Exchange& exchange) {
                         "invalid_value");
     asked.include_usage = body["stream_options"].value("include_usage", false);
   }
+  if (body["prompt"] == "" && !body.contains("suffix"))
+    throw bad_request("'prompt' is empty", "prompt", "invalid_value");
   std::vector<platform::CompletionRequest> each = prompts(exchange.take("prompt"));
   if (each.size() * asked.count > kMostAnswers)
     throw bad_request("'prompt' and 'n' ask for more than 128 answers", "n", "invalid_value");
   for (platform::CompletionRequest& request : each) {
     read_options(body, request);
-    if (!request.tokens && request.text.empty() && !request.suffix)
-      throw bad_request("'prompt' is empty", "prompt", "invalid_value");
     if (request.tokens && request.suffix)
       throw bad_request("'suffix' needs a prompt that is text", "suffix", "invalid_value");
     if (request.suffix && request.echo)
