@@ -445,10 +445,16 @@ bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
   {
     std::unique_lock lock(mutex_);
     if (!make_room(least, lock)) return false;
+    // Who stands idle makes room for one whole context, or for half of all that there is; who is in
+    // use stays.
+    const std::uint64_t context = need.cache / std::max<std::size_t>(1, run.parallel);
+    const std::uint64_t wanted =
+        std::min(context, std::max(options_.memory_bytes / 2, fixed) - fixed);
+    static_cast<void>(make_room(fixed + std::max(wanted, need.least_cache), lock));
     // Half of what is left is for models to come.
     const std::uint64_t left = options_.memory_bytes - used_locked() - fixed;
-    run.cache_bytes =
-        std::clamp(need.cache, need.least_cache, std::max(left / 2, need.least_cache));
+    const std::uint64_t most = std::max({left / 2, std::min(left, wanted), need.least_cache});
+    run.cache_bytes = std::clamp(need.cache, need.least_cache, most);
     entry->reserved_bytes = fixed + run.cache_bytes;
   }
   auto model =

@@ -90,6 +90,20 @@ class PoolTest(server.ServerTest):
             self.assertEqual({answer.json()["choices"][0]["text"] for answer in each}, {alone[name]})
         running.stop()
 
+    def test_what_a_model_can_take_does_not_depend_on_who_stands_idle(self):
+        """Idle models make room for the context of one that is asked, not for a part of it alone."""
+        path = gguf_file.write_model(os.path.join(self.shared, "long.gguf"), layers=8, context=16384,
+                                     values=server.normal(3), name="long")
+        self.run_program("import", path, "--name", "long")
+        for name in ("idle", "idler"):
+            path = gguf_file.write_model(os.path.join(self.shared, name + ".gguf"), layers=2, hidden=20000, name=name)
+            self.run_program("import", path, "--name", name)
+        running = self.start_instead("--memory", "128MiB", "--max-bodies", "4MiB")
+        ask = lambda model, tokens: running.post("/v1/completions", {"model": model, "prompt": [70] * tokens, "max_tokens": 1})
+        self.assertEqual([ask(name, 1).status for name in ("idle", "idler")], [200, 200])
+        answer = ask("long", 6000)
+        self.assertEqual(answer.status, 200, answer.body)
+
 
 if __name__ == "__main__":
     server.main()
