@@ -131,6 +131,16 @@ class TrustTest(server.ServerTest):
         self.assertIsNone(self.server.request("OPTIONS", "/v1/models", headers={
             "Origin": "http://evil.example"}).headers["access-control-allow-origin"])
 
+    def test_a_model_in_memory_has_the_name_that_a_key_may_use(self):
+        self.run_program("alias", "set", "prod=tiny")
+        self.addCleanup(self.run_program, "alias", "remove", "prod")
+        running = self.start_instead()
+        self.assertEqual(running.complete(model="prod", max_tokens=1).status, 200)
+        self.assertEqual([model["name"] for model in running.get("/api/ps").json()["models"]], ["prod:latest"])
+        for pattern, names in (("tiny", ["tiny:latest"]), ("other", [])):
+            key = self.make_key("--model", pattern)
+            self.assertEqual([model["name"] for model in running.get("/api/ps", key=key).json()["models"]], names)
+
     def test_a_key_for_some_models_sees_no_others(self):
         key = self.make_key("--model", "other*")
         self.server.complete(max_tokens=1)  # so that it is in memory
