@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::size_t kMostTokens = 1024;  // of an answer
 
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 }  // namespace
 
 SpanExtractor::SpanExtractor(PromptSource source, std::shared_ptr<const Question> question,
@@ -63,12 +58,7 @@ Answer SpanExtractor::answer_of(std::string_view text, std::span<const WrittenTo
   const auto add = [&] {
     if (reader.pieces().size() == answer.spans.size()) return;
     const Piece& last = reader.pieces().back();
-    Span& span = answer.spans.emplace_back();
-    span.text = text.substr(last.begin, last.end - last.begin);
-    span.start_byte = last.begin;
-    span.end_byte = last.end;
-    span.start = code_points(text.substr(0, last.begin));
-    span.end = span.start + code_points(span.text);
+    Span& span = answer.spans.emplace_back(span_of(text, last));
     span.probability = std::exp(piece);
     piece = 0;
   };

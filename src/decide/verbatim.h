@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "decide/answer.h"
 #include "engine/generation.h"
 #include "text/tokenizer.h"
 
@@ -115,5 +116,8 @@ class VerbatimConstraint final : public engine::Constraint {
   Starts starts_, spaced_starts_;
   std::vector<std::uint64_t> mask_;
 };
+
+// The piece of `text` with its offsets in code points too; of its probability nothing is said.
+Span span_of(std::string_view text, const Piece& piece);
 
 }  // namespace malina::decide

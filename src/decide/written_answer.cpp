@@ -46,21 +46,6 @@ bool read_label(const Question& question, std::string_view written, Answer& answ
   return true;
 }
 
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-Span span_of(std::string_view text, const Piece& piece) {
-  Span span;
-  span.text = text.substr(piece.begin, piece.end - piece.begin);
-  span.start_byte = piece.begin;
-  span.end_byte = piece.end;
-  span.start = code_points(text.substr(0, piece.begin));
-  span.end = span.start + code_points(span.text);
-  return span;
-}
-
 bool read_spans(const Question& question, std::string_view text, std::string_view written,
                 Answer& answer) {
   VerbatimReader reader(text, question.most_spans);
