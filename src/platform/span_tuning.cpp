@@ -6,6 +6,7 @@
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "decide/answer.h"
+#include "decide/verbatim.h"
 #include "model/peft.h"
 #include "platform/decider.h"
 #include "platform/model_file.h"
@@ -73,12 +74,6 @@ tune::SpanRequest span_request(const TuneRequest& request, const fs::path& direc
   return spans;
 }
 
-std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
-    return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80;
-  }));
-}
-
 }  // namespace
 
 QuestionPointer span_question(const std::vector<std::string>& types) {
@@ -91,13 +86,8 @@ Decision span_decision(const decide::Question& question, const std::string& text
                        const std::vector<std::string>& types, const tune::SpanAnswer& given) {
   decide::Answer answer;
   for (const tune::FoundSpan& found : given.spans) {
-    decide::Span span;
-    span.text = text.substr(found.begin, found.end - found.begin);
+    decide::Span span = decide::span_of(text, {found.begin, found.end});
     span.type = types[found.type];
-    span.start = code_points(std::string_view(text).substr(0, found.begin));
-    span.end = span.start + code_points(span.text);
-    span.start_byte = found.begin;
-    span.end_byte = found.end;
     span.probability = found.probability;
     answer.spans.push_back(std::move(span));
   }

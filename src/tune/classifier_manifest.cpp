@@ -109,14 +109,15 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
         report.test->chosen.accuracy.value, report.test->chosen.accuracy.interval.low,
         report.test->chosen.accuracy.interval.high, report.test->linear.accuracy.value,
         report.test->p_value, report.test->measures.expected_calibration_error);
-  if (report.scope)
+  if (report.scope) {
+    const bool tested = report.test && report.test->scope;
+    const eval::ScopeMeasures& scope = tested ? *report.test->scope : *report.scope;
     card += fmt::format(
         "\nTexts of the label '{}' are out of scope: {:.4f} of these {} rows get no answer, and "
         "{:.4f} of the others the right one.\n",
-        report.labels[*report.calibration.out_of_scope],
-        report.test && report.test->scope ? report.test->scope->recall : report.scope->recall,
-        report.test && report.test->scope ? "test" : "validation",
-        report.test && report.test->scope ? report.test->scope->accuracy : report.scope->accuracy);
+        report.labels[*report.calibration.out_of_scope], scope.recall,
+        tested ? "test" : "validation", scope.accuracy);
+  }
   card += fmt::format(
       "\n## Data\n\n{} training rows, {} validation rows, {} test rows; licence: {}."
       "\n\n",
