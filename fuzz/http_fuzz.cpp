@@ -86,7 +86,7 @@ std::string answers_to(World& world, std::string_view bytes) {
   char piece[16384];
   boost::system::error_code error;
   while (!error) {  // until it closes; it waits for nothing that will not come
-    while (state.connections > 0 && io.run_one_for(std::chrono::seconds(5)) > 0) {
+    while (state.connections > 0 && io.run_one_for(std::chrono::seconds(15)) > 0) {
     }
     require(state.connections == 0, "the connection did not end", answers);
     const std::size_t size = client.read_some(asio::buffer(piece), error);

@@ -30,7 +30,11 @@ for name in "${names[@]}"; do
 done
 cmake --build "$build" --target "${names[@]/%/_fuzz}"
 
-work=$(mktemp -d)
+# In memory where there is such a place: a disk that is busy writing what was just built holds up the
+# targets that keep files, for seconds at a time.
+if [[ -d /dev/shm && -w /dev/shm ]]; then work=$(mktemp -d -p /dev/shm); else work=$(mktemp -d); fi
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp
 trap 'rm -rf "$work"' EXIT
 jobs_at_once=2
 each=$((seconds * jobs_at_once / (${#names[@]} > 1 ? ${#names[@]} : jobs_at_once)))
@@ -56,18 +60,29 @@ fuzz_one() {
 
 passed=0
 failed=0
+failures=()
 running=()
 finish_one() {
   local name=${running[0]%%:*} pid=${running[0]##*:}
   running=("${running[@]:1}")
-  if wait "$pid"; then
+  local code=0
+  wait "$pid" || code=$?
+  if ((code == 0)); then
     passed=$((passed + 1))
     echo "fuzz: $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log") inputs, nothing found"
   else
     failed=$((failed + 1))
     echo "fuzz: $name failed:"
     tail -n 60 "$work/$name.log"
+    failures+=("$name ended with $code: $(why "$work/$name.log")")
   fi
+}
+# One line of what was found, and the input where it is short: enough to see it again elsewhere.
+why() {
+  local what input
+  what=$(grep -a -m1 -E '^SUMMARY: |ERROR: |terminating |runtime error: ' "$1" || tail -n 1 "$1")
+  input=$(sed -n 's/^Base64: *//p' "$1" | tail -n 1)
+  echo "${what:0:300}; input ${input:0:2000}"
 }
 for name in "${names[@]}"; do
   while ((${#running[@]} >= jobs_at_once)); do finish_one; done
@@ -75,5 +90,6 @@ for name in "${names[@]}"; do
   running+=("$name:$!")
 done
 while ((${#running[@]} > 0)); do finish_one; done
+for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done
 echo "$passed passed, $failed failed, 0 skipped"
 ((failed == 0))

@@ -6,10 +6,10 @@
 Each --broken is a failure that left no report, such as a build. A RESULTS that is a .xml file is the
 report of a GoogleTest program, any other file the output of a script (see below). A folder is one
 run of ctest: ctest.xml (--output-junit), and one NAME.xml for every GoogleTest program
-(GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file,
-or failed beyond its own tests (a crash, a sanitizer's report at exit), counts as a failure. A
-script's last line "N passed, N failed, N skipped", or what Python's unittest prints at its end,
-counts as that many tests; any other script of ctest counts as one.
+(GTEST_OUTPUT=xml:FOLDER/). A program that ended without writing its file, or failed beyond its own
+tests (a crash, a sanitizer's report at exit), counts as a failure. A script's last line
+"N passed, N failed, N skipped" (lines "failed: WHAT" above it name what failed), or what Python's
+unittest prints at its end, counts as that many tests; any other script of ctest counts as one.
 
 A skipped or disabled test is a failure unless its reason says that this machine lacks an
 instruction set. The last line printed is the total; the exit code is 0 only where nothing failed
@@ -26,6 +26,7 @@ import xml.etree.ElementTree as ElementTree
 TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$",
                       re.MULTILINE)
+COMPLAINT = re.compile(r"^failed: (.+)$", re.MULTILINE)  # a script's own word on one of its tests
 GOOD_REASON = re.compile(r"lacks (the )?(instruction set|AVX|NEON|VNNI|BF16|FMA|F16C|SSE)", re.IGNORECASE)
 
 
@@ -95,7 +96,8 @@ def count_output(name: str, output: str) -> Count:
     totals = TOTALS.findall(output)
     if totals:
         passed, failed, skipped = (int(number) for number in totals[-1])
-        count.add(Count(passed, failed, skipped, [f"{failed} failed in {name}"] if failed else []))
+        complaints = [f"{name}: {complaint}" for complaint in COMPLAINT.findall(output)]
+        count.add(Count(passed, failed, skipped, complaints or [f"{failed} failed in {name}"] * (failed > 0)))
     return count
 
 

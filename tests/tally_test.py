@@ -116,6 +116,13 @@ class Tally(unittest.TestCase):
         self.assertEqual(tally(summary(12, "OK") + summary(0, "NO TESTS RAN")), (1, "12 passed, 1 failed, 0 skipped"))
         self.assertEqual(tally("nothing")[0], 1)
 
+    def test_a_script_names_what_failed(self):
+        log = pathlib.Path(self.folder.name) / "fuzz.log"
+        log.write_text("failed: http ended with 77: ERROR: deadly signal\n17 passed, 1 failed, 0 skipped\n")
+        done = subprocess.run([sys.executable, TALLY, log], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("  FAILED fuzz: http ended with 77: ERROR: deadly signal", done.stdout.splitlines())
+
 
 if __name__ == "__main__":
     unittest.main()
