@@ -1,13 +1,16 @@
 #include "math/ops/attention.h"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "math/ops/attention_kernels.h"
+#include "math/ops/attention_tiles.h"
 
 namespace malina::math {
 namespace {
 
+constexpr float kNothing = -std::numeric_limits<float>::infinity();  // of a query in a span
 constexpr std::uint32_t kSpanBlocks = kSpanPositions / kPagePositions;
 // Batches of up to this many rows spread their spans over threads; larger ones have rows enough.
 constexpr std::size_t kSplitRows = 4;
@@ -28,31 +31,6 @@ std::uint32_t first_block(std::uint32_t position, std::uint32_t window) {
   return window != 0 && position + 1 > window ? (position + 1 - window) / kPagePositions : 0;
 }
 
-// Queries of one key head: rows [first_row, ...) times the heads that share it, row by row.
-struct Tile {
-  std::size_t kv_head, first_row, first_query, count;  // queries are counted from first_row
-};
-
-bool continues(const KvRow& row, const KvRow& next) {
-  return row.pages == next.pages && row.first_page == next.first_page &&
-         next.position == row.position + 1;
-}
-
-std::vector<Tile> make_tiles(std::span<const KvRow> rows, std::size_t kv_heads,
-                             std::size_t sharing) {
-  std::vector<Tile> tiles;
-  for (std::size_t first = 0; first < rows.size();) {
-    std::size_t last = first + 1;
-    while (last < rows.size() && continues(rows[last - 1], rows[last])) ++last;
-    const std::size_t queries = (last - first) * sharing;
-    for (std::size_t head = 0; head < kv_heads; ++head)
-      for (std::size_t query = 0; query < queries; query += kTileQueries)
-        tiles.push_back({head, first, query, std::min(kTileQueries, queries - query)});
-    first = last;
-  }
-  return tiles;
-}
-
 // One call of an Attention operation.
 class Pass {
  public:
@@ -62,7 +40,7 @@ class Pass {
         pool_(context.pool),
         width_(operation.pages.layout.head_width),
         sharing_(operation.heads / operation.pages.layout.kv_heads),
-        tiles_(make_tiles(operation.rows, operation.pages.layout.kv_heads, sharing_)) {}
+        tiles_(attention_tiles(operation.rows, operation.pages.layout.kv_heads, sharing_)) {}
 
   void run() {
     if (operation_.rows.size() <= kSplitRows)
@@ -72,19 +50,20 @@ class Pass {
   }
 
  private:
-  std::size_t row_of(const Tile& tile, std::size_t query) const {
+  std::size_t row_of(const AttentionTile& tile, std::size_t query) const {
     return tile.first_row + (tile.first_query + query) / sharing_;
   }
-  std::size_t head_of(const Tile& tile, std::size_t query) const {
+  std::size_t head_of(const AttentionTile& tile, std::size_t query) const {
     return tile.kv_head * sharing_ + (tile.first_query + query) % sharing_;
   }
-  float* output_of(const Tile& tile, std::size_t query) const {
+  float* output_of(const AttentionTile& tile, std::size_t query) const {
     return host_floats(operation_.output) + row_of(tile, query) * operation_.output.stride +
            head_of(tile, query) * width_;
   }
 
-  QueryTile queries_of(const Tile& tile) const {
-    QueryTile result{.count = tile.count, .queries = {}, .positions = {}, .partials = {}};
+  QueryTile queries_of(const AttentionTile& tile) const {
+    QueryTile result{
+        .count = tile.count, .queries = {}, .positions = {}, .partials = {}, .begun = false};
     for (std::size_t q = 0; q < tile.count; ++q) {
       result.queries[q] = host_floats(operation_.query) +
                           row_of(tile, q) * operation_.query.stride + head_of(tile, q) * width_;
@@ -93,37 +72,75 @@ class Pass {
     return result;
   }
 
-  KeyBlocks keys_of(const Tile& tile) const {
-    const KvRow& row = operation_.rows[tile.first_row];
+  KeyBlocks keys_of(const AttentionTile& tile, std::size_t query) const {
+    const KvRow& row = operation_.rows[row_of(tile, query)];
     return {head_base(operation_.pages, tile.kv_head), operation_.pages.page_bytes, row.pages,
             row.first_page, operation_.pages.layout};
   }
 
-  // The blocks that any query of the tile sees.
+  // The blocks that any of the queries sees.
   std::pair<std::uint32_t, std::uint32_t> blocks_of(const QueryTile& queries) const {
-    return {first_block(queries.positions[0], operation_.window),
-            queries.positions[queries.count - 1] / static_cast<std::uint32_t>(kPagePositions)};
+    const auto [least, most] =
+        std::minmax_element(queries.positions.begin(), queries.positions.begin() + queries.count);
+    return {first_block(*least, operation_.window),
+            *most / static_cast<std::uint32_t>(kPagePositions)};
   }
 
-  void attend_span(const QueryTile& queries, const KeyBlocks& keys, std::uint32_t span) const {
+  void attend(const QueryTile& queries, const KeyBlocks& keys, std::uint32_t first,
+              std::uint32_t last) const {
+    kernels_.attend(queries, keys, first, last, operation_.window, operation_.scale);
+  }
+
+  // Sets the partials of all queries. What the rows share comes first, as their positions do.
+  void attend_span(const AttentionTile& tile, QueryTile queries, std::uint32_t span) const {
     const auto [first, last] = blocks_of(queries);
-    kernels_.attend(queries, keys, std::max(first, span * kSpanBlocks),
-                    std::min(last, (span + 1) * kSpanBlocks - 1), operation_.window,
-                    operation_.scale);
+    const std::uint32_t begin = std::max(first, span * kSpanBlocks);
+    const std::uint32_t end = std::min(last, (span + 1) * kSpanBlocks - 1);
+    const std::uint32_t own = std::max(begin, tile.shared_blocks);
+    queries.begun = begin < own;
+    if (queries.begun) {
+      QueryTile fresh = queries;
+      fresh.begun = false;
+      attend(fresh, keys_of(tile, 0), begin, std::min(end, own - 1));
+    }
+    if (tile.shared_blocks == 0)
+      attend(queries, keys_of(tile, 0), begin, end);
+    else
+      for (std::size_t q = 0; q < tile.count;) q = attend_own(tile, queries, q, own, end);
   }
 
-  void run_whole(const Tile& tile) const {
+  // The queries of one sequence from `first` on, over its own blocks; returns where the next begin.
+  std::size_t attend_own(const AttentionTile& tile, const QueryTile& queries, std::size_t first,
+                         std::uint32_t begin, std::uint32_t end) const {
+    const KvRow* pages = &operation_.rows[row_of(tile, first)];
+    QueryTile part = queries;
+    part.count = 0;
+    std::size_t q = first;
+    for (; q < tile.count && operation_.rows[row_of(tile, q)].pages == pages->pages; ++q) {
+      part.queries[part.count] = queries.queries[q];
+      part.positions[part.count] = queries.positions[q];
+      part.partials[part.count++] = queries.partials[q];
+    }
+    const auto [from, to] = blocks_of(part);
+    const std::uint32_t last = std::min(to, end);
+    if (std::max(begin, from) <= last)
+      attend(part, keys_of(tile, first), std::max(begin, from), last);
+    else if (!part.begun)
+      for (std::size_t i = 0; i < part.count; ++i) part.partials[i][0] = kNothing;
+    return q;
+  }
+
+  void run_whole(const AttentionTile& tile) const {
     const std::size_t size = partial_width(width_);
     thread_local std::vector<float> scratch;
     scratch.resize(2 * kTileQueries * size);
     QueryTile queries = queries_of(tile);
-    const KeyBlocks keys = keys_of(tile);
     const auto [first, last] = blocks_of(queries);
     const std::uint32_t first_span = first / kSpanBlocks;
     for (std::uint32_t span = first_span; span <= last / kSpanBlocks; ++span) {
       float* target = scratch.data() + (span == first_span ? 0 : kTileQueries * size);
       for (std::size_t q = 0; q < tile.count; ++q) queries.partials[q] = target + q * size;
-      attend_span(queries, keys, span);
+      attend_span(tile, queries, span);
       if (span == first_span) continue;
       for (std::size_t q = 0; q < tile.count; ++q)
         kernels_.merge(scratch.data() + q * size, queries.partials[q], padded_width(width_));
@@ -134,14 +151,14 @@ class Pass {
 
   void run_split() {
     struct Part {
-      const Tile* tile;
+      const AttentionTile* tile;
       std::uint32_t span;
       float* partials;
     };
     const std::size_t size = partial_width(width_);
     std::vector<Part> parts;
     float* next = host_floats(operation_.partials);
-    for (const Tile& tile : tiles_) {
+    for (const AttentionTile& tile : tiles_) {
       const auto [first, last] = blocks_of(queries_of(tile));
       for (std::uint32_t span = first / kSpanBlocks; span <= last / kSpanBlocks; ++span) {
         parts.push_back({&tile, span, next});
@@ -153,7 +170,7 @@ class Pass {
       QueryTile queries = queries_of(*part.tile);
       for (std::size_t q = 0; q < queries.count; ++q)
         queries.partials[q] = part.partials + q * size;
-      attend_span(queries, keys_of(*part.tile), part.span);
+      attend_span(*part.tile, queries, part.span);
     });
     for (std::size_t first = 0; first < parts.size();) {
       std::size_t last = first + 1;
@@ -171,7 +188,7 @@ class Pass {
   const AttentionKernels& kernels_;
   base::ThreadPool& pool_;
   std::size_t width_, sharing_;
-  std::vector<Tile> tiles_;
+  std::vector<AttentionTile> tiles_;
 };
 
 std::size_t visible_positions(const KvRow& row, std::uint32_t window) {
@@ -261,8 +278,12 @@ Cost Attention::cost() const {
   Cost cost{query.bytes(), output.bytes(), 0};
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::size_t seen = visible_positions(rows[i], window);
-    const bool shared = i > 0 && continues(rows[i - 1], rows[i]);
-    if (!shared) cost.read_bytes += seen * pages.layout.layer_bytes() / kPagePositions;
+    const std::size_t first = rows[i].position + 1 - seen;
+    const std::size_t shared =
+        i == 0 ? 0 : std::max(first, common_blocks(rows[i - 1], rows[i]) * kPagePositions) - first;
+    if (i == 0 || !continues(rows[i - 1], rows[i]))
+      cost.read_bytes +=
+          (seen - std::min(seen, shared)) * pages.layout.layer_bytes() / kPagePositions;
     cost.multiply_adds += 2.0 * static_cast<double>(seen * heads * pages.layout.head_width);
   }
   return cost;

@@ -61,7 +61,8 @@ struct StoreKeysValues {
 // the same batch. Query head h uses key head h / (heads / kv_heads). The softmax is taken online
 // over blocks of kPagePositions at absolute positions, ascending (Milakov and Gimelshein, 2018).
 // query, output: [tokens, heads * head_width], different memory. Rows of one sequence that stand
-// next to each other with consecutive positions share the work of reading.
+// next to each other with consecutive positions share the work of reading, and so do rows of
+// sequences that stand next to each other for the pages that they have in common.
 struct Attention {
   static constexpr std::string_view kName = "attention";
   Slice query, output;

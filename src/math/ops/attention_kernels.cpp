@@ -159,7 +159,7 @@ MALINA_INLINE void attend_block(const QueryTile& tile, const Read& read, const K
 template <class Read, std::size_t N>
 void attend_blocks(const QueryTile& tile, const KeyBlocks& keys, std::uint32_t first,
                    std::uint32_t last, std::uint32_t window, float scale) {
-  for (std::size_t q = 0; q < N; ++q) {
+  for (std::size_t q = 0; q < N && !tile.begun; ++q) {
     std::fill_n(tile.partials[q], kPartialHeader + padded_width(keys.layout.head_width), 0.0F);
     tile.partials[q][0] = kNothing;
   }

@@ -21,9 +21,10 @@ inline constexpr std::size_t kPartialHeader = 2;
 
 struct QueryTile {
   std::size_t count = 0;
-  std::array<const float*, kTileQueries> queries{};     // head_width floats each
-  std::array<std::uint32_t, kTileQueries> positions{};  // ascending
-  std::array<float*, kTileQueries> partials{};          // kPartialHeader + padded head width
+  std::array<const float*, kTileQueries> queries{};  // head_width floats each
+  std::array<std::uint32_t, kTileQueries> positions{};
+  std::array<float*, kTileQueries> partials{};  // kPartialHeader + padded head width
+  bool begun = false;  // the partials hold what earlier blocks of the span gave
 };
 
 struct KeyBlocks {

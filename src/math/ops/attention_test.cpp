@@ -164,6 +164,143 @@ TEST(Attention, BatchesAndThreadsGiveTheSameBits) {
       }
 }
 
+// Sequences that have their first pages in common, and rows of any of them as one batch.
+class Forks {
+ public:
+  struct Row {
+    std::size_t sequence;
+    std::uint32_t position;
+  };
+
+  // `first_page` pages were given back already, as where a window has passed them.
+  Forks(KvType type, Isa isa, std::size_t shared_pages, std::size_t sequences,
+        std::size_t own_pages, std::uint32_t first_page = 0)
+      : pool_(2), device_(pool_, isa), layout_{type, 2, 16}, first_page_(first_page) {
+    const std::size_t pages = shared_pages + sequences * own_pages;
+    kv_ = device_.allocate(pages * layout_.layer_bytes());
+    for (std::size_t sequence = 0; sequence < sequences; ++sequence) {
+      auto& table = tables_.emplace_back();
+      for (std::size_t i = first_page; i < shared_pages; ++i)
+        table.push_back(static_cast<std::uint32_t>(i));
+      for (std::size_t i = 0; i < own_pages; ++i)
+        table.push_back(static_cast<std::uint32_t>(shared_pages + i * sequences + sequence));
+    }
+    std::vector<std::uint32_t> all(pages);
+    std::iota(all.begin(), all.end(), 0U);
+    std::vector<KvRow> rows;
+    for (std::size_t i = 0; i < pages * kPagePositions; ++i)
+      rows.push_back({all.data(), 0, static_cast<std::uint32_t>(i)});
+    auto buffer = device_.allocate(rows.size() * 32 * sizeof(float));
+    const Slice values = float_slice(*buffer, 0, rows.size(), 32);
+    for (std::size_t i = 0; i < rows.size() * 32; ++i)
+      host_floats(values)[i] = random_.uniform(-1, 1);
+    device_.run(
+        StoreKeysValues{values, values, rows, {kv_.get(), layout_.layer_bytes(), 0, layout_}});
+  }
+
+  // The same row has the same query in any batch.
+  std::vector<float> attend(std::span<const Row> batch, std::uint32_t window) {
+    auto buffer = device_.allocate(2 * batch.size() * kWidth * sizeof(float));
+    const Slice query = float_slice(*buffer, 0, batch.size(), kWidth);
+    const Slice output = float_slice(*buffer, query.bytes(), batch.size(), kWidth);
+    std::vector<KvRow> rows;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      base::Random random(batch[i].sequence * 10'000 + batch[i].position);
+      for (std::size_t d = 0; d < kWidth; ++d)
+        host_floats(query)[i * kWidth + d] = random.uniform(-1, 1);
+      rows.push_back({tables_[batch[i].sequence].data(), first_page_, batch[i].position});
+    }
+    const std::size_t floats = Attention::partial_floats(batch.size(), 4096, kHeads, 16);
+    auto scratch = device_.allocate(floats * sizeof(float));
+    const Attention operation{.query = query,
+                              .output = output,
+                              .rows = rows,
+                              .pages = {kv_.get(), layout_.layer_bytes(), 0, layout_},
+                              .heads = kHeads,
+                              .scale = 0.3F,
+                              .window = window,
+                              .partials = float_slice(*scratch, 0, 1, floats)};
+    device_.run(operation);
+    read_bytes_ = operation.cost().read_bytes;
+    return {host_floats(output), host_floats(output) + batch.size() * kWidth};
+  }
+
+  static constexpr std::size_t kHeads = 6, kWidth = kHeads * 16;
+  std::size_t read_bytes() const { return read_bytes_; }  // of the last batch, as it says itself
+
+ private:
+  base::ThreadPool pool_;
+  CpuDevice device_;
+  KvLayout layout_;
+  std::uint32_t first_page_;
+  std::size_t read_bytes_ = 0;
+  base::Random random_{7};
+  std::unique_ptr<Buffer> kv_;
+  std::vector<std::vector<std::uint32_t>> tables_;
+};
+
+void expect_rows_are_those_alone(Forks& forks, const std::vector<Forks::Row>& batch,
+                                 std::uint32_t window, const std::string& what) {
+  const auto together = forks.attend(batch, window);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const auto alone = forks.attend(std::span(batch).subspan(i, 1), window);
+    ASSERT_EQ(std::memcmp(alone.data(), together.data() + i * Forks::kWidth, alone.size() * 4), 0)
+        << what << ", row " << i << " of " << batch.size() << ", window " << window;
+  }
+}
+
+// Rows of forks read together what they share; where that ends, and how far each is beyond it, is
+// all one to a row's bits.
+TEST(Attention, ForksThatReadTogetherGiveTheBitsOfEachAlone) {
+  for (const Isa isa : available_isas())
+    for (const KvType type : {KvType::f32, KvType::f16, KvType::q8_0})
+      for (const std::size_t shared : {1, 5, 16, 19, 33}) {
+        Forks forks(type, isa, shared, 7, 18);
+        const auto begin = static_cast<std::uint32_t>(shared * kPagePositions);
+        std::vector<Forks::Row> each, runs, uneven;
+        for (std::size_t i = 0; i < 7; ++i) {
+          each.push_back({i, begin + 3});
+          for (std::uint32_t j = 0; j < 1 + i % 3; ++j) runs.push_back({i, begin + 10 + j});
+          uneven.push_back({i, begin + static_cast<std::uint32_t>(i == 3 ? 575 : 40 * i)});
+        }
+        for (const std::uint32_t window : {0U, 1U, 70U, 600U}) {
+          const std::string what =
+              std::string(name(isa)) + " " + std::string(name(type)) + " " + std::to_string(shared);
+          expect_rows_are_those_alone(forks, each, window, what + " each");
+          expect_rows_are_those_alone(forks, {each.begin(), each.begin() + 3}, window,
+                                      what + " few");
+          expect_rows_are_those_alone(forks, runs, window, what + " runs");
+          expect_rows_are_those_alone(forks, uneven, window, what + " uneven");
+        }
+      }
+}
+
+TEST(Attention, ForksWhoseFirstPagesAreGoneReadTogether) {
+  Forks forks(KvType::f16, selected_isa(), 20, 5, 2, 9);
+  std::vector<Forks::Row> rows;
+  for (std::size_t i = 0; i < 5; ++i)
+    rows.push_back({i, static_cast<std::uint32_t>(20 * kPagePositions + 7 * i)});
+  expect_rows_are_those_alone(forks, rows, 350, "first pages gone");
+}
+
+// One that shares little, or nothing, or is still within the shared pages, stands between others.
+TEST(Attention, ForksAndOthersInOneBatch) {
+  Forks forks(KvType::f16, selected_isa(), 8, 6, 3);
+  const std::vector<Forks::Row> rows{{0, 260}, {1, 100}, {1, 101}, {2, 290}, {3, 33},
+                                     {4, 300}, {5, 256}, {0, 257}, {0, 258}};
+  expect_rows_are_those_alone(forks, rows, 0, "mixed");
+}
+
+TEST(Attention, ForksReadWhatTheyShareOnce) {
+  Forks forks(KvType::f16, selected_isa(), 16, 6, 1);
+  std::vector<Forks::Row> rows;
+  for (std::size_t i = 0; i < 6; ++i) rows.push_back({i, 520});
+  (void)forks.attend(std::span(rows).first(1), 0);
+  const std::size_t alone = forks.read_bytes();
+  (void)forks.attend(rows, 0);
+  EXPECT_LT(forks.read_bytes(), 2 * alone);
+}
+
 TEST(Attention, HugeValuesDoNotSpoilOthers) {
   base::ThreadPool pool(1);
   CpuDevice device(pool);
