@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "engine/generation_check.h"
 #include "engine/scheduler.h"
 #include "engine/step_pace.h"
 #include "engine/task.h"
@@ -37,11 +38,12 @@ class Engine::Impl {
         pool_(device, model->sizes(), options.kv_type,
               options.positions != 0 ? options.positions : transformer_.context()),
         model_(std::move(model)),
+        check_(model_->sizes(), pool_, transformer_.context(), transformer_.max_rows()),
         writer_(tokenizer, std::min(model_->sizes().vocab, tokenizer->vocabulary_size())),
         pace_(options.step_time),
         scheduler_(pool_, transformer_.max_rows(), model_->sizes().short_context,
                    options.speculation,
-                   [this](std::size_t positions) { return pages_for(positions); }),
+                   [this](std::size_t positions) { return check_.pages_for(positions); }),
         max_waiting_(options.max_waiting) {
     report();
     thread_ = std::thread([this] { work(); });  // when all else stands
@@ -69,13 +71,6 @@ class Engine::Impl {
     Branches::Node node = Branches::kRoot;  // of the continuations, after all those
   };
 
-  void check(const Generation& generation) const;
-  void check_continuations(const Generation& generation) const;
-  void check_tokens(std::span<const Token> tokens) const;
-  model::PageCounts pages_for(std::size_t positions) const {
-    return model::PagePool::pages_for(model_->sizes(), positions, transformer_.max_rows());
-  }
-  void check_branches(const Task& task) const;
   void work();
   bool collect();
   void end_what_is_not_wanted();
@@ -94,6 +89,7 @@ class Engine::Impl {
   model::Transformer transformer_;
   model::PagePool pool_;
   std::shared_ptr<const model::Model> model_;
+  const GenerationCheck check_;
 
   // The engine's thread only.
   TokenWriter writer_;
@@ -114,85 +110,15 @@ class Engine::Impl {
   std::thread thread_;
 };
 
-void Engine::Impl::check(const Generation& generation) const {
-  if (generation.prompt.empty()) throw Error(Fault::invalid_argument, "the prompt is empty");
-  if (!generation.continuations.empty()) check_continuations(generation);
-  const std::size_t total = generation.prompt.size() + generation.max_tokens;
-  if (generation.max_tokens > transformer_.context() || total > transformer_.context())
-    throw Error(
-        Fault::invalid_argument,
-        fmt::format("the prompt has {} tokens and {} are to be generated, but the context "
-                    "holds {}",
-                    generation.prompt.size(), generation.max_tokens, transformer_.context()));
-  if (!pages_for(total).fits_in(pool_.capacity()))
-    throw Error(
-        Fault::invalid_argument,
-        fmt::format("{} tokens do not fit in a key-value cache of {}", total, pool_.positions()));
-  check_tokens(generation.prompt);
-  if (generation.pooling != Pooling::none &&
-      (generation.max_tokens != 0 || generation.score_prompt || generation.log_probabilities))
-    throw Error(Fault::invalid_argument, "an embedding has no answer and no log-probabilities");
-  if (generation.stop.size() > kMostStops)
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} stop strings, more than {}", generation.stop.size(), kMostStops));
-  for (const std::string& stop : generation.stop)
-    if (stop.empty()) throw Error(Fault::invalid_argument, "a stop string is empty");
-  if (generation.log_probabilities.value_or(0) > kMostTopLogProbabilities)
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} log-probabilities were asked for, more than {}",
-                            *generation.log_probabilities, kMostTopLogProbabilities));
-}
-
-void Engine::Impl::check_tokens(std::span<const Token> tokens) const {
-  for (const Token token : tokens)
-    if (token < 0 || static_cast<std::size_t>(token) >= model_->sizes().vocab)
-      throw Error(
-          Fault::invalid_argument,
-          fmt::format("token {} is outside of the vocabulary of {}", token, model_->sizes().vocab),
-          {.parameter = "prompt"});
-}
-
-void Engine::Impl::check_continuations(const Generation& generation) const {
-  if (generation.max_tokens != 0 || generation.score_prompt || generation.log_probabilities ||
-      generation.pooling != Pooling::none)
-    throw Error(Fault::invalid_argument, "continuations are scored instead of an answer");
-  std::size_t longest = 0;
-  for (const Continuation& continuation : generation.continuations) {
-    if (continuation.scored_from >= continuation.tokens.size())
-      throw Error(Fault::invalid_argument, "a continuation has no token to be scored");
-    check_tokens(continuation.tokens);
-    longest = std::max(longest, continuation.tokens.size());
-  }
-  const std::size_t prompt = generation.prompt.size();
-  if (prompt + longest > transformer_.context())
-    throw Error(Fault::invalid_argument,
-                fmt::format("the prompt has {} tokens and its longest continuation {}, but the "
-                            "context holds {}",
-                            prompt, longest, transformer_.context()));
-}
-
-// The pages of the narrowest way must be there (Scheduler::add).
-void Engine::Impl::check_branches(const Task& task) const {
-  model::PageCounts needed;
-  const std::size_t pages = (task.longest() + math::kPagePositions - 1) / math::kPagePositions;
-  for (std::size_t kind = 0; kind < pool_.kinds(); ++kind)
-    needed.kinds[kind] = pages + task.branches->least_pages();
-  if (!needed.fits_in(pool_.capacity()))
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} tokens and {} forks of their continuations do not fit in a "
-                            "key-value cache of {}",
-                            task.longest(), task.branches->least_pages() - 1, pool_.positions()));
-}
-
 std::vector<std::shared_ptr<Stream>> Engine::Impl::submit(std::vector<Generation> generations) {
   std::vector<std::shared_ptr<Stream>> streams;
   std::vector<std::unique_ptr<Task>> tasks;
   for (Generation& generation : generations) {
-    check(generation);
+    check_.check(generation);
     streams.push_back(std::make_shared<Stream>());
     tasks.push_back(
         std::make_unique<Task>(std::move(generation), streams.back(), writer_.vocabulary()));
-    if (tasks.back()->branches) check_branches(*tasks.back());
+    if (tasks.back()->branches) check_.check_branches(*tasks.back());
   }
   {
     const std::scoped_lock lock(mutex_);
