@@ -6,6 +6,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
 #include "platform/service.h"
@@ -25,23 +26,29 @@ using platform::UpstreamReply;
 constexpr std::size_t kAtOnce = 8;  // questions of one request
 constexpr auto kCheck = std::chrono::milliseconds(500);
 
+// A message holds the whole text and the question's options: it is built where it is needed, and
+// never kept for all questions at once.
+platform::UpstreamQuestion message_of(const Escalation& escalation, std::size_t index) {
+  return platform::upstream_question(*escalation.questions[index], escalation.text,
+                                     escalation.upstream);
+}
+
 // The questions to one upstream. What is under way ends with it.
 class Asking {
  public:
-  Asking(Exchange& exchange, platform::Service& service,
-         const std::vector<platform::UpstreamQuestion>& questions)
+  Asking(Exchange& exchange, platform::Service& service, const Escalation& escalation)
       : exchange_(exchange),
         service_(service),
-        questions_(questions),
-        calls_(questions.size()),
-        replies_(questions.size()),
-        asked_(questions.size()),
+        escalation_(escalation),
+        calls_(escalation.questions.size()),
+        replies_(escalation.questions.size()),
+        asked_(escalation.questions.size()),
         until_(Clock::now() + service.settings().upstream_wait) {}
 
   asio::awaitable<void> finish() {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    while (ended_ < questions_.size()) {
-      while (next_ < questions_.size() && next_ - ended_ < kAtOnce) begin_next(executor);
+    while (ended_ < replies_.size()) {
+      while (next_ < replies_.size() && next_ - ended_ < kAtOnce) begin_next(executor);
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - Clock::now());
       if (left.count() <= 0) co_return give_up();
       const auto time = std::min<std::chrono::milliseconds>(left, kCheck);
@@ -56,7 +63,7 @@ class Asking {
  private:
   void begin_next(const asio::any_io_executor& executor) {
     const std::size_t index = next_++;
-    std::string line = platform::line_of(questions_[index]);
+    std::string line = platform::line_of(message_of(escalation_, index));
     if (line.size() > platform::kMostUpstreamLine) return end(index, {UpstreamFault::too_large});
     asked_[index] = true;
     calls_[index] = std::make_unique<ConnectorCall>(executor, service_.connector(), std::move(line),
@@ -80,13 +87,13 @@ class Asking {
   }
 
   void give_up() {
-    for (std::size_t i = 0; i < questions_.size(); ++i)
+    for (std::size_t i = 0; i < replies_.size(); ++i)
       if (calls_[i] || i >= next_) end(i, {UpstreamFault::timeout});
   }
 
   Exchange& exchange_;
   platform::Service& service_;
-  const std::vector<platform::UpstreamQuestion>& questions_;
+  const Escalation& escalation_;
   std::vector<std::unique_ptr<ConnectorCall>> calls_;  // null: not begun, or ended
   std::vector<UpstreamReply> replies_;
   std::vector<bool> asked_;
@@ -96,14 +103,13 @@ class Asking {
 
 // The counts of an answer. Where the upstream did not count or gave no answer, a guess, since what
 // left counts; nothing where nothing did.
-platform::RequestOutcome counts_of(const platform::UpstreamQuestion& question,
-                                   const UpstreamReply& reply) {
+platform::RequestOutcome counts_of(std::int64_t guess, const UpstreamReply& reply) {
   platform::RequestOutcome counts;
   if (reply.fault == UpstreamFault::unreachable) return counts;
   if (reply.fault == UpstreamFault::too_large && reply.status == 0) return counts;
   counts.prompt_tokens = reply.answer.prompt_tokens;
   counts.completion_tokens = reply.answer.completion_tokens;
-  if (counts.prompt_tokens == 0) counts.prompt_tokens = platform::prompt_tokens_guess(question);
+  if (counts.prompt_tokens == 0) counts.prompt_tokens = guess;
   return counts;
 }
 
@@ -125,19 +131,19 @@ UpstreamFault place(const Escalation& escalation, std::size_t index, const Upstr
 
 // Returns how the whole of it ended: with a fault where there was any, as a gateway would answer.
 platform::RequestOutcome settle(Exchange& exchange, const Escalation& escalation,
-                                const std::vector<platform::UpstreamQuestion>& asked,
-                                const Asking& asking, Decided& decided) {
+                                std::span<const std::int64_t> guesses, const Asking& asking,
+                                Decided& decided) {
   const std::vector<UpstreamReply>& replies = asking.replies();
   platform::RequestOutcome whole;
   std::size_t faults = 0;
   UpstreamFault last = UpstreamFault::none;
-  for (std::size_t i = 0; i < asked.size(); ++i) {
+  for (std::size_t i = 0; i < replies.size(); ++i) {
     const UpstreamFault fault =
         place(escalation, i, replies[i], decided.decisions[escalation.places[i]]);
     const bool answered = fault == UpstreamFault::none;
     exchange.metrics().escalation(escalation.upstream, answered ? "answered" : name(fault));
     platform::RequestOutcome counts;
-    if (asking.asked(i)) counts = counts_of(asked[i], replies[i]);
+    if (asking.asked(i)) counts = counts_of(guesses[i], replies[i]);
     whole.prompt_tokens += counts.prompt_tokens;
     whole.completion_tokens += counts.completion_tokens;
     if (answered) continue;
@@ -149,8 +155,8 @@ platform::RequestOutcome settle(Exchange& exchange, const Escalation& escalation
   whole.outcome = late ? "timeout" : "failed";
   whole.status = late ? 504 : 502;
   exchange.remark(fmt::format("{}{} gave no answer to {} of {} questions: {}",
-                              platform::kUpstreamPrefix, escalation.upstream, faults, asked.size(),
-                              name(last)));
+                              platform::kUpstreamPrefix, escalation.upstream, faults,
+                              replies.size(), name(last)));
   return whole;
 }
 
@@ -176,21 +182,21 @@ void check_escalation(Exchange& exchange, platform::Service& service,
 
 asio::awaitable<void> escalate(Exchange& exchange, platform::Service& service,
                                Escalation escalation, Decided& decided) {
-  std::vector<platform::UpstreamQuestion> asked;
+  std::vector<std::int64_t> guesses;  // of the tokens of each message
   platform::RequestFacts facts;
   facts.action = "decision.escalation";
   facts.model = std::string(platform::kUpstreamPrefix) + escalation.upstream;
   facts.request_id = exchange.request_id();
-  for (const platform::QuestionPointer& question : escalation.questions) {
-    asked.push_back(platform::upstream_question(*question, escalation.text, escalation.upstream));
-    facts.tokens += platform::prompt_tokens_guess(asked.back()) +
-                    static_cast<std::int64_t>(asked.back().most_tokens);
+  for (std::size_t i = 0; i < escalation.questions.size(); ++i) {
+    const platform::UpstreamQuestion message = message_of(escalation, i);
+    guesses.push_back(platform::prompt_tokens_guess(message));
+    facts.tokens += guesses.back() + static_cast<std::int64_t>(message.most_tokens);
   }
   auto record =
       co_await exchange.elsewhere([&] { return service.begin(exchange.caller(), facts); });
   show_quota(exchange, record->quota());
   std::exception_ptr failure;
-  Asking asking(exchange, service, asked);
+  Asking asking(exchange, service, escalation);
   try {
     co_await asking.finish();
   } catch (...) {
@@ -198,12 +204,12 @@ asio::awaitable<void> escalate(Exchange& exchange, platform::Service& service,
   }
   if (failure) {  // the client left, the key was revoked, the server stops
     platform::RequestOutcome sent;
-    for (std::size_t i = 0; i < asked.size(); ++i)
-      if (asking.asked(i)) sent.prompt_tokens += platform::prompt_tokens_guess(asked[i]);
+    for (std::size_t i = 0; i < guesses.size(); ++i)
+      if (asking.asked(i)) sent.prompt_tokens += guesses[i];
     exchange.leave(std::move(record), sent);
     std::rethrow_exception(failure);
   }
-  const platform::RequestOutcome outcome = settle(exchange, escalation, asked, asking, decided);
+  const platform::RequestOutcome outcome = settle(exchange, escalation, guesses, asking, decided);
   decided.input_tokens += static_cast<std::size_t>(outcome.prompt_tokens);
   decided.output_tokens += static_cast<std::size_t>(outcome.completion_tokens);
   co_await exchange.elsewhere([&] { service.end(*record, outcome); });
