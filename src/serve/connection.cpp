@@ -80,6 +80,7 @@ class Connection final : public Exchange {
   asio::awaitable<void> write(std::string piece) override;
   asio::awaitable<void> end_stream() override { return writer_.end_pieces(); }
   bool began() const override { return writer_.began(); }
+  bool sends_body() const override { return method_ != "HEAD"; }
   Metrics& metrics() override { return state_.metrics; }
   void check_connected() const override {
     if (gone()) throw Disconnected();

@@ -81,6 +81,9 @@ class Exchange {
   // The same with as many bytes as are told here.
   virtual asio::awaitable<void> begin_bytes(std::string_view type, std::uint64_t bytes) = 0;
   virtual asio::awaitable<void> write(std::string piece) = 0;
+  // False: the client asked for the head of the response alone (HEAD), and what is written goes
+  // nowhere.
+  virtual bool sends_body() const = 0;
   virtual asio::awaitable<void> end_stream() = 0;
   virtual bool began() const = 0;
 

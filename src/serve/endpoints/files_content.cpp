@@ -23,6 +23,7 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   static_cast<void>(opened);
   const std::uint64_t size = file->size();
   co_await exchange.begin_bytes("application/octet-stream", size);
+  if (!exchange.sends_body()) co_return;
   for (std::uint64_t at = 0; at < size; at += kPiece) {
     std::string piece = co_await exchange.elsewhere([&] {
       std::string bytes(std::min(kPiece, size - at), '\0');
