@@ -59,11 +59,12 @@ void ProgressBar::operator()(const platform::Progress& progress) {
   if (InterruptScope::requested()) throw base::Error(base::Fault::cancelled, "stopped on request");
   if (!console_.error_is_terminal()) return;
   const auto now = Clock::now();
-  if (step_ != progress.step) {
+  if (step_ != progress.step || progress.done_bytes < done_) {  // or the same one once more
     step_ = progress.step;
     begun_ = now;
     shown_ = now - kBetween;
   }
+  done_ = progress.done_bytes;
   if (now - begun_ < kQuietFor || now - shown_ < kBetween) return;
   shown_ = now;
   visible_ = true;

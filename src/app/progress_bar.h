@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "app/console.h"
@@ -31,6 +32,7 @@ class ProgressBar {
   Console& console_;
   InterruptScope interrupt_;
   std::string step_;
+  std::uint64_t done_ = 0;
   Clock::time_point begun_, shown_;
   bool visible_ = false;
 };

@@ -190,6 +190,13 @@ void print_plan(const platform::TuneOutcome& outcome, Console& console) {
         "epochs bring nothing more.\n",
         grouped(plan.steps), plan.batch, plan.epochs, grouped(plan.positions),
         plan.positions_per_second);
+  if (plan.labels)
+    console.print(
+        "\nWhere the adapter beats what is cheaper, another one is trained that writes labels: at "
+        "most {}, and {} of memory in all.\n",
+        human_seconds(plan.labels->seconds), human_bytes(plan.labels->peak_bytes));
+  if (!plan.labels_left_out.empty())
+    console.print("\nWriting labels is left out: {}.\n", printable(plan.labels_left_out));
   console.print("\nNothing was written.\n");
 }
 

@@ -542,6 +542,14 @@ void JobRecords::check_unused(std::string_view file_id) {
               {.code = "file_in_use", .retry_helps = false});
 }
 
+std::size_t JobRecords::open_jobs(std::string_view tenant) {
+  const auto rows = database_.query(
+      "SELECT COUNT(*) FROM tuning_jobs WHERE tenant = ?1 AND status NOT IN "
+      "('succeeded', 'failed', 'cancelled')",
+      {std::string(tenant)});
+  return static_cast<std::size_t>(rows[0].integer(0));
+}
+
 bool JobRecords::name_is_taken(std::string_view result_name) {
   return !database_
               .query(

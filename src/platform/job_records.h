@@ -136,6 +136,8 @@ class JobRecords {
 
   // Within a transaction: throws already_exists where a job that is not over reads this file.
   void check_unused(std::string_view file_id);
+  // Within a transaction: how many jobs of the tenant are not over.
+  std::size_t open_jobs(std::string_view tenant);
   // Within a transaction: whether a job that is not over will bear this name.
   bool name_is_taken(std::string_view result_name);
 

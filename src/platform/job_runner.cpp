@@ -78,16 +78,22 @@ void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patienc
   }
 }
 
-JobError failure_of(const Error& error) {
-  if (error.details().code == "file_not_found") return {"file_not_found", error.what(), ""};
+// `file`: which one the message names, as JobRunner::file_named() has it.
+JobError failure_of(const Error& error, const std::string& file) {
+  const base::ErrorDetails& details = error.details();
+  if (!details.code.empty()) return {details.code, error.what(), details.parameter};
   switch (error.fault()) {
     case Fault::out_of_memory:
       return {"out_of_memory", error.what(), ""};
-    case Fault::invalid_argument:
+    case Fault::invalid_argument:  // of no one row: there are too few, or labels that nobody may
+                                   // ask
+      return {"invalid_" + (file.empty() ? "training_file" : file), error.what(),
+              file.empty() ? "training_file" : file};
     case Fault::corrupt_file:
-      return {"invalid_training_file", error.what(), "training_file"};
     case Fault::unsupported:
-      return {"unsupported", error.what(), ""};
+      if (!file.empty()) return {"invalid_" + file, error.what(), file};
+      if (error.fault() == Fault::unsupported) return {"unsupported", error.what(), ""};
+      return {"invalid_model", error.what(), "model"};
     case Fault::not_found:
       return {"model_not_found", error.what(), "model"};
     case Fault::already_exists:
@@ -232,6 +238,17 @@ std::string JobRunner::without_paths(const TuningJob& job, std::string text) {
   return text;
 }
 
+// The parameter whose file a message names; "" where it names none.
+std::string JobRunner::file_named(const TuningJob& job, std::string_view text) {
+  for (const char* parameter : {"validation_file", "training_file"}) {
+    const bool training = std::string_view(parameter) == "training_file";
+    const std::string& id = training ? job.training_file : job.validation_file;
+    const auto file = id.empty() ? std::nullopt : files_.find(job.tenant, id);
+    if (file && text.find(files_.path(*file).string()) != text.npos) return parameter;
+  }
+  return "";
+}
+
 void JobRunner::fail(const TuningJob& job, const JobError& error) {
   JobError shown = error;
   shown.message = without_paths(job, shown.message);
@@ -275,7 +292,8 @@ void JobRunner::validate(const TuningJob& job) {
       event.data["kind"] = finding.kind;
     }
   } catch (const Error& error) {
-    if (error.fault() != Fault::cancelled) fail(job, failure_of(error));
+    if (error.fault() != Fault::cancelled)
+      fail(job, failure_of(error, file_named(job, error.what())));
     return;
   } catch (const std::bad_alloc&) {
     fail(job, {"out_of_memory", "there is not enough memory to check the data", ""});
@@ -315,7 +333,7 @@ void JobRunner::train(const TuningJob& job) {
   } catch (const store::StorageError&) {
     throw;
   } catch (const Error& error) {
-    fail(job, failure_of(error));
+    fail(job, failure_of(error, file_named(job, error.what())));
     return;
   }
   // What a job of this name left that failed is of no use to another one.
@@ -334,7 +352,7 @@ void JobRunner::train(const TuningJob& job) {
       free_when_full_ = free_bytes();
       keep_trying([&] { records_.wait_for_room(job.id); });
     } else {
-      fail(job, failure_of(error));
+      fail(job, failure_of(error, file_named(job, error.what())));
     }
     return;
   } catch (const std::bad_alloc&) {

@@ -71,6 +71,7 @@ class JobRunner {
   void fail(const TuningJob& job, const JobError& error);
   std::string store_results(const TuningJob& job, std::span<const JobEvent> metrics);
   std::string without_paths(const TuningJob& job, std::string text);
+  std::string file_named(const TuningJob& job, std::string_view text);
   std::uint64_t free_bytes() const;
   bool has_room() const;
   void keep_trying(const std::function<void()>& write);

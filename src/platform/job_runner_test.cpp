@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
 #include <set>
 
 #include "base/error.h"
@@ -95,6 +96,7 @@ class JobRunnerTest : public testing::Test {
   std::atomic<int> runs_ = 0;
   std::vector<TuneRequest> requests_;  // of the trainer's thread
   std::mutex mutex_;
+  std::map<std::string, base::Error> failures_;  // by suffix
   std::set<std::string> discarded_;
   std::unique_ptr<JobRunner> runner_;
 };
@@ -184,6 +186,41 @@ TEST_F(JobRunnerTest, StepsThatComeAgainAfterARestartAreCountedOnce) {
   EXPECT_EQ(runs_, 2);
 }
 
+// The server is killed while the second of two trainings runs, before its record was written.
+TEST_F(JobRunnerTest, ARestartWithinTheSecondTrainingCountsTheFirst) {
+  work_.tune = [this](const TuneRequest& request, const tune::TuningEvents& events) {
+    const auto steps = [&](std::uint64_t from, std::uint64_t to) {
+      for (std::uint64_t step = from; step <= to; ++step)
+        events.training.step({.step = step, .loss = 1, .positions = 10}, 6);
+    };
+    if (++runs_ == 1) {
+      events.training.begun(0, 0);
+      steps(1, 6);
+      events.training.begun(0, 0);
+      steps(1, 2);
+      throw base::Error(base::Fault::io, "cannot write: No space left on device");
+    }
+    events.training.begun(6, 60);
+    events.training.begun(1, 10);
+    steps(2, 6);
+    TuneOutcome outcome;
+    outcome.finished = true;
+    outcome.name = request.model + ":" + request.suffix;
+    return outcome;
+  };
+  add_job("a");
+  start();
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (records_.find("a")->status != JobStatus::succeeded &&
+         !records_.find("a")->waits_for_room && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
+  runner_.reset();
+  start();
+  const TuningJob job = wait("a", JobStatus::succeeded);
+  EXPECT_EQ(job.trained_tokens, 120U);
+  EXPECT_EQ(job.steps, 12U);
+}
+
 TEST_F(JobRunnerTest, WhatTheGateRefusesFailsTheJobWithItsLines) {
   work_.check = [](const DataCheckRequest& request, const ProgressSink&) {
     DataReport report;
@@ -214,6 +251,62 @@ TEST_F(JobRunnerTest, AFailureIsTheJobsOwn) {
   add_job("a");
   start();
   EXPECT_EQ(wait("a", JobStatus::failed).error->code, "out_of_memory");
+}
+
+TEST_F(JobRunnerTest, TextsThatAreScoredHaveATimeLeftAndStop) {
+  work_.tune = [this](const TuneRequest&, const tune::TuningEvents& events) -> TuneOutcome {
+    for (++runs_;;) {
+      events.stage("scoring labels", 10, 100000);
+      std::this_thread::sleep_for(1ms);
+    }
+  };
+  add_job("a");
+  start();
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (!records_.find("a")->estimated_finish && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(records_.find("a")->estimated_finish.has_value());
+  records_.pause(kAnna, "a", "");
+  EXPECT_TRUE(runner_->interrupt("a"));
+  while (runner_->interrupt("a")) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(records_.find("a")->status, JobStatus::paused);
+  EXPECT_EQ(runs_, 1);
+}
+
+TEST_F(JobRunnerTest, AFailureSaysWhatItWasAbout) {
+  const auto failed = [&](const std::string& id, base::Fault fault, const std::string& message,
+                          const base::ErrorDetails& details = {}) {
+    const std::scoped_lock lock(mutex_);
+    failures_.emplace(id, base::Error(fault, message, details));
+    return id;
+  };
+  work_.tune = [this](const TuneRequest& request, const tune::TuningEvents&) -> TuneOutcome {
+    const std::scoped_lock lock(mutex_);
+    throw failures_.at(request.suffix);
+  };
+  const std::string path = files_.path(file_).string();
+  using base::Fault;
+  failed("rows", Fault::invalid_argument, "all rows have the same label");
+  failed("row", Fault::invalid_argument, path + ", line 3: no label");
+  failed("file", Fault::corrupt_file, path + " has no rows");
+  failed("kind", Fault::unsupported, path + " is a picture");
+  failed("weights", Fault::corrupt_file, "/models/tiny.gguf: a tensor is cut short");
+  failed("family", Fault::unsupported, "the family 'x' cannot be trained");
+  failed("rate", Fault::invalid_argument, "the gradient of step 3 is no longer a number",
+         {.code = "training_diverged", .parameter = "hyperparameters"});
+  for (const auto& [id, error] : failures_) add_job(id);
+  start();
+  const auto expect = [&](const std::string& id, const char* code, const char* parameter) {
+    const auto error = wait(id, JobStatus::failed).error;
+    EXPECT_EQ(error->code, code) << id;
+    EXPECT_EQ(error->parameter, parameter) << id;
+    EXPECT_EQ(error->message.find(folder_.path().string()), std::string::npos) << error->message;
+  };
+  for (const char* id : {"rows", "row", "file", "kind"})
+    expect(id, "invalid_training_file", "training_file");
+  expect("weights", "invalid_model", "model");
+  expect("family", "unsupported", "");
+  expect("rate", "training_diverged", "hyperparameters");
 }
 
 TEST_F(JobRunnerTest, AnotherModelUnderTheNameIsNotTuned) {

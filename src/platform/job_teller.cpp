@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/error.h"
@@ -23,8 +24,13 @@ JobTeller::JobTeller(JobRecords& records, const TuningJob& job, std::function<bo
 
 tune::TuningEvents JobTeller::events() {
   tune::TuningEvents events;
-  events.stage = [this](std::string_view name, std::size_t, std::size_t) { stage(name); };
+  events.stage = [this](std::string_view name, std::size_t done, std::size_t total) {
+    stage(name, done, total);
+  };
   events.rung = [this](const tune::Rung& each) { rung(each); };
+  events.training.begun = [this](std::uint64_t steps, std::uint64_t positions) {
+    begun(steps, positions);
+  };
   events.training.step = [this](const tune::StepReport& each, std::uint64_t steps) {
     step(each, steps);
   };
@@ -63,11 +69,24 @@ std::vector<JobEvent> JobTeller::take() { return std::exchange(waiting_, {}); }
 
 // What comes before the training in steps keeps no snapshot: it is left by an exception, and done
 // again.
-void JobTeller::stage(std::string_view name) {
+void JobTeller::stage(std::string_view name, std::size_t done, std::size_t total) {
   if (stops_()) throw base::Error(base::Fault::cancelled, "the job was interrupted");
-  if (stage_ == name) return;
-  stage_ = name;
-  say(fmt::format("Now: {}", name));
+  const auto now = Clock::now();
+  if (stage_ != name) {
+    stage_ = name;
+    stage_began_ = now;
+    progress_.estimated_finish.reset();
+    say(fmt::format("Now: {}", name));
+  }
+  if (total <= 1 || done == 0) return;
+  const double seconds = std::chrono::duration<double>(now - stage_began_).count();
+  expect_end(seconds / static_cast<double>(done) *
+             static_cast<double>(total - std::min(done, total)));
+  if (!written_ || now - *written_ >= kBetween) write();
+}
+
+void JobTeller::expect_end(double seconds) {
+  progress_.estimated_finish = std::time(nullptr) + static_cast<std::int64_t>(seconds);
 }
 
 void JobTeller::rung(const tune::Rung& rung) {
@@ -81,30 +100,28 @@ void JobTeller::rung(const tune::Rung& rung) {
   add(std::move(event));
 }
 
+void JobTeller::begun(std::uint64_t steps, std::uint64_t positions) {
+  began_.reset();
+  told_.reset();
+  all_steps_ += steps;
+  all_tokens_ += positions;
+}
+
 void JobTeller::step(const tune::StepReport& step, std::uint64_t steps) {
   const auto now = Clock::now();
-  if (step.step <= step_) {  // another training begins
-    before_ += step_;
-    began_.reset();
-    told_.reset();
-  }
   step_ = step.step;
   steps_ = steps;
   if (!began_) {  // the first step's own time is not known
     began_ = now;
     first_step_ = step.step;
   }
-  // After a restart steps since the last snapshot come again: they are counted once.
-  if (before_ + step.step > progress_.steps) {
-    progress_.steps = before_ + step.step;
-    progress_.trained_tokens += step.positions;
-  }
+  all_tokens_ += step.positions;
+  progress_.steps = std::max(progress_.steps, ++all_steps_);
+  progress_.trained_tokens = std::max(progress_.trained_tokens, all_tokens_);
   const double seconds = std::chrono::duration<double>(now - *began_).count();
   if (step.step > first_step_) {
     const double each = seconds / static_cast<double>(step.step - first_step_);
-    progress_.estimated_finish =
-        std::time(nullptr) +
-        static_cast<std::int64_t>(each * static_cast<double>(steps - step.step));
+    expect_end(each * static_cast<double>(steps - step.step));
   }
   if (told_ && now - *told_ < kBetween && step.step != steps) return;
   told_ = now;

@@ -29,8 +29,10 @@ class JobTeller {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void stage(std::string_view name);
+  void stage(std::string_view name, std::size_t done, std::size_t total);
+  void expect_end(double seconds);  // of what runs now, in so many
   void rung(const tune::Rung& rung);
+  void begun(std::uint64_t steps, std::uint64_t positions);
   void step(const tune::StepReport& step, std::uint64_t steps);
   void epoch(const tune::EpochReport& epoch);
   void add(JobEvent event);
@@ -41,8 +43,11 @@ class JobTeller {
   JobProgress progress_;
   std::vector<JobEvent> waiting_;
   std::string stage_;
+  Clock::time_point stage_began_;
   std::uint64_t step_ = 0, steps_ = 0, first_step_ = 0;
-  std::uint64_t before_ = 0;  // steps of the trainings before this one
+  // Of all trainings so far, those that an earlier run of the job did included. The record may
+  // know of more: of steps since the last snapshot, which come again.
+  std::uint64_t all_steps_ = 0, all_tokens_ = 0;
   std::optional<Clock::time_point> began_, told_, written_;
 };
 

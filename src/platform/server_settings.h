@@ -62,6 +62,7 @@ struct ServerSettings {
   unsigned job_threads = 0;                  // that a tuning job computes with; 0: half the cores
   std::uint64_t max_file = 512ULL << 20;     // bytes of an uploaded file
   std::uint64_t tenant_files = 16ULL << 30;  // bytes of a tenant's files together
+  unsigned tenant_jobs = 100;                // tuning jobs of a tenant that are not over
 
   std::string log_format = "text";  // "text" or "json"
   std::string log_level = "info";   // "error", "warning", "info" or "debug"

@@ -153,8 +153,10 @@ Service::Service(Platform& platform, const ServerSettings& settings)
                             settings_.trust_loopback));
   if (!settings_.upstreams.empty()) check_socket_path(connector());
   for (const std::string& name : settings_.models) pool_.acquire(platform_.resolve(name));
-  jobs_ = std::make_unique<TuningJobs>(
-      platform_, TuningJobsOptions{settings_.job_threads, settings_.tenant_files});
+  jobs_ = std::make_unique<TuningJobs>(platform_,
+                                       TuningJobsOptions{.threads = settings_.job_threads,
+                                                         .tenant_files = settings_.tenant_files,
+                                                         .tenant_jobs = settings_.tenant_jobs});
 }
 
 Service::~Service() = default;

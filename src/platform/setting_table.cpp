@@ -262,6 +262,13 @@ constexpr Setting kTable[] = {
      .place = [](Settings& s) -> SettingPlace { return &s.serve.tenant_files; },
      .least = 1024,
      .most = 1ULL << 50},
+    {.table = "serve",
+     .name = "tenant_jobs",
+     .type = SettingType::number,
+     .help = "How many tuning jobs of a tenant may wait, run or be paused; one more is refused",
+     .place = [](Settings& s) -> SettingPlace { return &s.serve.tenant_jobs; },
+     .least = 1,
+     .most = 1'000'000},
 
     {.table = "serve",
      .name = "log_format",

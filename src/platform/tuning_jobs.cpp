@@ -74,7 +74,9 @@ bool is_tuned(Platform& platform, const std::string& name) {
 void forget(Platform& platform, const std::string& name) {
   const TunedClassifiers tuned(platform.home());
   std::error_code ignored;
-  std::filesystem::remove(tuned.place(name + ".snapshot"), ignored);
+  // Of the adapter that writes labels as well.
+  for (const char* end : {".snapshot", ".snapshot.labels"})
+    std::filesystem::remove(tuned.place(name + end), ignored);
   std::filesystem::remove(tuned.place("." + name + ".adapter.snapshot"), ignored);
   std::filesystem::remove_all(tuned.place("." + name + ".adapter"), ignored);
 }
@@ -108,6 +110,7 @@ JobWork work_of(Platform& platform) {
 
 TuningJobs::TuningJobs(Platform& platform, const TuningJobsOptions& options)
     : platform_(platform),
+      options_(options),
       chain_(base::system_clock()),
       database_(store::open_sqlite(platform.home() / "malina.db", store::Access::read_write)),
       files_(platform.home(), *database_, chain_, options.tenant_files),
@@ -146,6 +149,18 @@ DataFile TuningJobs::data_of(const Caller& caller, const std::string& id, const 
                             parameter, kPurposeTuning, id.substr(0, AuditEntry::kLongestText)),
                 {.code = "invalid_file", .parameter = parameter});
   return *std::move(file);
+}
+
+// Within a transaction.
+void TuningJobs::check_room(const Caller& caller) {
+  if (options_.tenant_jobs == 0) return;
+  const std::size_t open = records_.open_jobs(caller.tenant);
+  if (open < options_.tenant_jobs) return;
+  throw Error(Fault::exhausted,
+              fmt::format("{} fine-tuning jobs of this tenant are not over, and there may be {}: "
+                          "wait for one, or cancel one",
+                          open, options_.tenant_jobs),
+              {.code = "too_many_jobs", .retry_after = std::chrono::seconds(60)});
 }
 
 TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
@@ -195,6 +210,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
         data_of(caller, request.training_file, "training_file");
         if (!request.validation_file.empty())
           data_of(caller, request.validation_file, "validation_file");
+        check_room(caller);
         if (!records_.name_is_taken(result_name) && !is_tuned(platform_, result_name)) return;
         throw Error(Fault::already_exists,
                     fmt::format("there is a model {} already: choose another suffix", result_name),

@@ -29,6 +29,7 @@ struct JobRequest {
 struct TuningJobsOptions {
   unsigned threads = 0;            // of a job; 0: half the cores, rounded up
   std::uint64_t tenant_files = 0;  // bytes of a tenant's files together
+  std::size_t tenant_jobs = 0;     // of a tenant, that are not over; 0: any number
 };
 
 // Safe on many threads; has threads of its own, which work on jobs. Failures are base::Error:
@@ -64,8 +65,10 @@ class TuningJobs {
 
  private:
   DataFile data_of(const Caller& caller, const std::string& id, const char* parameter);
+  void check_room(const Caller& caller);
 
   Platform& platform_;
+  const TuningJobsOptions options_;
   const govern::AuditChain chain_;
   std::unique_ptr<store::Database> database_;
   DataFiles files_;

@@ -44,11 +44,10 @@ class Page {
     calibration();
     coverage();
     if (!report_.history.empty())
-      training("Training of the adapter", report_.history, report_.losses);
+      training("Training of the adapter", report_.history, report_.losses, request_.recipe);
     if (!report_.label_history.empty())
       training("Training of the adapter that writes labels", report_.label_history,
-               report_.label_losses);
-    if (!report_.history.empty() || !report_.label_history.empty()) recipe();
+               report_.label_losses, report_.label_recipe.value());
     if (!report_.search.empty()) add_search(page_, report_, request_.recipe.learning_rate);
     if (!report_.curves.empty()) add_curves(page_, report_);
     labels();
@@ -232,7 +231,7 @@ class Page {
   // --- the adapter ---
 
   void training(std::string_view title, std::span<const tune::EpochReport> history,
-                std::span<const tune::StepLoss> losses) {
+                std::span<const tune::StepLoss> losses, const tune::Recipe& recipe) {
     page_.add("<h2>{}</h2>\n<div class=\"plots\">\n", title);
     page_.add_text(figure(loss_plot(history, losses)));
     page_.add_text(figure(metric_plot(history)));
@@ -249,11 +248,7 @@ class Page {
                    {"accuracy", true},
                    {"macro F1", true}},
                   rows);
-  }
-
-  void recipe() {
     page_.begin_facts();
-    const tune::Recipe recipe = report_.label_recipe.value_or(request_.recipe);
     page_.fact("rank, alpha", fmt::format("{}, {:g}", recipe.adapter.rank, recipe.adapter.alpha));
     page_.fact("learning rate", fmt::format("{:g}", recipe.learning_rate));
     page_.fact("texts of a step", grouped(recipe.batch));

@@ -30,11 +30,9 @@ Json AdapterTraining::state() const {
   for (const EpochReport& report : history_)
     epochs.push_back({report.epoch, report.train_loss, report.loss, report.accuracy,
                       report.macro_f1, report.best});
-  return {{"origin", options_.origin},
-          {"recipe", to_json(options_.recipe)},
-          {"step", trainer_.step()},
-          {"epoch_loss", epoch_loss_},
-          {"epochs", epochs}};
+  return {{"origin", options_.origin}, {"recipe", to_json(options_.recipe)},
+          {"step", trainer_.step()},   {"positions", positions_},
+          {"epoch_loss", epoch_loss_}, {"epochs", epochs}};
 }
 
 void AdapterTraining::save() {
@@ -70,6 +68,7 @@ void AdapterTraining::restore() {
   best_head_ = std::move(snapshot->arrays[arrays.size() + 1]);
   losses_ = std::move(snapshot->arrays[arrays.size() + 2]);
   trainer_.set_step(stored.at("step"));
+  positions_ = stored.value("positions", std::uint64_t{0});  // none in those of earlier versions
   epoch_loss_ = stored.at("epoch_loss");
   for (const Json& epoch : stored.at("epochs"))
     history_.push_back(
@@ -85,29 +84,42 @@ bool AdapterTraining::exhausted() const {
 bool AdapterTraining::run(const TrainingEvents& events) {
   using Clock = std::chrono::steady_clock;
   auto saved = Clock::now();
-  while (trainer_.step() < trainer_.steps() && !(exhausted() && !history_.empty())) {
-    const StepReport report = trainer_.run_step();
-    epoch_loss_ += report.loss;
-    losses_.push_back(static_cast<float>(report.loss));
-    if (events.step) events.step(report, trainer_.steps());
-    if (trainer_.step() % trainer_.steps_per_epoch() == 0) {
-      end_epoch(events);
+  if (events.begun) events.begun(trainer_.step(), positions_);
+  for (;;) {
+    if (unmeasured()) {
+      const bool ended = end_epoch(events);
       save();
+      if (!ended) return false;
       saved = Clock::now();
     }
+    if (trainer_.step() == trainer_.steps() || (exhausted() && !history_.empty())) return true;
+    const StepReport report = trainer_.run_step();
+    epoch_loss_ += report.loss;
+    positions_ += report.positions;
+    losses_.push_back(static_cast<float>(report.loss));
+    if (events.step) events.step(report, trainer_.steps());
     const bool pause = events.pause && events.pause();
     if (pause ||
         std::chrono::duration<double>(Clock::now() - saved).count() > options_.snapshot_seconds) {
       save();
       saved = Clock::now();
     }
-    if (pause && trainer_.step() < trainer_.steps()) return false;
+    if (pause) return false;
   }
-  return true;
 }
 
-void AdapterTraining::end_epoch(const TrainingEvents& events) {
-  EpochReport report = measure();
+bool AdapterTraining::unmeasured() const {
+  return history_.size() < trainer_.step() / trainer_.steps_per_epoch();
+}
+
+bool AdapterTraining::end_epoch(const TrainingEvents& events) {
+  const auto measured = measure([&](std::size_t done) {
+    if (events.pause && events.pause()) return false;
+    if (events.measured) events.measured(done, validation_rows());
+    return true;
+  });
+  if (!measured) return false;
+  EpochReport report = *measured;
   report.epoch = trainer_.step() / trainer_.steps_per_epoch();
   report.train_loss = epoch_loss_ / static_cast<double>(trainer_.steps_per_epoch());
   report.best = std::all_of(history_.begin(), history_.end(), [&](const EpochReport& other) {
@@ -118,6 +130,7 @@ void AdapterTraining::end_epoch(const TrainingEvents& events) {
   epoch_loss_ = 0;
   if (report.best) keep_best();
   if (events.epoch) events.epoch(report);
+  return true;
 }
 
 void AdapterTraining::keep_best() {

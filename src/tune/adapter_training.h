@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,9 +28,17 @@ struct EpochReport {
 
 // All may be empty. Called on the training thread.
 struct TrainingEvents {
+  // A training begins. Of it so many steps with so many positions were done before, by a run that
+  // was stopped; all of them where its result is known. Summed up with what step() tells, that is
+  // what the whole job has done, whatever stopped it.
+  std::function<void(std::uint64_t steps, std::uint64_t positions)> begun = {};
   std::function<void(const StepReport&, std::uint64_t steps)> step;
   std::function<void(const EpochReport&)> epoch;
-  std::function<bool()> pause;  // asked after each step; true: stop here, with a snapshot
+  // Asked after each step, and while validation rows are measured; true: stop here, with a
+  // snapshot.
+  std::function<bool()> pause;
+  // While validation rows are measured at the end of an epoch: of so many.
+  std::function<void(std::size_t done, std::size_t total)> measured = {};
 };
 
 struct AdapterTrainingOptions {
@@ -49,11 +58,15 @@ class AdapterTraining {
   // To the end: true. False where it was paused. Throws what writing a snapshot throws; then, too,
   // it can be run again.
   bool run(const TrainingEvents& events);
+  // Gives back most of its memory until it is needed again (Trainer::rest).
+  void rest() { trainer_.rest(); }
 
   const std::vector<EpochReport>& history() const { return history_; }
   // Of each step so far, those before a stop too.
   std::span<const float> losses() const { return losses_; }
   std::uint64_t steps() const { return trainer_.steps(); }
+  // Tokens that these steps computed.
+  std::uint64_t positions() const { return positions_; }
 
  protected:
   // Goes on from the snapshot where there is one. `classes`: as the trainer has it. Throws
@@ -64,7 +77,9 @@ class AdapterTraining {
                   const AdapterTrainingOptions& options);
 
   // Loss, accuracy and macro F1 on the validation data with the parameters as they are.
-  virtual EpochReport measure() = 0;
+  // Nothing where `progress` stopped it.
+  virtual std::optional<EpochReport> measure(const ScoreProgress& progress) = 0;
+  virtual std::size_t validation_rows() const = 0;
   // The parameters of the best epoch, from now on. After run() returned true.
   void use_best();
   std::span<const float> best_head() const { return best_head_; }
@@ -74,7 +89,9 @@ class AdapterTraining {
   nlohmann::ordered_json state() const;
   void save();
   void restore();
-  void end_epoch(const TrainingEvents& events);
+  // An epoch's steps are done, and what they brought has not been measured.
+  bool unmeasured() const;
+  bool end_epoch(const TrainingEvents& events);  // false: paused
   bool exhausted() const;
   void keep_best();
 
@@ -83,6 +100,7 @@ class AdapterTraining {
   std::vector<EpochReport> history_;
   std::vector<float> best_adapter_, best_head_, losses_;
   double epoch_loss_ = 0;  // sum over the steps of the epoch so far
+  std::uint64_t positions_ = 0;
 };
 
 }  // namespace malina::tune

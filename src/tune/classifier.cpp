@@ -37,7 +37,7 @@ bool Classifier::is_one(const std::filesystem::path& directory) {
 Classifier::Classifier(const std::filesystem::path& directory,
                        std::shared_ptr<const model::Model> base,
                        std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device,
-                       const text::ChatTemplate* chat_template)
+                       const text::ChatTemplate* chat_template, engine::StepArbiter* turns)
     : manifest_(manifest(directory)),
       base_(std::move(base)),
       tokenizer_(std::move(tokenizer)),
@@ -57,7 +57,7 @@ Classifier::Classifier(const std::filesystem::path& directory,
                 fmt::format("{}: it names no base", (directory / kManifestName).string()));
   if (manifest_.uses(Method::linear)) linear_ = load_linear(kLinearName);
   if (manifest_.uses(Method::probe)) probe_ = load_linear(kProbeName);
-  if (manifest_.uses(Method::labels)) load_labels(directory, chat_template);
+  if (manifest_.uses(Method::labels)) load_labels(directory, chat_template, turns);
   if (!manifest_.uses(Method::lora)) return;
   model::PeftAdapter peft = model::read_peft(directory, *base_);
   if (peft.tensors.head.labels != manifest_.labels.size() || !peft.tensors.head.bias.empty())
@@ -70,7 +70,7 @@ Classifier::Classifier(const std::filesystem::path& directory,
 Classifier::~Classifier() = default;
 
 void Classifier::load_labels(const std::filesystem::path& directory,
-                             const text::ChatTemplate* chat_template) {
+                             const text::ChatTemplate* chat_template, engine::StepArbiter* turns) {
   const model::PeftAdapter peft = model::read_peft(directory, *base_);
   if (peft.tensors.head)
     throw Error(
@@ -79,7 +79,8 @@ void Classifier::load_labels(const std::filesystem::path& directory,
   label_task_ = std::make_shared<LabelTask>(decide::PromptSource{tokenizer_, chat_template},
                                             manifest_.labels, manifest_.instructions,
                                             manifest_.form.max_tokens, base_->sizes().context);
-  label_answers_ = std::make_unique<LabelAnswers>(base_, label_task_, peft.tensors, device_);
+  label_answers_ = std::make_unique<LabelAnswers>(base_, label_task_, peft.tensors, device_, turns);
+  takes_turns_ = turns != nullptr;
 }
 
 eval::ProbabilityTable Classifier::of_labels(std::span<const std::string> texts,

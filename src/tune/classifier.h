@@ -18,6 +18,10 @@ namespace malina::text {
 class ChatTemplate;
 }
 
+namespace malina::engine {
+class StepArbiter;
+}
+
 namespace malina::tune {
 
 class LabelAnswers;
@@ -37,10 +41,12 @@ class Classifier {
  public:
   // Reads the manifest and what stands beside it. Throws base::Error: not_found, corrupt_file,
   // unsupported, and what read_peft() throws. `chat_template`: of the base, with which labels are
-  // asked for; null where it has none; borrowed.
+  // asked for; null where it has none; borrowed. `turns`: the processor's, see takes_turns(); it
+  // must outlive the classifier.
   Classifier(const std::filesystem::path& directory, std::shared_ptr<const model::Model> base,
              std::shared_ptr<const text::Tokenizer> tokenizer, math::CpuDevice& device,
-             const text::ChatTemplate* chat_template = nullptr);
+             const text::ChatTemplate* chat_template = nullptr,
+             engine::StepArbiter* turns = nullptr);
   ~Classifier();
 
   static ClassifierManifest manifest(const std::filesystem::path& directory);
@@ -48,6 +54,9 @@ class Classifier {
   static bool is_one(const std::filesystem::path& directory);
 
   const ClassifierManifest& manifest() const { return manifest_; }
+  // True: it takes a turn of the processor for each step of its own, since all labels after a text
+  // take long, and whoever asks must not hold one. False: whoever asks holds the turn.
+  bool takes_turns() const { return takes_turns_; }
   // What the base reads of a text; empty where there is none.
   std::vector<std::int32_t> tokens(std::string_view text) const;
   // Of several texts at once, packed into batches.
@@ -59,7 +68,8 @@ class Classifier {
   std::vector<TrainingExample> encode(std::span<const std::string> texts,
                                       std::vector<ClassifierAnswer>& answers) const;
   eval::ProbabilityTable with_adapter(std::span<const TrainingExample> examples);
-  void load_labels(const std::filesystem::path& directory, const text::ChatTemplate* chat_template);
+  void load_labels(const std::filesystem::path& directory, const text::ChatTemplate* chat_template,
+                   engine::StepArbiter* turns);
   eval::ProbabilityTable of_labels(std::span<const std::string> texts,
                                    std::vector<ClassifierAnswer>& answers);
 
@@ -73,6 +83,7 @@ class Classifier {
   model::ClassificationHead head_;
   std::shared_ptr<const LabelTask> label_task_;
   std::unique_ptr<LabelAnswers> label_answers_;
+  bool takes_turns_ = false;
 };
 
 }  // namespace malina::tune

@@ -43,6 +43,15 @@ Json to_json(const eval::Calibration& calibration, std::span<const std::string> 
 
 }  // namespace
 
+namespace {
+
+// Of the adapter that is kept.
+const Recipe& kept_recipe(const TuningReport& report, const TuningRequest& request) {
+  return report.uses(Method::labels) ? report.label_recipe.value() : request.recipe;
+}
+
+}  // namespace
+
 Json manifest_json(const TuningReport& report, const TuningRequest& request,
                    const ManifestFacts& facts) {
   const bool has_base = report.uses_base();
@@ -78,7 +87,7 @@ Json manifest_json(const TuningReport& report, const TuningRequest& request,
             {"validation", digests(report.validation_files)},
             {"test", digests(report.test_files)},
             {"licence", report.licence}}},
-          {"recipe", to_json(report.label_recipe.value_or(request.recipe))},
+          {"recipe", to_json(kept_recipe(report, request))},
           {"report", report_json(report)},
           {"created", facts.created},
           {"program", facts.version}};
@@ -130,7 +139,7 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
                         facts.base_licence.empty() ? "not stated" : facts.base_licence);
   if (report.uses_adapter())
     card += fmt::format("\n## Recipe\n\n```json\n{}\n```\n",
-                        to_json(report.label_recipe.value_or(request.recipe)).dump(2));
+                        to_json(kept_recipe(report, request)).dump(2));
   return card;
 }
 

@@ -16,8 +16,10 @@ ClassifierTraining::ClassifierTraining(std::shared_ptr<const model::Model> model
       validation_(validation),
       classes_(classes) {}
 
-EpochReport ClassifierTraining::measure() {
-  const eval::ProbabilityTable table = score(validation_, false);
+std::optional<EpochReport> ClassifierTraining::measure(const ScoreProgress& progress) {
+  const auto scored = score(validation_, false, progress);
+  if (!scored) return std::nullopt;
+  const eval::ProbabilityTable& table = *scored;
   std::vector<std::uint32_t> expected, predicted;
   EpochReport report;
   for (std::size_t i = 0; i < validation_.size(); ++i) {
@@ -41,17 +43,17 @@ model::AdapterTensors ClassifierTraining::best() {
   return tensors;
 }
 
-eval::ProbabilityTable ClassifierTraining::probabilities(
-    std::span<const TrainingExample> examples) {
+std::optional<eval::ProbabilityTable> ClassifierTraining::probabilities(
+    std::span<const TrainingExample> examples, const ScoreProgress& progress) {
   use_best();
-  return score(examples, true);
+  return score(examples, true, progress);
 }
 
-eval::ProbabilityTable ClassifierTraining::score(std::span<const TrainingExample> examples,
-                                                 bool exact) {
+std::optional<eval::ProbabilityTable> ClassifierTraining::score(
+    std::span<const TrainingExample> examples, bool exact, const ScoreProgress& progress) {
   eval::ProbabilityTable table{.classes = classes_, .values = {}};
   table.values.resize(examples.size() * classes_);
-  trainer().score(
+  const bool all = trainer().score(
       examples,
       [&](std::size_t example, const math::Slice& outputs) {
         // A classifier's one trained token is the last.
@@ -60,7 +62,8 @@ eval::ProbabilityTable ClassifierTraining::score(std::span<const TrainingExample
         std::copy(logits, logits + classes_, row.begin());
         eval::softmax(row);
       },
-      exact);
+      exact, progress);
+  if (!all) return std::nullopt;
   return table;
 }
 

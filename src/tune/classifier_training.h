@@ -19,12 +19,16 @@ class ClassifierTraining final : public AdapterTraining {
 
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
-  // Probabilities of the classes with the parameters of the best epoch.
-  eval::ProbabilityTable probabilities(std::span<const TrainingExample> examples);
+  // Probabilities of the classes with the parameters of the best epoch. Nothing where `progress`
+  // stopped it.
+  std::optional<eval::ProbabilityTable> probabilities(std::span<const TrainingExample> examples,
+                                                      const ScoreProgress& progress = {});
 
  private:
-  EpochReport measure() override;
-  eval::ProbabilityTable score(std::span<const TrainingExample> examples, bool exact);
+  std::optional<EpochReport> measure(const ScoreProgress& progress) override;
+  std::size_t validation_rows() const override { return validation_.size(); }
+  std::optional<eval::ProbabilityTable> score(std::span<const TrainingExample> examples, bool exact,
+                                              const ScoreProgress& progress);
 
   std::span<const TrainingExample> validation_;
   std::size_t classes_;

@@ -9,11 +9,12 @@ GenerationTraining::GenerationTraining(std::shared_ptr<const model::Model> model
                                        const AdapterTrainingOptions& options)
     : AdapterTraining(std::move(model), device, 0, training, options), validation_(validation) {}
 
-EpochReport GenerationTraining::measure() {
-  const Trainer::Evaluation evaluation = trainer().evaluate(validation_);
+std::optional<EpochReport> GenerationTraining::measure(const ScoreProgress& progress) {
+  const auto evaluation = trainer().evaluate(validation_, true, progress);
+  if (!evaluation) return std::nullopt;
   EpochReport report;
-  report.loss = evaluation.loss;
-  report.accuracy = evaluation.accuracy;
+  report.loss = evaluation->loss;
+  report.accuracy = evaluation->accuracy;
   return report;
 }
 

@@ -17,12 +17,13 @@ class GenerationTraining final : public AdapterTraining {
                      const AdapterTrainingOptions& options);
 
   // Of the validation data, without any adapter.
-  Trainer::Evaluation of_base() { return trainer().evaluate(validation_, false); }
+  Trainer::Evaluation of_base() { return trainer().evaluate(validation_, false).value(); }
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
 
  private:
-  EpochReport measure() override;
+  std::optional<EpochReport> measure(const ScoreProgress& progress) override;
+  std::size_t validation_rows() const override { return validation_.size(); }
 
   std::span<const TrainingExample> validation_;
 };

@@ -26,10 +26,12 @@ engine::EngineOptions options_of(const LabelTask& task) {
 
 LabelAnswers::LabelAnswers(std::shared_ptr<const model::Model> model,
                            std::shared_ptr<const LabelTask> task,
-                           const model::AdapterTensors& adapter, math::Device& device)
+                           const model::AdapterTensors& adapter, math::Device& device,
+                           engine::StepArbiter* turns)
     : task_(std::move(task)),
       adapter_(model::to_adapter(adapter, "", device)),
-      engine_(std::move(model), task_->tokenizer(), device, arbiter_, options_of(*task_)) {}
+      engine_(std::move(model), task_->tokenizer(), device, turns != nullptr ? *turns : own_turns_,
+              options_of(*task_)) {}
 
 std::uint64_t LabelAnswers::bytes(const model::Sizes& sizes, std::size_t context) {
   constexpr std::uint64_t kActivations = 64 << 20;  // model/transformer.h, and outputs
@@ -48,16 +50,16 @@ engine::Finished LabelAnswers::run(decide::LabelScorer::Batch& batch) {
 }
 
 std::optional<LabelAnswers::Scores> LabelAnswers::scores(std::span<const std::string> texts,
-                                                         const Progress& progress) {
+                                                         const ScoreProgress& progress) {
   Scores result;
   for (std::size_t first = 0; first < texts.size(); first += kTexts) {
+    if (progress && !progress(first)) return std::nullopt;
     const auto some = texts.subspan(first, std::min(kTexts, texts.size() - first));
     auto batch = task_->scorer().ask(some);
     const bool any = !batch.generation.continuations.empty();
     const engine::Finished finished = any ? run(batch) : engine::Finished();
     for (auto& scores : task_->scorer().scores(batch, finished))
       result.push_back(scores.empty() ? std::vector<double>() : std::move(scores.front()));
-    if (progress && !progress(first + some.size())) return std::nullopt;
   }
   return result;
 }

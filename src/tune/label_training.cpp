@@ -83,11 +83,12 @@ LabelTraining::LabelTraining(std::shared_ptr<const model::Model> model, math::Cp
 
 LabelTraining::~LabelTraining() = default;
 
-EpochReport LabelTraining::measure() {
+std::optional<EpochReport> LabelTraining::measure(const ScoreProgress& progress) {
   std::vector<Trie::Judgement> judgements(validation_.size());
-  trainer().score(validation_, [&](std::size_t example, const math::Slice& outputs) {
+  const auto judge = [&](std::size_t example, const math::Slice& outputs) {
     trie_->judge(classes_[example], outputs, judgements[example]);
-  });
+  };
+  if (!trainer().score(validation_, judge, false, progress)) return std::nullopt;
   EpochReport report;
   std::vector<std::uint32_t> answers;
   for (const Trie::Judgement& judgement : judgements) {

@@ -29,7 +29,8 @@ class LabelTraining final : public AdapterTraining {
  private:
   class Trie;
 
-  EpochReport measure() override;
+  std::optional<EpochReport> measure(const ScoreProgress& progress) override;
+  std::size_t validation_rows() const override { return validation_.size(); }
 
   std::span<const TrainingExample> validation_;
   std::span<const std::uint32_t> classes_;

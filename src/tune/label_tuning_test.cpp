@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <fstream>
+#include <future>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -223,6 +226,27 @@ TEST_F(LabelTuningTest, TheClassifierThatIsReadAgainSaysTheSame) {
   EXPECT_EQ(alone[0].probabilities, answers[3].probabilities);
 }
 
+// As in a server: whoever computes beside it has the processor between its steps.
+TEST_F(LabelTuningTest, TheClassifierTakesATurnForEachStep) {
+  Tuning tuning = tuned(request(), device_);
+  const auto directory = write(tuning, "labels");
+  engine::StepArbiter turns;
+  Classifier classifier(directory, model_, tokenizer_, device_, &template_, &turns);
+  EXPECT_TRUE(classifier.takes_turns());
+  EXPECT_FALSE(this->classifier(directory).takes_turns());
+  const std::vector<std::string> texts{"one apple, please", "a banana split", "an apple pie"};
+  const auto expected = this->classifier(directory).answer(texts);
+
+  turns.lock();
+  auto answers = std::async(std::launch::async, [&] { return classifier.answer(texts); });
+  // Not before it has a turn.
+  EXPECT_EQ(answers.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  turns.unlock();
+  const auto found = answers.get();
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    EXPECT_EQ(found[i].probabilities, expected[i].probabilities);
+}
+
 TEST_F(LabelTuningTest, TheSameBytesForAnyThreadsAndAfterAStop) {
   TuningRequest asked = request();
   asked.test.clear();
@@ -267,6 +291,44 @@ TEST_F(LabelTuningTest, TheSameBytesForAnyThreadsAndAfterAStop) {
   EXPECT_TRUE(std::filesystem::exists(third.leftovers().front()));
 }
 
+TEST_F(LabelTuningTest, APauseTakesEffectWhileRowsAreScored) {
+  TuningRequest asked = request();
+  asked.snapshot = directory_.path() / "job.snapshot";
+  const Tuning whole = tuned(request(), device_);
+  // Before the rows of the first epoch are measured.
+  Tuning first(model_, tokenizer_.get(), device_, asked);
+  first.read();
+  std::size_t steps = 0;
+  TuningEvents events;
+  events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+  events.training.pause = [&] { return steps == 6; };
+  EXPECT_FALSE(first.run(events));
+  EXPECT_EQ(steps, 6U);
+  EXPECT_TRUE(first.report().label_history.empty());
+
+  Tuning second(model_, tokenizer_.get(), device_, asked);
+  second.read();
+  std::map<std::string, std::vector<std::size_t>> told;
+  bool pausing = true;
+  events.stage = [&](std::string_view stage, std::size_t done, std::size_t total) {
+    if (total <= 1) return;
+    told[std::string(stage)].push_back(done);
+    EXPECT_EQ(total, stage == "test rows" ? 24U : 12U) << stage;
+  };
+  events.training.pause = [&] { return pausing && told["test rows"].size() == 2; };
+  EXPECT_FALSE(second.run(events));
+  EXPECT_EQ(steps, 12U);
+  EXPECT_EQ(told["scoring labels"], (std::vector<std::size_t>{0, 8}));
+  EXPECT_EQ(told["test rows"], (std::vector<std::size_t>{0, 8}));
+  EXPECT_FALSE(second.report().test.has_value());
+  pausing = false;
+  EXPECT_TRUE(second.run(events));
+  EXPECT_EQ(told["scoring labels"].size(), 2U);  // not once more
+  EXPECT_EQ(second.result().label_adapter, whole.result().label_adapter);
+  EXPECT_EQ(report_json(second.report())["test"], report_json(whole.report())["test"]);
+  EXPECT_EQ(second.report().truncated, whole.report().truncated);
+}
+
 TEST_F(LabelTuningTest, AutoSaysWhyItLeavesLabelsOut) {
   // The words decide: the adapter cannot be better than the baseline, which is always right.
   const Tuning tuning = tuned(request(Method::automatic), device_);
@@ -298,6 +360,87 @@ TEST_F(LabelTuningTest, AutoClimbsWhereTheAdapterBeatsWhatIsCheaper) {
   EXPECT_EQ(report.labels_left_out, "");
   EXPECT_EQ(report.label_history.size(), 2U);
   EXPECT_EQ(report.rungs.back().probabilities.rows(), 40U);
+}
+
+TEST_F(LabelTuningTest, ASearchIsOfTheAdapterWithAHead) {
+  TuningRequest asked = climbing();
+  asked.search = {2e-7F};
+  const Tuning tuning = tuned(asked, device_);
+  ASSERT_EQ(name(tuning.report().rungs.back().members), "labels")
+      << tuning.report().labels_left_out;
+  EXPECT_EQ(tuning.request().recipe.learning_rate, 2e-7F);
+  EXPECT_EQ(tuning.report().label_recipe.value().learning_rate, 1e-7F);
+}
+
+TEST_F(LabelTuningTest, APlanCountsTheRungThatMayBeClimbedTo) {
+  const auto planned = [&](TuningRequest request) {
+    Tuning tuning(model_, tokenizer_.get(), device_, std::move(request));
+    tuning.read();
+    return tuning.plan({});
+  };
+  const auto seconds = [](const TuningPlan& plan) {
+    double sum = 0;
+    for (const auto& stage : plan.stages) sum += stage.seconds;
+    return sum;
+  };
+  const TuningPlan plan = planned(request(Method::automatic));
+  ASSERT_TRUE(plan.fits());
+  ASSERT_TRUE(plan.labels.has_value()) << plan.labels_left_out;
+  EXPECT_GT(plan.labels->seconds, 0);
+  EXPECT_LE(plan.labels->peak_bytes, plan.peak_bytes);
+  EXPECT_EQ(plan.stages.back().seconds, plan.labels->seconds);
+  EXPECT_EQ(plan.seconds, seconds(plan));
+  EXPECT_EQ(plan.epochs, 2U);  // of the adapter with a head
+  EXPECT_FALSE(planned(request(Method::labels)).labels.has_value());
+  // Labels that are too long for a choice cannot be asked for.
+  TuningRequest unfit = request(Method::automatic);
+  std::ofstream file(directory_.path() / "long.csv");
+  file << "text,label\n";
+  for (int i = 0; i < 60; ++i)
+    file << "order " << i << "," << std::string(600, "ab"[i % 2]) << "\n";
+  file.close();
+  unfit.training = {directory_.path() / "long.csv"};
+  unfit.test.clear();
+  const TuningPlan without = planned(unfit);
+  EXPECT_FALSE(without.labels.has_value());
+  EXPECT_NE(without.labels_left_out, "");
+}
+
+TEST_F(LabelTuningTest, WhatWasDoneBeforeAStopIsCountedOnce) {
+  struct Count {
+    std::uint64_t steps = 0, positions = 0;
+    TrainingEvents events() {
+      TrainingEvents events;
+      events.begun = [this](std::uint64_t done, std::uint64_t computed) {
+        steps += done, positions += computed;
+      };
+      events.step = [this](const StepReport& step, std::uint64_t) {
+        ++steps, positions += step.positions;
+      };
+      return events;
+    }
+  };
+  TuningRequest asked = climbing();
+  asked.search = {1e-7F, 2e-7F};
+  Count whole;
+  {
+    Tuning tuning(model_, tokenizer_.get(), device_, asked);
+    tuning.read();
+    ASSERT_TRUE(tuning.run({.stage = {}, .rung = {}, .training = whole.events()}));
+    ASSERT_EQ(name(tuning.report().rungs.back().members), "labels");
+  }
+  asked.snapshot = directory_.path() / "job.snapshot";
+  for (const std::uint64_t stop : {std::uint64_t{3}, whole.steps - 10, whole.steps - 2, ~0UL}) {
+    Tuning tuning(model_, tokenizer_.get(), device_, asked);
+    tuning.read();
+    Count count;
+    TuningEvents events{.stage = {}, .rung = {}, .training = count.events()};
+    events.training.pause = [&] { return count.steps >= stop; };
+    EXPECT_EQ(tuning.run(events), stop > whole.steps);
+    EXPECT_EQ(count.steps, std::min(stop, whole.steps));
+    if (stop < whole.steps) continue;
+    EXPECT_EQ(count.positions, whole.positions);
+  }
 }
 
 TEST_F(LabelTuningTest, LabelsThatDivergeAreLeftOut) {

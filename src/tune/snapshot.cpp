@@ -21,7 +21,8 @@ constexpr std::string_view kMagic = "malina snapshot 1\n";
 constexpr std::size_t kMostHeader = std::size_t{64} << 20;
 
 [[noreturn]] void corrupt(const std::filesystem::path& path, std::string_view what) {
-  throw Error(Fault::corrupt_file, fmt::format("{}: {}", path.string(), what));
+  throw Error(Fault::corrupt_file, fmt::format("{}: {}", path.string(), what),
+              {.code = "invalid_snapshot"});
 }
 
 // Reads a file from its start to its end, and what it read so far as a digest.

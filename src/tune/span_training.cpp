@@ -13,8 +13,10 @@ SpanTraining::SpanTraining(std::shared_ptr<const model::Model> model, math::CpuD
       validation_(validation),
       tags_(eval::tag_count(types)) {}
 
-EpochReport SpanTraining::measure() {
-  const auto tables = score(validation_, false);
+std::optional<EpochReport> SpanTraining::measure(const ScoreProgress& progress) {
+  const auto scored = score(validation_, false, progress);
+  if (!scored) return std::nullopt;
+  const auto& tables = *scored;
   EpochReport report;
   eval::SpanCounts counts;
   double tokens = 0, right = 0;
@@ -49,13 +51,13 @@ model::AdapterTensors SpanTraining::best() {
 std::vector<eval::ProbabilityTable> SpanTraining::scores(
     std::span<const TrainingExample> examples) {
   use_best();
-  return score(examples, true);
+  return score(examples, true, {}).value();
 }
 
-std::vector<eval::ProbabilityTable> SpanTraining::score(std::span<const TrainingExample> examples,
-                                                        bool exact) {
+std::optional<std::vector<eval::ProbabilityTable>> SpanTraining::score(
+    std::span<const TrainingExample> examples, bool exact, const ScoreProgress& progress) {
   std::vector<eval::ProbabilityTable> tables(examples.size());
-  trainer().score(
+  const bool all = trainer().score(
       examples,
       [&](std::size_t example, const math::Slice& outputs) {
         eval::ProbabilityTable& table = tables[example];
@@ -65,7 +67,8 @@ std::vector<eval::ProbabilityTable> SpanTraining::score(std::span<const Training
           table.values.insert(table.values.end(), row, row + tags_);
         }
       },
-      exact);
+      exact, progress);
+  if (!all) return std::nullopt;
   return tables;
 }
 

@@ -25,8 +25,10 @@ class SpanTraining final : public AdapterTraining {
 
  private:
   // Accuracy is of tokens; in place of a macro F1 the F1 of spans.
-  EpochReport measure() override;
-  std::vector<eval::ProbabilityTable> score(std::span<const TrainingExample> examples, bool exact);
+  std::optional<EpochReport> measure(const ScoreProgress& progress) override;
+  std::size_t validation_rows() const override { return validation_.size(); }
+  std::optional<std::vector<eval::ProbabilityTable>> score(
+      std::span<const TrainingExample> examples, bool exact, const ScoreProgress& progress);
 
   std::span<const TrainingExample> validation_;
   std::size_t tags_;

@@ -97,12 +97,7 @@ Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& dev
   adapter_ =
       std::make_unique<model::TrainableAdapter>(*model_, recipe.adapter, recipe.seed, device);
   head_ = std::make_unique<OutputHead>(model_, device, classes, recipe.rows, recipe.seed + 1);
-  pass_ = std::make_unique<model::TrainingPass>(
-      model_, device,
-      model::TrainingPassOptions{.max_rows = recipe.rows,
-                                 .rank = recipe.adapter.rank,
-                                 .recompute = recipe.recompute,
-                                 .precision = recipe.precision});
+  pass();  // where there is no memory for it, that is said now
   optimizer_ =
       std::make_unique<AdamW>(adapter_->size() + head_->parameters().size(), recipe.optimizer);
   if (recipe.share_prefix && recipe.pooling == Pooling::last) shared_ = shared_beginning(examples);
@@ -111,6 +106,22 @@ Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& dev
 }
 
 Trainer::~Trainer() = default;
+
+model::TrainingPass& Trainer::pass() {
+  if (pass_ == nullptr)
+    pass_ = std::make_unique<model::TrainingPass>(
+        model_, device_,
+        model::TrainingPassOptions{.max_rows = recipe_.rows,
+                                   .rank = recipe_.adapter.rank,
+                                   .recompute = recipe_.recompute,
+                                   .precision = recipe_.precision});
+  return *pass_;
+}
+
+void Trainer::rest() {
+  pass_.reset();
+  pooled_.reset();
+}
 
 // The examples of one step: every epoch has all of them once, in an order of its own.
 std::vector<std::size_t> Trainer::batch_of(std::uint64_t step) const {
@@ -179,7 +190,7 @@ Slice Trainer::read(const MicroBatch& micro_batch, const Slice& hidden) {
 }
 
 double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
-  const Slice hidden = pass_->forward(micro_batch.texts, adapter_.get(), micro_batch.wanted);
+  const Slice hidden = pass().forward(micro_batch.texts, adapter_.get(), micro_batch.wanted);
   const Slice states = read(micro_batch, hidden);
   const auto gradient_buffer = device_.allocate(hidden.rows * hidden.columns * sizeof(float));
   const Slice gradient = math::float_slice(*gradient_buffer, 0, hidden.rows, hidden.columns);
@@ -191,7 +202,7 @@ double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
   const auto losses =
       head_->learn(states, micro_batch.targets, weights, pooled ? states : gradient);
   if (pooled) mean_of_rows_backward(states, micro_batch.counts, gradient);
-  pass_->backward(gradient, *adapter_);
+  pass().backward(gradient, *adapter_);
   double loss = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) loss += losses[i] * double{weights[i]};
   return loss;
@@ -223,7 +234,8 @@ DivergedError::DivergedError(std::uint64_t step)
     : base::Error(base::Fault::invalid_argument,
                   fmt::format("the gradient of step {} is no longer a number: a lower learning "
                               "rate may help",
-                              step)) {}
+                              step),
+                  {.code = "training_diverged", .parameter = "hyperparameters"}) {}
 
 double Trainer::update(float rate) {
   base::ThreadPool& pool = device_.context().pool;
@@ -251,7 +263,8 @@ double Trainer::update(float rate) {
   return size;
 }
 
-void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
+bool Trainer::run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
+                       const ScoreProgress& progress,
                        const std::function<void(const MicroBatch&, const Slice& states)>& each) {
   std::size_t rows = recipe_.rows;
   for (const TrainingExample& example : examples) rows = std::max(rows, example.tokens.size());
@@ -266,31 +279,39 @@ void Trainer::run_over(std::span<const TrainingExample> examples, bool adapted, 
             .rank = recipe_.adapter.rank,
             .recompute = true,
             .precision = exact ? math::Precision::exact : recipe_.precision});
-  model::TrainingPass& pass = longer ? *longer : *pass_;
+  model::TrainingPass& pass = longer ? *longer : this->pass();
   std::vector<std::size_t> all(examples.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  for (const MicroBatch& part : pack(all, examples, rows))
+  std::size_t done = 0;
+  for (const MicroBatch& part : pack(all, examples, rows)) {
+    if (progress && !progress(done)) return false;
     each(part,
          read(part, pass.forward(part.texts, adapted ? adapter_.get() : nullptr, part.wanted)));
+    done += part.examples.size();
+  }
+  return true;
 }
 
-void Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact) {
-  run_over(examples, true, exact, [&](const MicroBatch& part, const Slice& states) {
-    std::size_t first = 0;
-    for (const std::size_t index : part.examples) {
-      const std::size_t count = examples[index].trained();
-      for (std::size_t done = 0; done < count; done += head_->block_rows())
-        sink(index, head_->scores(states.row_range(first + done,
-                                                   std::min(head_->block_rows(), count - done))));
-      first += count;
-    }
-  });
+bool Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact,
+                    const ScoreProgress& progress) {
+  return run_over(
+      examples, true, exact, progress, [&](const MicroBatch& part, const Slice& states) {
+        std::size_t first = 0;
+        for (const std::size_t index : part.examples) {
+          const std::size_t count = examples[index].trained();
+          for (std::size_t done = 0; done < count; done += head_->block_rows())
+            sink(index, head_->scores(states.row_range(
+                            first + done, std::min(head_->block_rows(), count - done))));
+          first += count;
+        }
+      });
 }
 
-Trainer::Evaluation Trainer::evaluate(std::span<const TrainingExample> examples, bool adapted) {
+std::optional<Trainer::Evaluation> Trainer::evaluate(std::span<const TrainingExample> examples,
+                                                     bool adapted, const ScoreProgress& progress) {
   Evaluation result;
   double loss = 0, right = 0;
-  run_over(examples, adapted, false, [&](const MicroBatch& part, const Slice& states) {
+  const auto judge = [&](const MicroBatch& part, const Slice& states) {
     const auto judged = head_->judge(states, part.targets);
     for (std::size_t i = 0; i < judged.size(); ++i) {
       const double weight = double{part.weights[i]};
@@ -298,7 +319,8 @@ Trainer::Evaluation Trainer::evaluate(std::span<const TrainingExample> examples,
       right += judged[i].right ? weight : 0;
       result.weight += weight;
     }
-  });
+  };
+  if (!run_over(examples, adapted, false, progress, judge)) return std::nullopt;
   result.loss = loss / result.weight;
   result.accuracy = right / result.weight;
   return result;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct StepReport {
 // a large vocabulary) the next rows come by the next call.
 using ScoreSink = std::function<void(std::size_t example, const math::Slice& outputs)>;
 
+// Called before the first of many texts is scored and then after every few, with how many are done.
+// False: leave it. May be empty.
+using ScoreProgress = std::function<bool(std::size_t done)>;
+
 // A gradient that is no number any more. Fault::invalid_argument.
 class DivergedError : public base::Error {
  public:
@@ -67,17 +72,24 @@ class Trainer {
   std::vector<std::size_t> batch_of(std::uint64_t step) const;
 
   // The head's outputs (logits) of other examples, of any length, with the adapter as it is now.
-  // `exact`: by the arithmetic that the adapter is used with, whatever it is trained by.
-  void score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact = false);
+  // `exact`: by the arithmetic that the adapter is used with, whatever it is trained by. False
+  // where `progress` stopped it.
+  bool score(std::span<const TrainingExample> examples, const ScoreSink& sink, bool exact = false,
+             const ScoreProgress& progress = {});
 
   // How well the targets of other examples are met, weighted by token. Of any length; with the
-  // adapter as it is now, or by the base alone.
+  // adapter as it is now, or by the base alone. Nothing where `progress` stopped it.
   struct Evaluation {
     double loss = 0;      // mean, nats
     double accuracy = 0;  // share of targets with the highest score
     double weight = 0;    // of all targets
   };
-  Evaluation evaluate(std::span<const TrainingExample> examples, bool adapted = true);
+  std::optional<Evaluation> evaluate(std::span<const TrainingExample> examples, bool adapted = true,
+                                     const ScoreProgress& progress = {});
+
+  // Gives back what steps and scores are computed in, which is most of its memory, until the next
+  // of them.
+  void rest();
 
   model::TrainableAdapter& adapter() { return *adapter_; }
   OutputHead& head() { return *head_; }
@@ -94,9 +106,11 @@ class Trainer {
   struct MicroBatch;
 
   // Forward over examples that are not trained on; `each` is called with each micro-batch and what
-  // the head reads of it.
-  void run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
+  // the head reads of it. False where `progress` stopped it.
+  bool run_over(std::span<const TrainingExample> examples, bool adapted, bool exact,
+                const ScoreProgress& progress,
                 const std::function<void(const MicroBatch&, const math::Slice& states)>& each);
+  model::TrainingPass& pass();
   // The hidden states that the head reads: those of the wanted tokens, or their means.
   math::Slice read(const MicroBatch& micro_batch, const math::Slice& hidden);
   std::vector<MicroBatch> pack(std::span<const std::size_t> batch,
@@ -113,7 +127,7 @@ class Trainer {
   std::span<const std::int32_t> shared_;  // of the first example
   std::unique_ptr<model::TrainableAdapter> adapter_;
   std::unique_ptr<OutputHead> head_;
-  std::unique_ptr<model::TrainingPass> pass_;
+  std::unique_ptr<model::TrainingPass> pass_;  // null while it rests
   std::unique_ptr<AdamW> optimizer_;
   std::unique_ptr<math::Buffer> pooled_;  // [examples of a micro-batch, width]
   std::uint64_t step_ = 0, steps_ = 0, steps_per_epoch_ = 0;

@@ -255,12 +255,46 @@ TEST_F(ClassifierTrainingTest, GoesOnAfterAStopAtAnyStepWithTheSameBits) {
       if (!finished) continue;
       history = part.history();
       EXPECT_EQ(part.best(), expected);
-      EXPECT_EQ(part.probabilities(validation_).values, table.values);
+      EXPECT_EQ(part.probabilities(validation_)->values, table->values);
     }
     EXPECT_GT(runs, 3U);
     EXPECT_EQ(history.size(), straight.history().size());
     std::filesystem::remove(directory_.path() / "snapshot");
   }
+}
+
+TEST_F(ClassifierTrainingTest, GoesOnAfterAStopWhileItMeasures) {
+  ClassifierTraining straight = training(options(false));
+  ASSERT_TRUE(straight.run({}));
+  std::size_t steps = 0, runs = 0;
+  for (bool finished = false; !finished; ++runs) {
+    ClassifierTraining part = training(options());
+    // Where rows were left unmeasured they come first; the run stops among those of the next epoch.
+    std::size_t measured = 0, epochs = 0;
+    TrainingEvents events;
+    events.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.epoch = [&](const EpochReport&) { ++epochs, measured = 0; };
+    events.measured = [&](std::size_t done, std::size_t total) {
+      EXPECT_EQ(total, validation_.size());
+      measured = done;
+    };
+    events.pause = [&] { return measured > 0 && (runs == 0 || epochs > 0); };
+    finished = part.run(events);
+    ASSERT_LT(runs, 100U);
+    if (!finished) continue;
+    EXPECT_EQ(part.best(), straight.best());
+    EXPECT_EQ(part.history().size(), straight.history().size());
+  }
+  EXPECT_GT(runs, 1U);
+  EXPECT_EQ(steps, straight.losses().size());
+}
+
+TEST_F(ClassifierTrainingTest, RestingChangesNothing) {
+  ClassifierTraining job = training(options(false));
+  ASSERT_TRUE(job.run({}));
+  const auto before = job.probabilities(validation_);
+  job.rest();
+  EXPECT_EQ(job.probabilities(validation_)->values, before->values);
 }
 
 TEST_F(ClassifierTrainingTest, RefusesTheSnapshotOfAnotherJob) {

@@ -39,7 +39,8 @@ std::vector<float> rounded(eval::ProbabilityTable& table) {
 }
 
 std::optional<TrialResult> stored_result(const fs::path& file, std::size_t classes,
-                                         std::size_t rows, const AdapterTrainingOptions& options) {
+                                         std::size_t rows, const AdapterTrainingOptions& options,
+                                         const TrainingEvents& events) {
   auto snapshot = read_snapshot(file);
   if (!snapshot) return std::nullopt;
   const Json& state = snapshot->state;
@@ -51,6 +52,9 @@ std::optional<TrialResult> stored_result(const fs::path& file, std::size_t class
       !state.contains("best"))
     throw Error(Fault::corrupt_file, fmt::format("{}: it holds other arrays", file.string()));
   const Json& best = state["best"];
+  if (events.begun)  // files of earlier versions do not say how much was done
+    events.begun(state.value("steps", std::uint64_t{0}),
+                 state.value("positions", std::uint64_t{0}));
   return TrialResult{
       .best = {best.at(0), best.at(1), best.at(2), best.at(3), best.at(4), true},
       .probabilities = {classes, {snapshot->arrays[0].begin(), snapshot->arrays[0].end()}}};
@@ -74,18 +78,23 @@ std::optional<TrialResult> run_trial(std::shared_ptr<const model::Model> model,
                                      const TrainingEvents& events) {
   const fs::path file = trial_result_file(options.snapshot);
   if (!file.empty())
-    if (auto stored = stored_result(file, classes, validation.size(), options)) return stored;
+    if (auto stored = stored_result(file, classes, validation.size(), options, events))
+      return stored;
   ClassifierTraining run(std::move(model), device, classes, training, validation, options);
   if (!run.run(events)) return std::nullopt;
-  TrialResult result{.best = best_of(run.history()),
-                     .probabilities = run.probabilities(validation)};
+  auto probabilities =
+      run.probabilities(validation, [&](std::size_t) { return !(events.pause && events.pause()); });
+  if (!probabilities) return std::nullopt;
+  TrialResult result{.best = best_of(run.history()), .probabilities = std::move(*probabilities)};
   const std::vector<float> values = rounded(result.probabilities);
   if (file.empty()) return result;
   const EpochReport& best = result.best;
   const std::vector<std::span<const float>> arrays{values};
   write_snapshot(file,
                  {{"identity", identity(options)},
-                  {"best", {best.epoch, best.train_loss, best.loss, best.accuracy, best.macro_f1}}},
+                  {"best", {best.epoch, best.train_loss, best.loss, best.accuracy, best.macro_f1}},
+                  {"steps", run.losses().size()},
+                  {"positions", run.positions()}},
                  arrays);
   std::error_code ignored;
   fs::remove(options.snapshot, ignored);

@@ -52,6 +52,14 @@ eval::ProbabilityTable rows_of(const eval::ProbabilityTable& table,
 
 }  // namespace
 
+ScoreProgress progress_of(std::string_view stage, std::size_t total, const TuningEvents& events) {
+  return [stage = std::string(stage), total, &events](std::size_t done) {
+    if (events.training.pause && events.training.pause()) return false;
+    if (events.stage) events.stage(stage, done, total);
+    return true;
+  };
+}
+
 Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
                    const eval::ProbabilityTable& second) {
   const auto counts = eval::discordance(expected, eval::answers(first), eval::answers(second));
@@ -70,7 +78,8 @@ Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer*
     : model_(std::move(model)),
       tokenizer_(tokenizer),
       device_(device),
-      request_(std::move(request)) {}
+      request_(std::move(request)),
+      asked_rate_(request_.recipe.learning_rate) {}
 
 Tuning::Tuning(Tuning&&) noexcept = default;
 Tuning::~Tuning() = default;
@@ -218,19 +227,26 @@ void Tuning::add_rung(Rung rung, const TuningEvents& events) {
   if (events.rung) events.rung(report_.rungs.back());
 }
 
-void Tuning::add_member(Method method, double seconds, const TuningEvents& events) {
+bool Tuning::add_member(Method method, double seconds, const TuningEvents& events) {
+  auto probabilities = probabilities_of(
+      method, *validation_, progress_of("validation rows", validation_->data.size(), events));
+  if (!probabilities) return false;
   add_rung({.members = {method},
             .weights = {1},
             .validation = {},
             .seconds = seconds,
             .p_value = {},
-            .probabilities = probabilities_of(method, *validation_)},
+            .probabilities = std::move(*probabilities)},
            events);
+  return true;
 }
 
 void Tuning::add_cheap(Method method, eval::ProbabilityTable all, double seconds,
                        const TuningEvents& events) {
-  if (all.rows() == 0) return add_member(method, seconds, events);
+  if (all.rows() == 0) {
+    add_member(method, seconds, events);  // no text is read again, so that nothing can stop it
+    return;
+  }
   add_rung({.members = {method},
             .weights = {1},
             .validation = {},
@@ -337,8 +353,8 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
   if (!adapter_training_->run(events.training)) return false;
   report_.history = adapter_training_->history();
   report_.losses = step_losses(adapter_training_->losses());
+  if (!add_member(Method::lora, watch.seconds(), events)) return false;
   result_.adapter = adapter_training_->best();
-  add_member(Method::lora, watch.seconds(), events);
   return true;
 }
 
@@ -356,14 +372,10 @@ bool Tuning::run(const TuningEvents& events) {
   if (wants_labels() && !climb_labels(events)) return false;
   if (!measure_curves(events)) return false;
   choose();
+  if (!report_.uses(Method::labels)) label_answers_.reset();  // another may need the memory again
   calibrate();
   refit();
-  if (test_ != nullptr) test(events);
-  return true;
-}
-
-void Tuning::note_recipe() {
-  if (report_.uses(Method::labels)) report_.label_recipe = label_recipe();
+  return test_ == nullptr || test(events);
 }
 
 // The cheapest rung that no dearer one beats significantly.
@@ -372,7 +384,6 @@ void Tuning::choose() {
   if (request_.method != Method::automatic) {
     report_.chosen = last;
     report_.reason = fmt::format("{} was asked for", name(report_.rungs[last].members));
-    note_recipe();
     return;
   }
   const auto left_out = [&](const Rung& rung) { return few_out_of_scope_ && rung.all.rows() == 0; };
@@ -388,7 +399,6 @@ void Tuning::choose() {
     }
     if (beaten) continue;
     report_.chosen = i;
-    note_recipe();
     report_.reason =
         i == last
             ? fmt::format(
@@ -429,25 +439,33 @@ void Tuning::refit() {
                                       {.cost = result_.probe->cost(), .seed = seed}, pool);
 }
 
-eval::ProbabilityTable Tuning::probabilities_of(Method method, const Part& part) {
+std::optional<eval::ProbabilityTable> Tuning::probabilities_of(Method method, const Part& part,
+                                                               const ScoreProgress& progress) {
   base::ThreadPool& pool = device_.context().pool;
   switch (method) {
     case Method::probe:
       return result_.probe->probabilities(eval::DenseRows{part.features, model_->sizes().width},
                                           pool);
     case Method::lora:
-      return adapter_training_->probabilities(part.examples);
-    case Method::labels:
-      return tune::probabilities_of(label_answers_->scores(asked(part)).value(),
-                                    report_.labels.size(), report_.label_prior);
+      return adapter_training_->probabilities(part.examples, progress);
+    case Method::labels: {
+      const auto scores = label_answers_->scores(part.asked, progress);
+      if (!scores) return std::nullopt;
+      return tune::probabilities_of(*scores, report_.labels.size(), report_.label_prior);
+    }
     default:
       return result_.linear->probabilities(part.data.texts, pool);
   }
 }
 
-eval::ProbabilityTable Tuning::probabilities_of(const Rung& rung, const Part& part) {
+std::optional<eval::ProbabilityTable> Tuning::probabilities_of(const Rung& rung, const Part& part,
+                                                               const ScoreProgress& progress) {
   std::vector<eval::ProbabilityTable> tables;
-  for (const Method method : rung.members) tables.push_back(probabilities_of(method, part));
+  for (const Method method : rung.members) {
+    auto table = probabilities_of(method, part, progress);
+    if (!table) return std::nullopt;
+    tables.push_back(std::move(*table));
+  }
   if (tables.size() == 1) return std::move(tables.front());
   std::vector<const eval::ProbabilityTable*> members;
   for (const auto& table : tables) members.push_back(&table);
@@ -471,7 +489,7 @@ Certificate Tuning::certificate() {
   }
   const eval::ProbabilityTable table =
       eval::with_temperature(labels ? rows_of(report_.chosen_rung().probabilities, chosen)
-                                    : probabilities_of(report_.chosen_rung(), part),
+                                    : probabilities_of(report_.chosen_rung(), part).value(),
                              report_.calibration.temperature);
   const auto tokens = [&](std::size_t i) -> std::string {
     if (labels) return tokens_digest(label_task_->read(part.data.texts[i]).prompt);
@@ -488,14 +506,22 @@ Certificate Tuning::certificate() {
   return certificate;
 }
 
-void Tuning::test(const TuningEvents& events) {
-  if (events.stage) events.stage("test", 0, 1);
+bool Tuning::test(const TuningEvents& events) {
+  constexpr std::string_view kStage = "test rows";
+  const std::size_t total = test_->data.size();
+  if (events.stage) events.stage(kStage, 0, 1);
   if (report_.uses(Method::probe))
-    test_->features = frozen_features(model_, device_, test_->examples,
-                                      std::max(request_.recipe.rows, test_->longest));
-  const eval::ProbabilityTable linear = probabilities_of(Method::linear, *test_);
-  const eval::ProbabilityTable chosen = eval::with_temperature(
-      probabilities_of(report_.chosen_rung(), *test_), report_.calibration.temperature);
+    test_->features =
+        frozen_features(model_, device_, test_->examples,
+                        std::max(request_.recipe.rows, test_->longest), [&](std::size_t done) {
+                          if (events.stage) events.stage("features of the test rows", done, total);
+                        });
+  const eval::ProbabilityTable linear = probabilities_of(Method::linear, *test_).value();
+  const auto scored =
+      probabilities_of(report_.chosen_rung(), *test_, progress_of(kStage, total, events));
+  if (!scored) return false;
+  const eval::ProbabilityTable chosen =
+      eval::with_temperature(*scored, report_.calibration.temperature);
   TuningReport::Test result{.chosen = measure(test_->classes, chosen),
                             .linear = measure(test_->classes, linear),
                             .p_value = compare(test_->classes, linear, chosen).p_value,
@@ -524,6 +550,7 @@ void Tuning::test(const TuningEvents& events) {
   if (out > 0 && out < std::ssize(classes))
     result.scope = eval::measure_scope(classes, chosen, report_.calibration);
   report_.test = result;
+  return true;
 }
 
 }  // namespace malina::tune

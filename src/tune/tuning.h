@@ -51,8 +51,9 @@ struct TuningRequest {
   // Learning curves of baseline and probe are always measured; true: the adapter's as well, for
   // about the time of its training.
   bool curve = false;
-  // Learning rates to be tried in short trainings before the whole one, by successive halving
-  // (Jamieson and Talwalkar, 2016); empty: the recipe's alone.
+  // Learning rates of the adapter with a head, to be tried in short trainings before the whole one,
+  // by successive halving (Jamieson and Talwalkar, 2016); empty: the recipe's alone. The adapter
+  // that writes labels has the recipe's in any case: it is other parameters and another loss.
   std::vector<float> search;
   std::filesystem::path snapshot;  // of the adapter's training; empty: none
   std::string base_digest;         // "sha256:..."
@@ -68,6 +69,7 @@ struct TunedClassifier {
 };
 
 struct TuningEvents {
+  // Where it has parts that are counted, `total` is more than 1.
   std::function<void(std::string_view stage, std::size_t done, std::size_t total)> stage;
   std::function<void(const Rung&)> rung;
   TrainingEvents training;
@@ -84,8 +86,8 @@ class Tuning {
   // Reads the data; throws base::Error as read_labelled_texts does, and invalid_argument where
   // there are fewer than two labels, or too few rows to hold some back.
   void read();
-  // To the end: true. False where the training was paused; then it can be run again, or by another
-  // process from its snapshot.
+  // To the end: true. False where it was paused, in training or while texts are scored; then it can
+  // be run again, or by another process from its snapshot.
   bool run(const TuningEvents& events);
 
   // Instead of run(): what that will take. Tries a few steps, and fits on a few texts, unless there
@@ -111,7 +113,8 @@ class Tuning {
   void gather();
   void encode();
   void add_rung(Rung rung, const TuningEvents& events);
-  void add_member(Method method, double seconds, const TuningEvents& events);
+  // False where it was paused; what was trained stays.
+  bool add_member(Method method, double seconds, const TuningEvents& events);
   // Of the baseline or the probe, `all` being of the rows in turn; empty where they have no turns.
   void add_cheap(Method method, eval::ProbabilityTable all, double seconds,
                  const TuningEvents& events);
@@ -122,9 +125,11 @@ class Tuning {
   // Label scoring: tuning_labels.cpp.
   bool wants_labels();
   void ask_for_labels();
-  std::vector<std::string> asked(const Part& part) const;
+  // Why labels cannot be asked for, and are left out; "" where they can.
+  std::string labels_refusal();
   Recipe label_recipe() const;
   bool climb_labels(const TuningEvents& events);
+  bool train_labels(const TuningEvents& events);
   bool score_labels(const base::Stopwatch& watch, const TuningEvents& events);
   std::string origin() const;
   std::vector<float> all_features() const;  // of the rows of everything_
@@ -139,12 +144,14 @@ class Tuning {
                          std::map<std::size_t, eval::ProbabilityTable>& tables,
                          const TuningEvents& events);
   void choose();
-  void note_recipe();
   void refit();
   void calibrate();
-  void test(const TuningEvents& events);
-  eval::ProbabilityTable probabilities_of(Method method, const Part& part);
-  eval::ProbabilityTable probabilities_of(const Rung& rung, const Part& part);
+  bool test(const TuningEvents& events);
+  // Nothing where `progress` stopped it: it is told of texts that a model reads.
+  std::optional<eval::ProbabilityTable> probabilities_of(Method method, const Part& part,
+                                                         const ScoreProgress& progress = {});
+  std::optional<eval::ProbabilityTable> probabilities_of(const Rung& rung, const Part& part,
+                                                         const ScoreProgress& progress = {});
   bool wants(Method method) const;
 
   std::shared_ptr<const model::Model> model_;
@@ -163,6 +170,7 @@ class Tuning {
   std::unique_ptr<LabelTraining> label_training_;
   std::unique_ptr<LabelAnswers> label_answers_;
   std::vector<std::filesystem::path> trial_files_;
+  float asked_rate_;  // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
   TuningReport report_;
   TunedClassifier result_;

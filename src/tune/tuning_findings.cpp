@@ -50,8 +50,8 @@ std::optional<TrialResult> Tuning::trial(const std::string& name, const Recipe& 
     trial_files_.push_back(trial_result_file(options.snapshot));
   }
   if (events.stage) events.stage(name, 0, 1);
-  const TrainingEvents within{
-      .step = events.training.step, .epoch = {}, .pause = events.training.pause};
+  TrainingEvents within = events.training;
+  within.epoch = {};
   return run_trial(model_, device_, report_.labels.size(), examples, validation_->examples, options,
                    within);
 }

@@ -33,6 +33,7 @@ bool Tuning::wants_labels() {
     return [method](const Rung& rung) { return rung.members == std::vector{method}; };
   };
   if (std::any_of(report_.rungs.begin(), report_.rungs.end(), is(Method::labels))) return false;
+  if (!report_.labels_left_out.empty()) return false;  // as was found before a pause
   if (request_.method == Method::labels) return true;
   const auto lora = std::find_if(report_.rungs.begin(), report_.rungs.end(), is(Method::lora));
   const auto cheaper =
@@ -45,15 +46,19 @@ bool Tuning::wants_labels() {
                                           name(cheaper->members), comparison.p_value);
     return false;
   }
-  // Labels that cannot be asked for are no fault of the job: it has other methods.
+  report_.labels_left_out = labels_refusal();
+  return report_.labels_left_out.empty();
+}
+
+// It is no fault of the job: it has other methods.
+std::string Tuning::labels_refusal() {
   try {
     ask_for_labels();
   } catch (const Error& error) {
     if (error.fault() != Fault::unsupported && error.fault() != Fault::invalid_argument) throw;
-    report_.labels_left_out = error.what();
-    return false;
+    return error.what();
   }
-  return true;
+  return "";
 }
 
 void Tuning::ask_for_labels() {
@@ -63,32 +68,28 @@ void Tuning::ask_for_labels() {
   auto task = std::make_shared<LabelTask>(decide::PromptSource{tokenizer, request_.chat_template},
                                           report_.labels, std::string(kLabelInstructions),
                                           request_.form.max_tokens, model_->sizes().context);
-  for (Part* part : {training_.get(), validation_.get()}) {
+  std::size_t truncated = 0;
+  for (Part* part : {training_.get(), validation_.get(), test_.get()}) {
+    if (part == nullptr) continue;
     part->label_examples.clear();
-    for (std::size_t i = 0; i < part->data.size(); ++i) {
-      const LabelTask::Reading reading = task->read(part->data.texts[i]);
-      part->label_examples.push_back(task->example(reading, part->classes[i]));
-      if (request_.method == Method::labels) report_.truncated += reading.truncated ? 1 : 0;
+    part->asked.clear();
+    for (std::size_t i = 0; i < part->data.size(); ++i) {  // what cannot be read is said now
+      LabelTask::Reading reading = task->read(part->data.texts[i]);
+      if (part != test_.get())
+        part->label_examples.push_back(task->example(reading, part->classes[i]));
+      if (part != training_.get()) part->asked.push_back(std::move(reading.text));
+      truncated += reading.truncated ? 1 : 0;
     }
   }
-  if (test_ != nullptr)
-    for (const std::string& text : test_->data.texts) {  // what cannot be read is said now
-      const bool truncated = task->read(text).truncated;
-      if (request_.method == Method::labels) report_.truncated += truncated ? 1 : 0;
-    }
+  if (request_.method == Method::labels) report_.truncated += truncated;
   label_task_ = std::move(task);
-}
-
-std::vector<std::string> Tuning::asked(const Part& part) const {
-  std::vector<std::string> texts;
-  for (const std::string& text : part.data.texts) texts.push_back(label_task_->read(text).text);
-  return texts;
 }
 
 // As of a model that writes, whose rows are few tokens after a long question.
 Recipe Tuning::label_recipe() const {
   Recipe recipe = request_.recipe;
   recipe.pooling = Pooling::last;
+  recipe.learning_rate = asked_rate_;
   if (automatic_epochs_) recipe.epochs = generation_epochs(training_->data.size(), recipe.batch);
   std::size_t longest = 0;
   for (const Part* part : {training_.get(), validation_.get()})
@@ -101,7 +102,15 @@ Recipe Tuning::label_recipe() const {
 
 bool Tuning::climb_labels(const TuningEvents& events) {
   const base::Stopwatch watch;
+  if (!result_.label_adapter && !train_labels(events)) return false;
+  return !result_.label_adapter || score_labels(watch, events);
+}
+
+// True where it came to an end: with an adapter, or without one because it diverged.
+bool Tuning::train_labels(const TuningEvents& events) {
   if (label_training_ == nullptr) {
+    // Both at once would be the most that the job holds.
+    if (adapter_training_ != nullptr) adapter_training_->rest();
     if (events.stage) events.stage("an adapter that writes labels", 0, 1);
     const AdapterTrainingOptions options{
         .recipe = label_recipe(),
@@ -121,22 +130,20 @@ bool Tuning::climb_labels(const TuningEvents& events) {
     report_.labels_left_out = error.what();
     return true;
   }
+  report_.label_recipe = label_recipe();
   report_.label_history = label_training_->history();
   report_.label_losses = step_losses(label_training_->losses());
-  return score_labels(watch, events);
+  result_.label_adapter = label_training_->best();
+  label_training_.reset();  // before the engine takes its memory
+  return true;
 }
 
 bool Tuning::score_labels(const base::Stopwatch& watch, const TuningEvents& events) {
-  if (label_answers_ == nullptr) {
-    result_.label_adapter = label_training_->best();
+  if (label_answers_ == nullptr)
     label_answers_ =
         std::make_unique<LabelAnswers>(model_, label_task_, *result_.label_adapter, device_);
-  }
-  const auto progress = [&](std::size_t done) {
-    if (events.stage) events.stage("scoring labels", done, validation_->data.size());
-    return !(events.training.pause && events.training.pause());
-  };
-  const auto scores = label_answers_->scores(asked(*validation_), progress);
+  const auto scores = label_answers_->scores(
+      validation_->asked, progress_of("scoring labels", validation_->data.size(), events));
   if (!scores) return false;
   const std::vector<double> prior = label_answers_->prior();
   eval::ProbabilityTable plain = tune::probabilities_of(*scores, report_.labels.size(), {}),
@@ -144,7 +151,6 @@ bool Tuning::score_labels(const base::Stopwatch& watch, const TuningEvents& even
   const Comparison comparison = compare(validation_->classes, plain, corrected);
   const bool helps = comparison.better && comparison.p_value < request_.significance;
   if (helps) report_.label_prior = prior;
-  label_training_.reset();  // what it computes in is the most that the job holds
   add_rung({.members = {Method::labels},
             .weights = {1},
             .validation = {},

@@ -19,12 +19,16 @@ Comparison compare(std::span<const std::uint32_t> expected, const eval::Probabil
 Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
                    const Rung& first, const Rung& second);
 
+// Tells the stage, and asks whether to pause. `events` must outlive it.
+ScoreProgress progress_of(std::string_view stage, std::size_t total, const TuningEvents& events);
+
 // One part of the data.
 struct Tuning::Part {
   LabelledTexts data;
   std::vector<std::uint32_t> classes;
   std::vector<TrainingExample> examples;        // empty until they are needed
   std::vector<TrainingExample> label_examples;  // of the adapter that writes labels; as those
+  std::vector<std::string> asked;               // texts as labels are asked for; not of training
   std::vector<float> features;                  // of the probe; empty until they are needed
   std::size_t longest = 0;                      // example, in tokens
 };

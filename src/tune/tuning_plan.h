@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,14 @@ struct TuningPlan {
   };
   std::vector<Stage> stages;  // in order; training: all epochs, though it may stop early
   double seconds = 0;         // in all
+  // The last rung of `automatic`, which is climbed to only where the adapter with a head beats what
+  // is cheaper. It is one of the stages, too.
+  struct Labels {
+    double seconds = 0;
+    std::uint64_t peak_bytes = 0;  // in all, while it is trained or scored
+  };
+  std::optional<Labels> labels;
+  std::string labels_left_out;  // why `automatic` will not climb to it; "" where it may
 
   struct Memory {
     std::string name;

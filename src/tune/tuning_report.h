@@ -101,7 +101,6 @@ struct SearchTrial {
 };
 
 struct TuningReport {
-  std::optional<Recipe> label_recipe = {};  // of `labels`, where that was chosen
   std::vector<std::string> labels;
   std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
   bool validation_from_training = false;
@@ -114,7 +113,8 @@ struct TuningReport {
   std::string labels_left_out;  // why `automatic` did not train `labels`; "" where it did
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
-  // Of the adapter that writes labels.
+  // Of the adapter that writes labels, where it was trained to its end.
+  std::optional<Recipe> label_recipe = {};
   std::vector<EpochReport> label_history;
   std::vector<StepLoss> label_losses;
   std::vector<double> label_prior;  // is taken off their log-probabilities; empty: nothing is

@@ -325,6 +325,25 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual((plan["steps"], plan["epochs"], plan["batch"]), (36, 3, 8))
         self.assertFalse(os.path.exists(self.place("x")))
 
+    def opposite(self):
+        """Validation rows that mean the opposite: whoever has learned the words is always wrong, and an adapter that has
+        learned nothing is right by chance."""
+        self.write("opposite.csv", "text,label\n" + "".join(
+            f"order {i} of {FRUITS[1 + i % 2]} to table {i % 13},fruit{2 - i % 2}\n" for i in range(40)))
+        return ("--validation", "opposite.csv", "--learning-rate", "1e-7", "--search-rates", "2e-7")
+
+    def test_auto_shows_the_recipes_of_both_adapters(self):
+        report = self.json(*self.arguments("both", *self.opposite()))
+        self.assertEqual(report["rungs"][-1]["method"], "labels", report["labels_left_out"])
+        with open(self.place("both", "report.html"), encoding="utf-8") as file:
+            page = PageReader(file.read())
+        self.assertEqual(page.faults, [])
+        head, labels = page.text.split("Training of the adapter that writes labels")
+        self.assertIn("Training of the adapter", head)
+        # What was searched for is the rate of the adapter with a head; the other one has what was asked for.
+        self.assertIn("learning rate2e-07", head)
+        self.assertIn("learning rate1e-07", labels)
+
     def test_a_search_goes_on_after_a_kill(self):
         search = ("--method", "lora", "--search-rates", "1e-3", "--search-rates", "3e-3", "--search-rates", "5e-3", "--curve")
         arguments = lambda suffix: [*("4" if word == "3" else word for word in self.arguments(suffix)), *search]
@@ -369,10 +388,18 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertAlmostEqual(sum(stage["seconds"] for stage in plan["stages"]), plan["seconds"], places=6)
         self.assertEqual([stage["name"] for stage in plan["stages"]],
                          ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe",
-                          "search for the learning rate", "training of the adapter", "learning curve of the adapter", "test rows"])
+                          "search for the learning rate", "training of the adapter", "learning curve of the adapter", "test rows",
+                          "where the adapter beats what is cheaper: labels"])
+        self.assertEqual(plan["labels"]["seconds"], plan["stages"][-1]["seconds"])
+        self.assertLessEqual(plan["labels"]["peak_bytes"], plan["peak_bytes"])
+        self.assertIsNone(plan["labels_left_out"])
         self.check("tune as a dry run", plan)
+        alone = self.json(*self.arguments("dry", "--dry-run", "--method", "lora"))
+        self.assertEqual((alone["labels"], alone["labels_left_out"]), (None, None))
+        self.assertNotIn("labels", alone["stages"][-1]["name"])
         shown = self.output(*self.arguments("dry", "--dry-run"))
-        for text in ("at its peak", "in all, at most", "36 steps of 8 texts, 3 epochs", "Nothing was written"):
+        for text in ("at its peak", "in all, at most", "36 steps of 8 texts, 3 epochs", "Nothing was written",
+                     "where the adapter beats what is cheaper: labels", "another one is trained that writes labels: at most"):
             self.assertIn(text, shown)
         # The whole takes as many steps, and about as much memory: a tiny model is nearly all program.
         self.output(*self.arguments("dry", "--method", "lora"))

@@ -146,6 +146,9 @@ class Files(JobsTest):
         self.assertEqual(got.body, content)
         self.assertEqual(got.headers["content-type"], "application/octet-stream")
         self.assertEqual(self.server.get(f"/v1/files/{file['id']}").json(), file)
+        head = self.server.request("HEAD", f"/v1/files/{file['id']}/content")
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertEqual(head.headers["content-length"], str(len(content)))
         empty = self.upload(b"", "empty.csv")
         self.assertEqual(self.server.get(f"/v1/files/{empty['id']}/content").body, b"")
         gone = self.server.request("DELETE", f"/v1/files/{file['id']}")
@@ -237,7 +240,7 @@ class Files(JobsTest):
 
 
 class Limits(JobsTest):
-    options = ("--max-file", "1MiB", "--tenant-files", "3MiB", "--max-body", "64KiB")
+    options = ("--max-file", "1MiB", "--tenant-files", "3MiB", "--tenant-jobs", "2", "--max-body", "64KiB")
 
     def test_a_file_may_be_larger_than_a_body_but_not_than_a_file(self):
         self.assertEqual(self.upload("x" * (1 << 20))["bytes"], 1 << 20)
@@ -256,6 +259,27 @@ class Limits(JobsTest):
         first = self.server.get("/v1/files?limit=1", key=key).json()["data"][0]
         self.server.request("DELETE", f"/v1/files/{first['id']}", key=key)
         self.upload("x" * 1000000, key=key)
+
+    def test_a_tenants_jobs_are_limited_together(self):
+        key = self.make_key("--permit", "train", "--tenant", "jobs")
+        file = self.upload(hard_rows(600), key=key)
+        long = {"n_epochs": 50, "batch_size": 4}
+        first, second = (self.create(file, key=key, suffix=suffix, hyperparameters=long) for suffix in ("one", "two"))
+        self.assertEqual((first.status, second.status), (200, 200))
+        more = self.create(file, key=key, suffix="three")
+        self.assert_error(more, 429, "too_many_jobs")
+        self.assertIn("2 fine-tuning jobs", more.json()["error"]["message"])
+        self.assertIn("retry-after", more.headers)
+        again = self.create(file, key=key, suffix="two", hyperparameters=long)  # the one that there is
+        self.assertEqual(again.json()["id"], second.json()["id"])
+        other = self.make_key("--permit", "train", "--tenant", "elsewhere")
+        theirs = self.create(self.upload(rows(60), key=other), key=other, suffix="theirs")
+        self.assertEqual(theirs.status, 200)
+        self.assertEqual(self.ask(second.json(), "cancel", key).status, 200)
+        third = self.create(file, key=key, suffix="three")
+        self.assertEqual(third.status, 200)
+        for job, owner in ((first, key), (third, key), (theirs, other)):
+            self.assertEqual(self.ask(job.json(), "cancel", owner).status, 200)
 
     def test_a_large_file_is_not_in_memory(self):
         running = self.start_instead("--max-file", "256MiB")

@@ -62,6 +62,10 @@ class Watcher {
           epoch.epoch, epoch.train_loss, epoch.loss, percent(epoch.accuracy),
           percent(epoch.macro_f1), epoch.best ? "  (best)" : ""));
     };
+    events.training.measured = [this](std::size_t done, std::size_t total) {
+      // The bar would end the job by an exception; it is paused with a snapshot.
+      if (!InterruptScope::requested()) bar_({"validation rows", done, total, 0, "texts"});
+    };
     events.training.pause = [] { return InterruptScope::requested(); };
     return events;
   }
