@@ -249,7 +249,8 @@ void TunedAnswers::answer(std::vector<std::shared_ptr<Job>> batch) {
     }
     std::vector<Decision> decisions;
     {
-      const std::scoped_lock turn(processor_.arbiter);
+      std::unique_lock turn(processor_.arbiter, std::defer_lock);
+      if (!by->classifier->takes_turns()) turn.lock();
       decisions = by->classifier->decide(texts);
     }
     const auto end = Clock::now();
@@ -317,9 +318,14 @@ void TunedAnswers::load(const TunedRecord& record, Loaded& loaded) {
             : pass_bytes(weights->sizes(), record.most_tokens);
     reserve(record, loaded, working);
   }
-  const std::scoped_lock turn(processor_.arbiter);
+  std::unique_lock turn(processor_.arbiter);
   loaded.classifier =
       std::make_unique<LoadedClassifier>(record.directory, file, weights, processor_);
+  // It may have been tuned anew since the record was read, by which the request is audited.
+  if (loaded.classifier->digest() != record.digest)
+    throw Error(Fault::overloaded, fmt::format("{} was replaced just now: ask again", record.name),
+                {.retry_after = std::chrono::seconds(1)});
+  if (loaded.classifier->takes_turns()) turn.unlock();
   loaded.classifier->check(record.directory, options_.checked);
 }
 

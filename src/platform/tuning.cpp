@@ -144,7 +144,8 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
     tagger_ = std::make_unique<tune::SpanTagger>(directory, model, tokenizer, processor.device);
   else
     classifier_ = std::make_unique<tune::Classifier>(directory, model, tokenizer, processor.device,
-                                                     file_ ? template_of(*file_) : nullptr);
+                                                     file_ ? template_of(*file_) : nullptr,
+                                                     &processor.arbiter);
   question_ = tags ? span_question(labels()) : question_of(labels());
   digest_ = base::digest_file(base::File::open(directory / (tags ? tune::kSpanManifestName
                                                                  : tune::kManifestName)))

@@ -78,7 +78,8 @@ class TunedClassifiers {
   std::filesystem::path folder_;
 };
 
-// A classifier or a tagger ready to answer. One thread at a time.
+// A classifier or a tagger ready to answer. One thread at a time, which has the processor's turn
+// where others use it too, unless takes_turns().
 class LoadedClassifier {
  public:
   LoadedClassifier(const std::filesystem::path& directory, std::shared_ptr<const ModelFile> file,
@@ -97,6 +98,9 @@ class LoadedClassifier {
   }
   // What it was trained to answer: a choice among its labels, or an extract.
   const QuestionPointer& question() const { return question_; }
+  // check() and decide() take the processor's turns for their own steps: whoever calls them must
+  // not hold one.
+  bool takes_turns() const { return classifier_ && classifier_->takes_turns(); }
   // One for each text; an empty one is refused. Calibrated; it abstains below the threshold that
   // its validation data gave.
   std::vector<Decision> decide(std::span<const std::string> texts);
