@@ -16,6 +16,10 @@ struct TrainingPass::Batch {
   std::vector<std::size_t> all;     // 0, 1, ... rows - 1
   std::vector<std::size_t> wanted;  // rows whose hidden states were asked for
   const TrainableAdapter* adapter = nullptr;
+  bool pending = false;  // a way back is still to come
+  // What the way back learns: one of the two.
+  TrainableAdapter* learned_adapter = nullptr;
+  TrainableWeights* learned_weights = nullptr;
 };
 
 // The rows that chose an expert, ascending, and the weights they give it; `choices` says where in

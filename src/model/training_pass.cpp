@@ -203,6 +203,7 @@ Slice TrainingPass::forward(std::span<const TrainingText> texts, const Trainable
   device_.run(
       math::CopyRows{.input = of(inputs_.back()), .output = gathered, .rows = batch_->wanted});
   norm(gathered, model_->final_norm(), model_->final_norm_bias(), outputs);
+  batch_->pending = true;
   return outputs;
 }
 

@@ -1,5 +1,6 @@
 // The forward and the backward pass of training, for every family: whole texts in, hidden states
-// out, gradients of a low-rank adapter back. The base model stays as it is, in its own encoding.
+// out, gradients back: of a low-rank adapter, where the base model stays as it is in its own
+// encoding, or of all weights of a model that is in float32.
 //
 // Texts stand one behind the other in one batch of rows, without padding; none sees another, but
 // for a prefix that several share, which is computed once in both directions. Keys and values are
@@ -18,6 +19,7 @@
 #include "math/ops/packed_attention.h"
 #include "model/model.h"
 #include "model/trainable_adapter.h"
+#include "model/trainable_weights.h"
 #include "model/transposed_weights.h"
 
 namespace malina::model {
@@ -59,6 +61,10 @@ class TrainingPass {
   // gradient: [wanted, width], of the hidden states; the pass may write into it. Once per
   // forward().
   void backward(const math::Slice& gradient, TrainableAdapter& adapter);
+  // The same for the gradients of this pass's own model, all but those of what the caller computes
+  // from hidden states: its output matrix and that one's bias. The last forward() had no adapter;
+  // precision is exact.
+  void backward(const math::Slice& gradient, TrainableWeights& weights);
 
   const Model& model() const { return *model_; }
   math::Device& device() { return device_; }
@@ -104,20 +110,25 @@ class TrainingPass {
   void copy(const math::Slice& input, const math::Slice& output);
 
   // Backward (training_backward.cpp).
-  void layer_backward(std::size_t layer, TrainableAdapter& adapter);
-  void attention_backward(std::size_t layer, TrainableAdapter& adapter);
-  void feed_forward_backward(std::size_t layer, TrainableAdapter& adapter);
+  void run_back(const math::Slice& gradient);
+  void layer_backward(std::size_t layer);
+  void attention_backward(std::size_t layer);
+  void feed_forward_backward(std::size_t layer);
   void experts_backward(std::size_t layer);
-  void norm_backward(const math::Slice& input, const math::Slice& weight,
+  void norm_backward(const math::Slice& input, const math::Slice& weight, const math::Slice& bias,
                      const math::Slice& output_gradient, const math::Slice& input_gradient);
+  void learn_norm(const math::Slice& input, const math::Slice& weight, const math::Slice& bias,
+                  const math::Slice& output_gradient);
+  void learn_linear(const math::Slice& input, const math::Slice& weight, const math::Slice& bias,
+                    const math::Slice& output_gradient);
   math::Slice head_norm_backward(const math::Slice& raw, const math::Slice& weight,
                                  const math::Slice& gradient, const math::Slice& result);
   math::Slice part_gradient(const math::Slice& part, const math::Slice& post_norm);
   void weight_backward(const math::Slice& weight, const math::Slice& output_gradient,
                        const math::Slice& input_gradient, std::size_t layer, Projection projection);
-  void linear_backward(const math::Slice& input, const math::Slice& weight,
+  void linear_backward(const math::Slice& input, const math::Slice& weight, const math::Slice& bias,
                        const math::Slice& output_gradient, const math::Slice& input_gradient,
-                       std::size_t layer, Projection projection, TrainableAdapter& adapter);
+                       std::size_t layer, Projection projection);
 
   std::shared_ptr<const Model> model_;
   math::Device& device_;

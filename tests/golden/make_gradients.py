@@ -10,6 +10,10 @@ NAME.f32 the gradients: by layer and by projection (query, key, value, output, g
 the model has) that of A [RANK, inputs], then that of B [outputs, RANK]. Matrices stand as malina has
 them: fused ones split, rows of queries and keys of the llama architecture interleaved. Experts and
 routers have no adapter.
+
+NAME.weights.json and NAME.weights.f32 hold the gradients of the model's own weights, without an adapter
+and with the same loss: of each tensor by its name in the GGUF file, in that file's order of rows, the
+norm of all of it and the values at 0, step, 2 step, and so on. Models with experts have none.
 """
 
 import json
@@ -25,6 +29,7 @@ import make_tiny_models as tiny
 FOLDER = pathlib.Path(__file__).parent / "gradients"
 RANK, SCALE = 2, 2.0
 TEXTS = (11, 40)  # tokens
+SAMPLED = 384  # values of a tensor's gradient that are kept, at most
 
 
 def formula(salt, rows, columns):
@@ -105,6 +110,16 @@ def rows_of(model, permuted):
         yield found
 
 
+def loss_of(model):
+    loss = 0
+    for salt, count in enumerate(TEXTS):
+        ids = torch.tensor([tokens(salt, count)])
+        logits = model(ids).logits[0, :-1]
+        each = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
+        loss = loss + (each * torch.tensor([1.0 if i % 2 == 0 else 0.5 for i in range(count - 1)])).sum()
+    return loss
+
+
 def make(name):
     model, permuted = build(name)
     model = model.double()
@@ -120,12 +135,7 @@ def make(name):
                 b = torch.from_numpy(formula(2 * len(pairs) + 1, len(rows), RANK))
                 weight[rows] += SCALE * b @ a
                 pairs.append((weight, rows, a, b))
-    loss = 0
-    for salt, count in enumerate(TEXTS):
-        ids = torch.tensor([tokens(salt, count)])
-        logits = model(ids).logits[0, :-1]
-        each = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-        loss = loss + (each * torch.tensor([1.0 if i % 2 == 0 else 0.5 for i in range(count - 1)])).sum()
+    loss = loss_of(model)
     torch.topk = topk
     loss.backward()
     values = []
@@ -140,12 +150,75 @@ def make(name):
     print(f"{name}: loss {loss.item():.6f}, {flat.nbytes} bytes")
 
 
+class Collector(NoWriter):
+    """Takes the gradients of a model whose weights were replaced by them, under the file's names."""
+
+    def __init__(self):
+        self.tensors = {}
+
+    def add_tensor(self, name, tensor, raw_dtype=None):
+        self.tensors[name] = np.array(tensor, dtype=np.float64)
+
+
+class AsItIs:
+    """In place of the encodings of a file: nothing is rounded."""
+
+    encode = staticmethod(lambda weight, kind, random: weight)
+    decode = staticmethod(lambda data, kind: data)
+
+
+def gradients_in_file_order(name, model):
+    """Through the very code that writes the file, so that names and rows are the file's."""
+    collector = Collector()
+    for parameter in model.parameters():
+        parameter.data = parameter.grad
+    family = next((each for each in families.FAMILIES if each.name == name), None)
+    with torch.no_grad():
+        if family:
+            families.half, rounded = lambda parameter: parameter.detach().numpy(), families.half
+            families.write_tensors(collector, family, model)
+            families.half = rounded
+            if family.kind == "Gemma3":  # a file holds 1 + weight
+                for tensor in collector.tensors.values():
+                    if tensor.ndim == 1:
+                        tensor -= 1
+        else:
+            variant = next(each for each in tiny.VARIANTS if each.name == name)
+            tiny.tiny_blocks, blocks = AsItIs, tiny.tiny_blocks
+            tiny.write_tensors(collector, variant, model, None)
+            tiny.tiny_blocks = blocks
+    return collector.tensors
+
+
+def make_weights(name):
+    model, _ = build(name)
+    model = model.double()
+    if hasattr(model.config, "num_local_experts"):
+        return
+    loss = loss_of(model)
+    loss.backward()
+    tensors, values = {}, []
+    for tensor, gradient in gradients_in_file_order(name, model).items():
+        step = -(-gradient.size // SAMPLED)
+        step += 1 - step % 2  # odd: all columns come up
+        kept = gradient.ravel()[::step]
+        tensors[tensor] = {"size": gradient.size, "step": step, "norm": float(np.linalg.norm(gradient))}
+        values.append(kept)
+    flat = np.concatenate(values).astype(np.float32)
+    flat.tofile(FOLDER / f"{name}.weights.f32")
+    (FOLDER / f"{name}.weights.json").write_text(
+        json.dumps({"loss": loss.item(), "values": flat.size, "tensors": tensors}) + "\n"
+    )
+    print(f"{name}: loss {loss.item():.6f}, {len(tensors)} tensors, {flat.nbytes} bytes of weights' gradients")
+
+
 def main():
     torch.set_num_threads(1)
     FOLDER.mkdir(exist_ok=True)
     names = sys.argv[1:] or ["untied_f32", "window_8"] + [f.name for f in families.FAMILIES]
     for name in names:
         make(name)
+        make_weights(name)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,42 @@ void layer_norm(const float* input, const float* weight, float epsilon,
   }
 }
 
+void rms_norm_weight(const float* input, float epsilon, const float* output_gradient,
+                     std::size_t width, float* gradient) {
+  F16x squares = zero();
+  for (std::size_t i = 0; i < width; i += 16) {
+    const F16x x = load(input + i, lanes(i, width));
+    squares = fma(x, x, squares);
+  }
+  const F16x factor =
+      broadcast(1.0F / std::sqrt(reduce_add(squares) / static_cast<float>(width) + epsilon));
+  for (std::size_t i = 0; i < width; i += 16) {
+    const std::size_t n = lanes(i, width);
+    const F16x normed = load(input + i, n) * factor;
+    store(fma(normed, load(output_gradient + i, n), load(gradient + i, n)), gradient + i, n);
+  }
+}
+
+void layer_norm_weight(const float* input, float epsilon, const float* output_gradient,
+                       std::size_t width, float* gradient) {
+  const float size = static_cast<float>(width);
+  F16x total = zero();
+  for (std::size_t i = 0; i < width; i += 16) total = total + load(input + i, lanes(i, width));
+  const F16x mean = broadcast(reduce_add(total) / size);
+  F16x squares = zero();
+  for (std::size_t i = 0; i < width; i += 16) {
+    const std::size_t n = lanes(i, width);
+    const F16x x = select(first_lanes(n), load(input + i, n) - mean, zero());
+    squares = fma(x, x, squares);
+  }
+  const F16x factor = broadcast(1.0F / std::sqrt(reduce_add(squares) / size + epsilon));
+  for (std::size_t i = 0; i < width; i += 16) {
+    const std::size_t n = lanes(i, width);
+    const F16x normed = (load(input + i, n) - mean) * factor;
+    store(fma(normed, load(output_gradient + i, n), load(gradient + i, n)), gradient + i, n);
+  }
+}
+
 // An activation and its slope.
 struct Activated {
   F16x value, slope;
@@ -231,8 +267,8 @@ void product(const StridedMatrix& left, const float* right, std::size_t right_st
 }
 
 constexpr GradientKernels kernels{
-    rms_norm, layer_norm, gate<silu>, gate<gelu>, softmax, softmax_gradient, cross_entropy_gradient,
-    product};
+    rms_norm,   layer_norm, rms_norm_weight,  layer_norm_weight,      gate<silu>,
+    gate<gelu>, softmax,    softmax_gradient, cross_entropy_gradient, product};
 
 MALINA_ISA_END
 

@@ -21,6 +21,12 @@ struct GradientKernels {
                    const float* output_gradient, std::size_t width, float* input_gradient);
   void (*layer_norm)(const float* input, const float* weight, float epsilon,
                      const float* output_gradient, std::size_t width, float* input_gradient);
+  // gradient += what a row means for the weights of its norm: output_gradient times the row
+  // normalised.
+  void (*rms_norm_weight)(const float* input, float epsilon, const float* output_gradient,
+                          std::size_t width, float* gradient);
+  void (*layer_norm_weight)(const float* input, float epsilon, const float* output_gradient,
+                            std::size_t width, float* gradient);
   // Of silu(gate) * up and gelu(gate) * up; up null is 1, and then up_gradient is not written.
   // gate_gradient may be gate's memory, up_gradient up's or output_gradient's.
   void (*silu_gate)(const float* gate, const float* up, const float* output_gradient,

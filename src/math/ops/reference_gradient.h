@@ -48,6 +48,40 @@ Row<Number> layer_norm_gradient(const Row<Number>& x, const Row<Number>& weight,
   return dx;
 }
 
+// Of the weights of both norms: the row normalised times dy.
+template <class Number>
+Row<Number> rms_norm_weight_gradient(const Row<Number>& x, Number epsilon, const Row<Number>& dy) {
+  Number squares = 0;
+  for (const Number value : x) squares += value * value;
+  const Number factor = 1 / std::sqrt(squares / static_cast<Number>(x.size()) + epsilon);
+  Row<Number> gradient;
+  for (std::size_t i = 0; i < x.size(); ++i) gradient.push_back(x[i] * factor * dy[i]);
+  return gradient;
+}
+
+template <class Number>
+Row<Number> layer_norm_weight_gradient(const Row<Number>& x, Number epsilon,
+                                       const Row<Number>& dy) {
+  const auto n = static_cast<Number>(x.size());
+  Number mean = 0, variance = 0;
+  for (const Number value : x) mean += value / n;
+  for (const Number value : x) variance += (value - mean) * (value - mean) / n;
+  const Number factor = 1 / std::sqrt(variance + epsilon);
+  Row<Number> gradient;
+  for (std::size_t i = 0; i < x.size(); ++i) gradient.push_back((x[i] - mean) * factor * dy[i]);
+  return gradient;
+}
+
+// Of y = x W^T with W [dy.front().size()][x.front().size()]: dy^T x.
+template <class Number>
+Rows<Number> linear_weight_gradient(const Rows<Number>& x, const Rows<Number>& dy) {
+  Rows<Number> gradient(dy.front().size(), Row<Number>(x.front().size(), 0));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    for (std::size_t n = 0; n < gradient.size(); ++n)
+      for (std::size_t k = 0; k < x[i].size(); ++k) gradient[n][k] += dy[i][n] * x[i][k];
+  return gradient;
+}
+
 template <class Number>
 Number silu_slope(Number x) {
   const Number s = 1 / (1 + std::exp(-x));
