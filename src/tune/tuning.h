@@ -106,7 +106,7 @@ class Tuning {
 
  private:
   struct Part;
-  class Planner;  // tuning_plan.cpp
+  class Planner;  // tuning_planner.h
 
   void split();
   void find_scope();
