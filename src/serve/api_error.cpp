@@ -27,6 +27,14 @@ ApiError bad_request(std::string message, std::string param, std::string code) {
           .message = std::move(message)};
 }
 
+ApiError bad_name(std::string message, std::string_view name, std::string code) {
+  constexpr std::size_t kShown = 100;  // bytes
+  ApiError error =
+      bad_request(std::move(message), std::string(name.substr(0, kShown)), std::move(code));
+  error.clients_word = true;
+  return error;
+}
+
 std::string_view outcome_word(const ApiError& error) {
   switch (error.status) {
     case 400:

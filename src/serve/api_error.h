@@ -14,8 +14,9 @@ namespace malina::serve {
 struct ApiError {
   unsigned status = 500;
   std::string type = "server_error";
-  std::string code = {};   // null in the body where empty
-  std::string param = {};  // likewise
+  std::string code = {};      // null in the body where empty
+  std::string param = {};     // likewise
+  bool clients_word = false;  // `param` is a name that the client chose, for no log
   std::string message = {};
   std::optional<std::chrono::seconds> retry_after = {};
   bool retry_helps = true;  // false: x-should-retry: false, for statuses that clients try again
@@ -26,7 +27,13 @@ struct ApiError {
   nlohmann::ordered_json body() const;
 };
 
+// `param`: begins with a name of ours.
 ApiError bad_request(std::string message, std::string param = {}, std::string code = {});
+// `name`: of the client's own; shown to it shortened.
+ApiError bad_name(std::string message, std::string_view name, std::string code);
+
+// nginx's: nobody is there to be told.
+inline constexpr unsigned kClientClosed = 499;
 
 // What is told to who comes, or still waits, while the server stops: a 503.
 ApiError draining();

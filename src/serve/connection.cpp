@@ -8,8 +8,6 @@
 #include <boost/asio/ssl/stream_base.hpp>
 #include <exception>
 
-#include "base/error.h"
-#include "base/json_text.h"
 #include "platform/service.h"
 #include "serve/answering.h"
 #include "serve/api_error.h"
@@ -18,6 +16,8 @@
 #include "serve/metrics.h"
 #include "serve/query.h"
 #include "serve/recorded.h"
+#include "serve/refusal.h"
+#include "serve/request_header.h"
 #include "serve/response_writer.h"
 #include "serve/target.h"
 #include "serve/wire.h"
@@ -28,30 +28,6 @@ namespace {
 
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-
-constexpr int kClientClosed = 499;  // nginx's: nobody is there to be told
-
-// A client's own id, where it can stand in a header and a log as it is.
-bool usable_id(std::string_view id) {
-  return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  });
-}
-
-// Ordered, since templates show tools in the order in which they came; so members are bounded.
-CheckedBody checked_body(std::string text, const Endpoint& endpoint) {
-  constexpr base::JsonLimits kLimits{
-      .bytes = std::size_t{1} << 30, .values = 1 << 18, .depth = 64, .members = 1024};
-  Json body;
-  try {
-    body = base::parse_json<Json>(text, "the body", kLimits);
-  } catch (const base::Error& error) {
-    throw bad_request(error.what(), {}, "invalid_json");
-  }
-  text = {};  // before it is there twice
-  return check_body(std::move(body), endpoint.body);
-}
 
 class Connection final : public Exchange {
  public:
@@ -73,7 +49,7 @@ class Connection final : public Exchange {
 
   asio::awaitable<void> reply(unsigned status, std::string_view type, std::string body) override;
   std::string_view content_type() const override { return reader_.field("content-type"); }
-  std::string idempotency_key() const override;
+  std::string idempotency_key() const override { return idempotency_key_of(reader_); }
   asio::awaitable<std::string> read_piece() override;
   asio::awaitable<void> begin_stream(std::string_view type) override;
   asio::awaitable<void> begin_bytes(std::string_view type, std::uint64_t bytes) override;
@@ -106,9 +82,6 @@ class Connection final : public Exchange {
   RequestHead facts();
   asio::awaitable<void> fail(const std::exception_ptr& error);
   bool gone() const { return gone_ || watch_.gone(); }
-  bool ollama() const { return path_.starts_with("/api/"); }
-  std::string shown(const ApiError& answer) const;
-  static std::string logged(const ApiError& answer, const std::exception_ptr& error);
   void begin_request();
   void conclude(const std::exception_ptr& error);
   void note_refusal(const ApiError& answer);
@@ -193,8 +166,7 @@ void Connection::begin_request() {
   const std::string_view target = reader_.target();
   method_ = std::string(reader_.method());
   path_ = std::string(target.substr(0, target.find('?')));
-  const std::string_view given = reader_.field("x-request-id");
-  request_id_ = usable_id(given) ? std::string(given) : new_id("req_");
+  request_id_ = request_id_of(reader_);
   writer_.begin_request(method_ == "HEAD", reader_.is_old());
   keep_alive_ = reader_.keep_alive();
   body_ = Json::object();
@@ -212,21 +184,9 @@ void Connection::begin_request() {
 
 // Ends the records of answers that did not come to their end in order.
 void Connection::conclude(const std::exception_ptr& error) {
-  for (Left& left : std::exchange(left_, {})) {
-    platform::RequestOutcome outcome = left.counts;
-    outcome.outcome = "cancelled";
-    outcome.status = kClientClosed;
-    if (error) {
-      const ApiError answer = api_error(error, request_id_);
-      outcome.outcome = outcome_word(answer);
-      outcome.status = static_cast<int>(answer.status);
-    }
-    try {
-      left.record->end(outcome, [](std::exception_ptr) {});
-    } catch (...) {
-      // No memory for a record: the intent without an outcome says as much.
-    }
-  }
+  std::optional<ApiError> answer;
+  if (error) answer = api_error(error, request_id_);
+  for (Left& left : std::exchange(left_, {})) end_early(*left.record, left.counts, answer);
 }
 
 // Who is refused is known to the audit too.
@@ -281,22 +241,9 @@ RequestHead Connection::facts() {
   reader_.check_header();
   const Target target = parse_target(reader_.target());
   path_ = target.path;
-  // RFC 9110, 7.4: an https resource is not given over a connection that anyone can read, unless a
-  // proxy that speaks TLS stands before it.
-  if (target.https && !wire_.has_tls() && !state_.settings.allow_plaintext)
-    throw ApiError{.status = 421,
-                   .type = "invalid_request_error",
-                   .message = "the target is an https address, and this connection is not"};
-  RequestHead head{.method = method_,
-                   .path = path_,
-                   .host = std::string(reader_.field("host")),
-                   .authorization = std::nullopt,
-                   .has_origin = reader_.has("origin"),
-                   .from_loopback = peer_.is_loopback()};
-  // RFC 9112, 3.2.2: then the Host header, which must be there all the same, says nothing.
-  if (target.absolute && (!head.host.empty() || reader_.is_old())) head.host = target.authority;
-  if (reader_.has("authorization")) head.authorization = reader_.field("authorization");
-  return head;
+  return request_head(reader_, target,
+                      {.private_way = wire_.has_tls() || state_.settings.allow_plaintext,
+                       .from_loopback = peer_.is_loopback()});
 }
 
 asio::awaitable<void> Connection::dispatch() {
@@ -324,24 +271,11 @@ asio::awaitable<void> Connection::read_body(const Endpoint& endpoint) {
     co_return;
   }
   body_bytes_ = text.size();
-  CheckedBody checked = co_await beside([&] { return checked_body(std::move(text), endpoint); });
+  CheckedBody checked = co_await beside([&] { return parse_body(std::move(text), endpoint.body); });
   body_ = std::move(checked.json);
   std::string ignored;
   for (const std::string& field : checked.ignored) ignored += (ignored.empty() ? "" : ", ") + field;
   if (!ignored.empty()) header("x-malina-ignored", ignored);
-}
-
-std::string Connection::idempotency_key() const {
-  const std::string_view key = reader_.field("idempotency-key");
-  const bool printable =
-      std::ranges::all_of(key, [](char c) { return c > ' ' && c < 127; });  // RFC 8941: a string
-  if (reader_.count("idempotency-key") > 1 || !printable ||
-      key.size() > platform::kLongestRepetitionName)
-    throw bad_request(
-        "the header Idempotency-Key must come once, with at most 255 characters that "
-        "are visible",
-        {}, "invalid_idempotency_key");
-  return std::string(key);
 }
 
 asio::awaitable<std::string> Connection::read_piece() {
@@ -352,60 +286,28 @@ asio::awaitable<std::string> Connection::read_piece() {
   co_return piece;
 }
 
-// Ollama's routes speak of errors as Ollama does.
-std::string Connection::shown(const ApiError& answer) const {
-  const Json body = ollama() ? Json{{"error", answer.message}} : answer.body();
-  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-// What a client sends may be anybody's data, and messages repeat it: of what is its own fault the
-// log has what our tables call it, and the place down to the first name that a client can choose.
-std::string Connection::logged(const ApiError& answer, const std::exception_ptr& error) {
-  if (answer.status < 500) {
-    const std::string& word = answer.code.empty() ? answer.type : answer.code;
-    const bool chosen = answer.code == "unknown_parameter" || answer.code == "invalid_json" ||
-                        answer.code == "invalid_query" || answer.code.empty();
-    const std::string place = answer.param.substr(0, answer.param.find_first_of(".["));
-    return place.empty() || chosen ? word : fmt::format("{} in '{}'", word, place);
-  }
-  if (answer.status == 500) {
-    try {
-      std::rethrow_exception(error);
-    } catch (const std::exception& cause) {
-      return cause.what();
-    } catch (...) {
-    }
-  }
-  return answer.cause.empty() ? answer.message : answer.message + ": " + answer.cause;
-}
-
 // What a client is told that gets no answer: as a response, or where that has begun as an event.
 asio::awaitable<void> Connection::fail(const std::exception_ptr& error) {
   const ApiError answer = api_error(error, request_id_);
   note_refusal(answer);
-  failure_ = logged(answer, error);
+  failure_ = log_text(answer, error);
   if (writer_.began()) {  // after the header there is no other way, and no [DONE]
     keep_alive_ = false;
     status_ = answer.status;
     if (told_length_) co_return;  // the client sees that bytes are missing
-    std::string last = shown(answer) + "\n";
-    if (!ollama()) last = "data: " + last + "\n";
-    co_await write(std::move(last));
+    co_await write(error_event(answer, error_form(path_)));
     co_await end_stream();
     co_return;
   }
-  if (answer.retry_after) header("retry-after", fmt::format("{}", answer.retry_after->count()));
-  if (!answer.retry_helps) header("x-should-retry", "false");
-  if (!answer.allow.empty()) header("allow", answer.allow);
+  for (auto& [name, value] : error_fields(answer)) header(name, value);
   try {
     std::rethrow_exception(error);
   } catch (const platform::QuotaError& refusal) {
     show_quota(*this, refusal.verdict());
   } catch (...) {
   }
-  if (answer.status == 401) header("www-authenticate", "Bearer");
   if (answer.close || !reader_.whole()) keep_alive_ = false;
-  co_await reply(answer.status, "application/json", shown(answer));
+  co_await reply(answer.status, "application/json", error_body(answer, error_form(path_)));
 }
 
 asio::awaitable<void> Connection::changed(
@@ -458,14 +360,14 @@ asio::awaitable<void> Connection::write(std::string piece) {
 
 void Connection::log_request(Clock::time_point began) {
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  state_.metrics.request(route_.empty() ? "none" : route_,
-                         gone() ? unsigned{kClientClosed} : status_, seconds);
+  state_.metrics.request(route_.empty() ? "none" : route_, gone() ? kClientClosed : status_,
+                         seconds);
   state_.log.request({.id = request_id_,
                       .method = method_,
                       .path = path_,
                       .key = caller_.key_id,
                       .tenant = caller_.tenant,
-                      .status = gone() ? unsigned{kClientClosed} : status_,
+                      .status = gone() ? kClientClosed : status_,
                       .seconds = seconds,
                       .failure = failure_.empty() ? remark_ : failure_});
 }

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/error.h"
+#include "base/json_text.h"
 #include "base/near_match.h"
 #include "base/quote.h"
 #include "serve/api_error.h"
@@ -88,9 +90,9 @@ class Checker {
                                    const std::string& path) {
     std::vector<std::string> names;
     for (const Field& field : fields) names.emplace_back(field.name);
-    throw bad_request(fmt::format("there is no field {}{}", base::in_quotes(join(path, key)),
-                                  base::did_you_mean(key, names)),
-                      join(path, key).substr(0, 100), "unknown_parameter");
+    throw bad_name(fmt::format("there is no field {}{}", base::in_quotes(join(path, key)),
+                               base::did_you_mean(key, names)),
+                   join(path, key), "unknown_parameter");
   }
   [[noreturn]] static void refuse(const std::string& path, const std::string& what) {
     throw bad_request(fmt::format("'{}' {}", path, what), path, "invalid_value");
@@ -255,6 +257,20 @@ CheckedBody check_body(Json body, std::span<const Field> fields) {
   Checker(result.ignored).object(body, fields, "", false);
   result.json = std::move(body);
   return result;
+}
+
+// Ordered, since templates show tools in the order in which they came; so members are bounded.
+CheckedBody parse_body(std::string text, std::span<const Field> fields) {
+  constexpr base::JsonLimits kLimits{
+      .bytes = std::size_t{1} << 30, .values = 1 << 18, .depth = 64, .members = 1024};
+  Json body;
+  try {
+    body = base::parse_json<Json>(text, "the body", kLimits);
+  } catch (const base::Error& error) {
+    throw bad_request(error.what(), {}, "invalid_json");
+  }
+  text = {};  // before it is there twice
+  return check_body(std::move(body), fields);
 }
 
 Json schema(std::span<const Field> fields) {

@@ -67,6 +67,9 @@ struct CheckedBody {
 // unknown field, a missing one, a wrong type, a value out of range.
 CheckedBody check_body(Json body, std::span<const Field> fields);
 
+// The same of a body as it came. 400 also for what is no JSON, or has too much in it.
+CheckedBody parse_body(std::string text, std::span<const Field> fields);
+
 // The JSON Schema of a body of these fields.
 Json schema(std::span<const Field> fields);
 

@@ -43,8 +43,8 @@ void add(Json& query, std::string name, const std::string& text, std::span<const
     if (place->is_null()) *place = Json::object();
   }
   if (!place->is_object() || place->contains(name))
-    throw bad_request("the parameter " + base::in_quotes(shown) + " was given twice",
-                      shown.substr(0, 100), "invalid_query");
+    throw bad_name("the parameter " + base::in_quotes(shown) + " was given twice", shown,
+                   "invalid_query");
   const auto field = std::ranges::find(fields, name, &Field::name);
   const bool listed = place == &query && field != fields.end();
   (*place)[name] = value_of(text, listed ? &*field : nullptr);

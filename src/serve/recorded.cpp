@@ -4,6 +4,18 @@
 
 namespace malina::serve {
 
+void end_early(platform::GovernedRequest& record, const platform::RequestOutcome& counts,
+               const std::optional<ApiError>& error) {
+  try {
+    platform::RequestOutcome outcome = counts;
+    outcome.outcome = error ? outcome_word(*error) : "cancelled";
+    outcome.status = static_cast<int>(error ? error->status : kClientClosed);
+    record.end(outcome, [](std::exception_ptr) {});
+  } catch (...) {
+    // No memory for a record: the intent without an outcome says as much.
+  }
+}
+
 void show_quota(Exchange& exchange, const platform::QuotaVerdict& quota) {
   const auto show = [&](const char* kind, const platform::QuotaWindow& window) {
     if (window.limit == 0) return;

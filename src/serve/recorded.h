@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "platform/service.h"
+#include "serve/api_error.h"
 #include "serve/exchange.h"
 
 namespace malina::serve {
@@ -22,6 +24,11 @@ asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& ser
 asio::awaitable<std::string> recorded(Exchange& exchange, platform::Service& service,
                                       std::string_view action,
                                       const std::function<std::string()>& work);
+
+// Ends the record of an answer that did not come to its end in order: by `error`, or without one
+// because its client has gone. Never throws.
+void end_early(platform::GovernedRequest& record, const platform::RequestOutcome& counts,
+               const std::optional<ApiError>& error);
 
 // x-ratelimit-*: what the key has left.
 void show_quota(Exchange& exchange, const platform::QuotaVerdict& quota);

@@ -65,6 +65,7 @@ class LogTest(server.ServerTest):
         for name, purpose in ((self.SECRET, "fine-tune"), ("x", self.SECRET), (self.SECRET + "/../", "fine-tune")):
             running.send_form("/v1/files", server.form(("purpose", None, purpose), ("file", name, "x")))
         running.send_form("/v1/files", server.form((self.SECRET, None, "x"), ("file", "x", "x")))
+        running.send_form("/v1/files", server.form((self.SECRET, None, "x" * 5000), ("file", "x", "x")))
         running.get(f"/v1/files?purpose={self.SECRET}&{self.SECRET}=1")
         running.get(f"/v1/files?{self.SECRET}=1&{self.SECRET}=2")
         running.send_form("/v1/files", server.form((self.SECRET, None, "x"), (self.SECRET, None, "y"), ("file", "x", "x")))

@@ -57,10 +57,10 @@ class Form {
     name_ = head.name;
     value_.clear();
     is_file_ = head.filename.has_value();
-    if (fields_.contains(name_)) throw bad_request("a field was given twice", name_.substr(0, 100));
+    if (fields_.contains(name_)) throw bad_name("a field was given twice", name_, {});
     if (!is_file_) return;
     if (name_ != "file")
-      throw bad_request("there is one field for a file, which is 'file'", name_.substr(0, 100));
+      throw bad_name("there is one field for a file, which is 'file'", name_, {});
     value_ = *head.filename;
     if (value_.size() > kLongestName)
       throw bad_request("the file's name is too long", "file", "invalid_value");
@@ -72,7 +72,7 @@ class Form {
       return;
     }
     if (value_.size() + data.size() > kLongestField)
-      throw bad_request("a field is too long", name_.substr(0, 100), "invalid_value");
+      throw bad_name("a field is too long", name_, "invalid_value");
     value_ += data;
   }
   void end() {
