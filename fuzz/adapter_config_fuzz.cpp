@@ -3,23 +3,19 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/json_text.h"
 #include "base/regular_expression.h"
+#include "finding.h"
 #include "model/peft_config.h"
 
 namespace {
 
 using namespace malina;
-
-// A promise that does not hold is a finding, as a fault in memory is.
-void promise(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::require;
 
 constexpr std::string_view kModule = "model.layers.11.self_attn.q_proj";
 
@@ -28,16 +24,16 @@ void read_config(const std::string& text) {
       base::parse_json<nlohmann::ordered_json>(text, "adapter_config.json", {.members = 8192}),
       "adapter_config.json");
   static_cast<void>(config.targets(kModule));
-  promise(config.rank(kModule) >= 1 && config.rank(kModule) <= 1 << 16);
-  promise(std::isfinite(config.alpha(kModule)));
+  require(config.rank(kModule) >= 1 && config.rank(kModule) <= 1 << 16);
+  require(std::isfinite(config.alpha(kModule)));
 }
 
 void read_expression(const std::string& text) {
   const base::RegularExpression expression(text);
   const bool matches = expression.matches(kModule);
-  promise(matches == expression.matches(kModule));
+  require(matches == expression.matches(kModule));
   // What it matches, it matches as a group, repeated or with an alternative.
-  promise(base::RegularExpression("(?:" + text + ")|x").matches(kModule) == matches);
+  require(base::RegularExpression("(?:" + text + ")|x").matches(kModule) == matches);
 }
 
 }  // namespace
@@ -51,10 +47,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     else
       read_expression(text);
   } catch (const base::Error& error) {
-    promise(error.fault() == base::Fault::corrupt_file ||
+    require(error.fault() == base::Fault::corrupt_file ||
             error.fault() == base::Fault::unsupported ||
             (data[0] != 'c' && error.fault() == base::Fault::invalid_argument));
-    for (const char c : std::string_view(error.what())) promise(c >= 0x20 && c < 0x7f);
+    for (const char c : std::string_view(error.what())) require(c >= 0x20 && c < 0x7f);
   }
   return 0;
 }

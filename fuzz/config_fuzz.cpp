@@ -3,11 +3,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "finding.h"
 #include "format/json_reader.h"
 #include "format/safetensors.h"
 #include "model/hugging_face_config.h"
@@ -15,11 +14,8 @@
 namespace {
 
 using namespace malina;
-
-// A promise that does not hold is a finding, as a fault in memory is.
-void promise(bool holds) {
-  if (!holds) std::abort();
-}
+using fuzz::require;
+using fuzz::unless_file_refused;
 
 void read_config(const std::string& text) {
   const model::HuggingFaceConfig config(format::parse_json(text, "config.json"), "config.json");
@@ -27,19 +23,19 @@ void read_config(const std::string& text) {
   const model::HuggingFaceSizes sizes = model::add_sizes(config, builder);
   const format::Metadata metadata = builder.build("config.json");
   model::check_scale(config, metadata, sizes);
-  promise(sizes.layers >= 1 && sizes.layers <= 1024 && sizes.heads >= 1 && sizes.kv_heads >= 1);
-  promise(sizes.head_width >= 1 && sizes.experts <= 1024);
-  promise(model::identify(metadata, "config.json").architecture != nullptr);
+  require(sizes.layers >= 1 && sizes.layers <= 1024 && sizes.heads >= 1 && sizes.kv_heads >= 1);
+  require(sizes.head_width >= 1 && sizes.experts <= 1024);
+  require(model::identify(metadata, "config.json").architecture != nullptr);
   for (const auto& factors : sizes.factors)
-    for (const float value : factors.values) promise(std::isfinite(value));
+    for (const float value : factors.values) require(std::isfinite(value));
   for (const auto& entry : metadata.entries())
-    if (const auto* number = std::get_if<double>(&entry.value)) promise(std::isfinite(*number));
+    if (const auto* number = std::get_if<double>(&entry.value)) require(std::isfinite(*number));
 }
 
 void read_index(const std::string& text) {
   for (const auto& [tensor, file] : format::parse_shard_index(text, "index.json")) {
-    promise(file.ends_with(".safetensors"));
-    promise(file.find('/') == std::string::npos && file.find('\0') == std::string::npos);
+    require(file.ends_with(".safetensors"));
+    require(file.find('/') == std::string::npos && file.find('\0') == std::string::npos);
   }
 }
 
@@ -48,15 +44,11 @@ void read_index(const std::string& text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  try {
+  unless_file_refused([&] {
     if (data[0] == 'c')
       read_config(text);
     else
       read_index(text);
-  } catch (const base::Error& error) {
-    promise(error.fault() == base::Fault::corrupt_file ||
-            error.fault() == base::Fault::unsupported);
-    for (const char c : std::string_view(error.what())) promise(c >= 0x20 && c < 0x7f);
-  }
+  });
   return 0;
 }

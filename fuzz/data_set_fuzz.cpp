@@ -1,7 +1,6 @@
 // A data set of any format. Whatever is read can be read again from its place, spans lie in their
 // texts between characters, and lines go forward.
 #include <cstdint>
-#include <cstdlib>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -9,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/temporary_directory.h"
+#include "finding.h"
 #include "text/unicode.h"
 #include "tune/data/example_text.h"
 #include "tune/data/personal_data.h"
@@ -19,10 +19,7 @@ namespace {
 
 using namespace malina;
 using namespace malina::tune;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 bool begins_character(const std::string& text, std::size_t at) {
   return at == text.size() || (text[at] & 0xC0) != 0x80;

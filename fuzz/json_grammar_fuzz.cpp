@@ -1,20 +1,17 @@
 // The JSON of constrained answers against a parser: whatever the automaton takes, in pieces or at
 // once, can be closed within a few bytes, and what it calls complete is an object to the parser.
 #include <cstdint>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "finding.h"
 #include "text/json_grammar.h"
 
 namespace {
 
 using namespace malina::text;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using malina::fuzz::require;
 
 bool is_object(const std::string& text) {
   return nlohmann::json::parse(text, nullptr, false).is_object();

@@ -2,7 +2,6 @@
 // read is the content itself. What is accepted answers with probabilities and is written as it was.
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,14 +9,12 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "eval/linear_baseline.h"
+#include "finding.h"
 
 namespace {
 
 using namespace malina;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 void check(const eval::LinearBaseline& baseline, const std::string& bytes, bool texts) {
   require(baseline.bytes() == bytes);

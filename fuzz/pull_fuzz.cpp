@@ -2,11 +2,10 @@
 // is accepted keeps its promises: an address has no second reading, a range is true in itself, and
 // a path leads nowhere else.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "finding.h"
 #include "platform/http_header.h"
 #include "platform/hub.h"
 #include "platform/url.h"
@@ -16,23 +15,12 @@ namespace {
 
 using namespace malina;
 using namespace malina::platform;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <typename Work>
-void allowing_refusal(Work work) {
-  try {
-    work();
-  } catch (const base::Error& error) {
-    require(error.fault() != base::Fault::internal);
-  }
-}
+using fuzz::require;
+using fuzz::unless_refused;
 
 void check_url(std::string_view text) {
   const Url base = parse_url("https://hub.example.org/owner/repo?x");
-  allowing_refusal([&] {
+  unless_refused([&] {
     const Url url = resolve_url(base, text);
     require(url.target.starts_with('/'));
     require(url.text().find_first_of(" \r\n\t\\#") == std::string::npos);
@@ -59,7 +47,7 @@ void check_headers(std::string_view text) {
 void check_listing(std::string_view text) {
   const Url endpoint = parse_url("https://hub.example.org/mirror");
   const HubReference reference = parse_hub_reference("hf:owner/repo");
-  allowing_refusal([&] {
+  unless_refused([&] {
     HubListing listing{parse_listing(text, "x"), ""};
     const PullPlan plan =
         plan_hub(endpoint, reference, listing, [](std::span<const PullChoice> choices) {
@@ -81,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   check_url(bytes);
   check_headers(bytes);
-  allowing_refusal([&] { parse_hub_reference(bytes); });
+  unless_refused([&] { parse_hub_reference(bytes); });
   check_listing(bytes);
   return 0;
 }

@@ -1,12 +1,12 @@
 // A configuration file. Whatever is accepted is a value that is shown in a way that reads back.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/quantity.h"
+#include "finding.h"
 #include "platform/setting_value.h"
 #include "platform/settings_file.h"
 
@@ -14,10 +14,7 @@ namespace {
 
 using namespace malina;
 using namespace malina::platform;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 void check_quantities(std::string_view text) {
   if (const auto duration = base::parse_duration(text)) {

@@ -4,24 +4,21 @@
 // Input: the template, a zero byte, then what goes into the conversation: a JSON object becomes
 // variables, anything else the content of messages.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "finding.h"
 #include "text/chat_template.h"
 
 namespace {
 
 using namespace malina;
+using fuzz::require;
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kMark = "\xEE\x80\x80";  // U+E000, in every content
 constexpr text::TemplateBudget kBudget{.steps = 20'000, .depth = 100, .output_bytes = 200'000};
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 text::TemplateInput input_of(std::string_view rest) {
   text::TemplateInput input;

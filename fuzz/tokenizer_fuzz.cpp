@@ -6,12 +6,12 @@
 // the text back.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "finding.h"
 #include "format/checkpoint.h"
 #include "text/tokenizer.h"
 
@@ -19,6 +19,7 @@ namespace {
 
 using malina::format::Metadata;
 using malina::format::MetadataArray;
+using malina::fuzz::require;
 using malina::text::Span;
 using malina::text::Token;
 using malina::text::Tokenizer;
@@ -134,10 +135,6 @@ MetadataArray array_of(Target MetadataArray::* member, const Source& values, boo
 constexpr std::string_view kRules[] = {"gpt-2",  "smollm",     "llama-bpe",    "tekken",
                                        "gpt-4o", "falcon",     "default",      "bloom",
                                        "viking", "bailingmoe", "deepseek-llm", "deepseek-v3"};
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 bool is_special(TokenKind kind) { return kind == TokenKind::control || kind == TokenKind::unknown; }
 

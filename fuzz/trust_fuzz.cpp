@@ -1,13 +1,13 @@
 // What a caller shows as a key, and the lines of signed checkpoints. A key opens only as it was
 // issued; a checkpoint's signature fits only as it was signed.
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/temporary_directory.h"
+#include "finding.h"
 #include "govern/audit_checkpoint.h"
 #include "govern/key_store.h"
 #include "govern/key_token.h"
@@ -16,10 +16,7 @@ namespace {
 
 using namespace malina;
 using namespace malina::govern;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::require;
 
 struct World {
   base::TemporaryDirectory folder;

@@ -1,11 +1,10 @@
 // What an upstream answers, what the connector and the server say to each other, and the connector's
 // configuration. Whatever is accepted is written in a way that reads back.
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "finding.h"
 #include "platform/connector_file.h"
 #include "platform/upstream.h"
 
@@ -13,19 +12,8 @@ namespace {
 
 using namespace malina;
 using namespace malina::platform;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-template <class Work>
-void unless_refused(Work work) {
-  try {
-    work();
-  } catch (const base::Error& error) {
-    require(error.fault() != base::Fault::internal);
-  }
-}
+using fuzz::require;
+using fuzz::unless_refused;
 
 std::string_view without_end(const std::string& line) {
   require(line.find('\n') == line.size() - 1);
