@@ -86,9 +86,12 @@ Json certificate_facts(const tune::Certificate& certificate, const std::string& 
           {"digest", digest_of(text)}};
 }
 
-void check_certificate(const fs::path& directory, tune::Classifier& classifier,
-                       const fs::path& remembered) {
-  const auto digest = named_digest(directory / tune::kManifestName);
+namespace {
+
+template <class Tuned>
+void check(const fs::path& directory, std::string_view manifest, Tuned& tuned,
+           const fs::path& remembered) {
+  const auto digest = named_digest(directory / manifest);
   if (!digest) return;
   const fs::path file = directory / tune::kCertificateName;
   if (!fs::exists(file))
@@ -103,12 +106,24 @@ void check_certificate(const fs::path& directory, tune::Classifier& classifier,
   std::error_code ignored;
   const bool known = fs::exists(remembered / state, ignored);
   const auto places = certificate.shortest(known ? kEachTime : certificate.examples.size());
-  const std::string found = tune::difference(certificate, places, classifier);
+  const std::string found = tune::difference(certificate, places, tuned);
   if (!found.empty())
     throw Error(Fault::corrupt_file,
                 fmt::format("{} does not answer as it did when it was tuned, so it is not used: {}",
                             directory.string(), found));
   if (!known) remember(remembered, state);
+}
+
+}  // namespace
+
+void check_certificate(const fs::path& directory, tune::Classifier& classifier,
+                       const fs::path& remembered) {
+  check(directory, tune::kManifestName, classifier, remembered);
+}
+
+void check_certificate(const fs::path& directory, tune::SpanTagger& tagger,
+                       const fs::path& remembered) {
+  check(directory, tune::kSpanManifestName, tagger, remembered);
 }
 
 }  // namespace malina::platform

@@ -1,5 +1,5 @@
-// A classifier's certificate (tune/certificate.h) as part of its directory, and its check when the
-// classifier is loaded.
+// The certificate of a classifier or a tagger (tune/certificate.h) as part of its directory, and
+// its check when that is loaded.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +8,7 @@
 
 #include "tune/certificate.h"
 #include "tune/classifier.h"
+#include "tune/span_tagger.h"
 
 namespace malina::platform {
 
@@ -22,6 +23,8 @@ nlohmann::ordered_json certificate_facts(const tune::Certificate& certificate,
 // shortest three examples are computed again. What cannot be remembered is computed each time. A
 // directory without a certificate, tuned before there were any, passes.
 void check_certificate(const std::filesystem::path& directory, tune::Classifier& classifier,
+                       const std::filesystem::path& remembered);
+void check_certificate(const std::filesystem::path& directory, tune::SpanTagger& tagger,
                        const std::filesystem::path& remembered);
 
 }  // namespace malina::platform

@@ -8,6 +8,7 @@
 #include "decide/answer.h"
 #include "decide/verbatim.h"
 #include "model/peft.h"
+#include "platform/classifier_certificate.h"
 #include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
@@ -25,11 +26,14 @@ namespace {
 void write_tagger(const fs::path& directory, const tune::SpanTuning& tuning,
                   const tune::SpanFacts& facts, const model::Model* model) {
   const std::string card = model_card(tuning.report(), tuning.request(), facts);
+  const tune::Certificate certificate = tuning.certificate();
+  const std::string certified = to_text(certificate);
+  nlohmann::ordered_json manifest = manifest_json(tuning.report(), tuning.request(), facts);
+  manifest["certificate"] = certificate_facts(certificate, certified);
   const std::vector<model::PeftFiles::Extra> files{
       {std::string(tune::kSpanManifestName),
-       manifest_json(tuning.report(), tuning.request(), facts)
-               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-           "\n"},
+       manifest.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"},
+      {std::string(tune::kCertificateName), certified},
       {std::string(tune::kLinearTaggerName), tuning.linear().bytes()}};
   if (tuning.report().uses_adapter()) {
     model::write_peft(directory, tuning.adapter(), *model,

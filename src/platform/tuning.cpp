@@ -155,7 +155,10 @@ LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<co
 LoadedClassifier::~LoadedClassifier() = default;
 
 void LoadedClassifier::check(const fs::path& directory, const fs::path& remembered) {
-  if (classifier_) check_certificate(directory, *classifier_, remembered);
+  if (classifier_)
+    check_certificate(directory, *classifier_, remembered);
+  else
+    check_certificate(directory, *tagger_, remembered);
 }
 
 std::vector<Decision> LoadedClassifier::decide(std::span<const std::string> texts) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json_text.h"
 #include "tune/classifier.h"
+#include "tune/span_tagger.h"
 
 namespace malina::tune {
 
@@ -56,6 +57,57 @@ std::string difference_of(const Certificate::Example& example, std::size_t place
   return "";
 }
 
+bool is_near(double found, double certified, double tolerance) {
+  return std::abs(found - certified) <= tolerance;  // what is no number is not
+}
+
+std::string difference_of(const Certificate::Example& example, std::size_t place, double tolerance,
+                          const SpanAnswer& answer, std::span<const std::string> types) {
+  if (example.probabilities.size() != example.spans.size() + 1)
+    return fmt::format("example {} is not certified as a tagger's answer", place + 1);
+  const double whole = example.probabilities.front();
+  if (!is_near(answer.probability, whole, tolerance))
+    return fmt::format(
+        "example {} is answered with probability {:.4f}, and {:.4f} was certified (within {})",
+        place + 1, answer.probability, whole, tolerance);
+  if (whole <= 0.5 + tolerance) return "";
+  bool same = answer.spans.size() == example.spans.size();
+  for (std::size_t i = 0; same && i < answer.spans.size(); ++i) {
+    const FoundSpan& found = answer.spans[i];
+    same = Certificate::Span{found.begin, found.end, types[found.type]} == example.spans[i] &&
+           is_near(found.probability, example.probabilities[i + 1], tolerance);
+  }
+  return same ? "" : fmt::format("example {} has other spans than were certified", place + 1);
+}
+
+// The texts at these places, as `tokens` reads each; or what is read otherwise.
+template <class Tokens>
+std::string read_texts(const Certificate& certificate, std::span<const std::size_t> places,
+                       const Tokens& tokens, std::vector<std::string>& texts) {
+  for (const std::size_t place : places) {
+    const Certificate::Example& example = certificate.examples[place];
+    const std::vector<std::int32_t> read = tokens(example.text);
+    if ((read.empty() ? "" : tokens_digest(read)) != example.tokens)
+      return fmt::format("example {} is read as other tokens than it was", place + 1);
+    texts.push_back(example.text);
+  }
+  return "";
+}
+
+Json json_of(const std::vector<Certificate::Span>& spans) {
+  Json json = Json::array();
+  for (const Certificate::Span& span : spans)
+    json.push_back({{"start", span.begin}, {"end", span.end}, {"type", span.type}});
+  return json;
+}
+
+std::size_t offset(const Json& json, const char* key, const std::string& text,
+                   const std::string& name) {
+  const auto value = member(json, key, Json::value_t::number_unsigned, name).get<std::uint64_t>();
+  if (value > text.size()) refuse(name, fmt::format("'{}' of a span is beyond its text", key));
+  return value;
+}
+
 }  // namespace
 
 std::vector<std::size_t> Certificate::shortest(std::size_t most) const {
@@ -84,9 +136,10 @@ std::string to_text(const Certificate& certificate) {
     Json probabilities = Json::array();
     for (const double probability : example.probabilities)
       probabilities.push_back(std::round(probability * 1e6) / 1e6);
-    examples.push_back({{"text", example.text},
-                        {"tokens", example.tokens},
-                        {"probabilities", std::move(probabilities)}});
+    Json& entry = examples.emplace_back(Json{{"text", example.text},
+                                             {"tokens", example.tokens},
+                                             {"probabilities", std::move(probabilities)}});
+    if (!example.spans.empty()) entry["spans"] = json_of(example.spans);
   }
   const Json json{
       {"format", kFormat}, {"tolerance", certificate.tolerance}, {"examples", std::move(examples)}};
@@ -107,6 +160,11 @@ Certificate parse_certificate(std::string_view text, const std::string& name) {
     example.tokens = member(entry, "tokens", Json::value_t::string, name);
     for (const Json& value : member(entry, "probabilities", Json::value_t::array, name))
       example.probabilities.push_back(share(value, "a probability", name));
+    if (!entry.contains("spans")) continue;
+    for (const Json& span : member(entry, "spans", Json::value_t::array, name))
+      example.spans.push_back({.begin = offset(span, "start", example.text, name),
+                               .end = offset(span, "end", example.text, name),
+                               .type = member(span, "type", Json::value_t::string, name)});
   }
   return certificate;
 }
@@ -114,19 +172,29 @@ Certificate parse_certificate(std::string_view text, const std::string& name) {
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
                        Classifier& classifier) {
   std::vector<std::string> texts;
-  for (const std::size_t place : places) {
-    const Certificate::Example& example = certificate.examples[place];
-    const std::vector<std::int32_t> read = classifier.tokens(example.text);
-    const std::string tokens = read.empty() ? "" : tokens_digest(read);
-    if (tokens != example.tokens)
-      return fmt::format("example {} is read as other tokens than it was", place + 1);
-    texts.push_back(example.text);
-  }
+  const auto tokens = [&](const std::string& text) { return classifier.tokens(text); };
+  if (const std::string found = read_texts(certificate, places, tokens, texts); !found.empty())
+    return found;
   const auto answers = classifier.answer(texts);
   for (std::size_t i = 0; i < places.size(); ++i) {
     std::string found =
         difference_of(certificate.examples[places[i]], places[i], certificate.tolerance, answers[i],
                       classifier.manifest().labels);
+    if (!found.empty()) return found;
+  }
+  return "";
+}
+
+std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
+                       SpanTagger& tagger) {
+  std::vector<std::string> texts;
+  const auto tokens = [&](const std::string& text) { return tagger.tokens(text); };
+  if (const std::string found = read_texts(certificate, places, tokens, texts); !found.empty())
+    return found;
+  const auto answers = tagger.answer(texts);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    std::string found = difference_of(certificate.examples[places[i]], places[i],
+                                      certificate.tolerance, answers[i], tagger.manifest().types);
     if (!found.empty()) return found;
   }
   return "";

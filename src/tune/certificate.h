@@ -1,6 +1,6 @@
-// What a classifier answered to some of its validation texts when it was tuned, kept beside it:
-// whoever loads it computes the same again, or does not use it. So a changed tokenizer, template,
-// base, file or kernel is noticed before it decides anything.
+// What a classifier or a tagger answered to some of its validation texts when it was tuned, kept
+// beside it: whoever loads it computes the same again, or does not use it. So a changed tokenizer,
+// template, base, file or kernel is noticed before it decides anything.
 //
 // Tokens must be the same; probabilities within a tolerance, since another processor, compiler or
 // version may round the last bits otherwise. The texts stand in this file alone, in no manifest.
@@ -19,6 +19,7 @@ class Tokenizer;
 namespace malina::tune {
 
 class Classifier;
+class SpanTagger;
 
 inline constexpr std::string_view kCertificateName = "certificate.json";
 
@@ -27,10 +28,17 @@ struct Certificate {
   static constexpr std::size_t kExamples = 100, kLabelExamples = 20;
   static constexpr double kTolerance = 2e-3;  // of a probability
 
+  struct Span {
+    std::size_t begin = 0, end = 0;  // bytes
+    std::string type;
+    bool operator==(const Span&) const = default;
+  };
   struct Example {
     std::string text;
-    std::string tokens;                 // tokens_digest(); empty where words alone are used
-    std::vector<double> probabilities;  // calibrated, [labels]
+    std::string tokens;  // tokens_digest(); empty where words alone are used
+    // Calibrated: of a classifier's labels; of a tagger's whole answer, and then of each span.
+    std::vector<double> probabilities;
+    std::vector<Span> spans = {};  // of a tagger
     bool operator==(const Example&) const = default;
   };
   double tolerance = kTolerance;
@@ -53,5 +61,9 @@ Certificate parse_certificate(std::string_view text, const std::string& name);
 // sentence that names the first such example and none of its text; "" where nothing is.
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
                        Classifier& classifier);
+// Of a tagger. Spans are compared where the whole answer was likelier than all others together: of
+// answers that are nearly as likely as each other, rounding may choose.
+std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
+                       SpanTagger& tagger);
 
 }  // namespace malina::tune

@@ -12,7 +12,8 @@ Certificate some() {
       .tolerance = 0.002,
       .examples = {{"a longer text", tokens_digest(std::vector<std::int32_t>{1, 2}), {0.25, 0.75}},
                    {"short", "", {1, 0}},
-                   {"\"ř\"\n", "", {0.123457, 0.876543}}}};
+                   {"\"ř\"\n", "", {0.123457, 0.876543}},
+                   {"from Brno", "", {0.5, 0.75}, {{5, 9, "place"}}}}};
 }
 
 TEST(Certificate, IsReadAsItWasWritten) {
@@ -34,7 +35,7 @@ TEST(Certificate, TokensInAnotherOrderAreOthers) {
 
 TEST(Certificate, TheShortestAreOfTheShortestTexts) {
   EXPECT_EQ(some().shortest(2), (std::vector<std::size_t>{1, 2}));  // of five bytes both
-  EXPECT_EQ(some().shortest(9).size(), 3u);
+  EXPECT_EQ(some().shortest(9).size(), 4u);
 }
 
 TEST(Certificate, RefusesWhatIsNone) {
@@ -54,7 +55,10 @@ TEST(Certificate, RefusesWhatIsNone) {
   EXPECT_NE(refused(text, "0.002", "0.9").find("tolerance"), std::string::npos);
   EXPECT_NE(refused(text, "\"short\"", "7").find("'text'"), std::string::npos);
   EXPECT_NE(refused(text, "\"examples\"", "\"example\"").find("'examples'"), std::string::npos);
-  EXPECT_NE(refused(text, "}]}", "}]").find("c.json"), std::string::npos);
+  EXPECT_NE(refused(text, "\"end\":9", "\"end\":10").find("'end'"), std::string::npos);
+  EXPECT_NE(refused(text, "\"start\":5", "\"start\":-5").find("'start'"), std::string::npos);
+  EXPECT_NE(refused(text, "\"place\"", "null").find("'type'"), std::string::npos);
+  EXPECT_NE(refused(text, "}]}]}", "}]}]").find("c.json"), std::string::npos);
 }
 
 }  // namespace

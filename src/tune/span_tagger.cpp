@@ -151,6 +151,11 @@ std::vector<ScoredText> SpanTagger::scored(std::span<const std::string> texts,
   return result;
 }
 
+std::vector<text::Token> SpanTagger::tokens(std::string_view text) const {
+  if (linear_) return {};
+  return manifest_.form.tokens(*tokenizer_, text).ids;
+}
+
 std::vector<SpanAnswer> SpanTagger::answer(std::span<const std::string> texts) {
   std::vector<SpanAnswer> answers(texts.size());
   if (texts.empty()) return answers;

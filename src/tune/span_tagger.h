@@ -50,6 +50,8 @@ class SpanTagger {
 
   const SpanManifest& manifest() const { return manifest_; }
   std::vector<SpanAnswer> answer(std::span<const std::string> texts);
+  // What it reads of a text; empty where words alone are used.
+  std::vector<text::Token> tokens(std::string_view text) const;
 
  private:
   std::vector<ScoredText> scored(std::span<const std::string> texts,

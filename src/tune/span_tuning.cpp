@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/stopwatch.h"
+#include "decide/text_check.h"
 
 namespace malina::tune {
 
@@ -341,6 +342,29 @@ void SpanTuning::calibrate() {
     held_out.probability.push_back(after.probability[order[k]]);
   }
   report_.calibration.abstention = threshold_of(held_out, request_.target_accuracy);
+}
+
+Certificate SpanTuning::certificate() const {
+  Certificate certificate;
+  const auto& scores = validation_scores_[report_.chosen];
+  const std::size_t count = std::min(scores.size(), Certificate::kExamples);
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::size_t i = k * scores.size() / count;
+    const std::string& text = validation_->data.texts[i];
+    if (!decide::refusal_of_text(text).empty()) continue;  // as whoever asks hears
+    const eval::TagAnswer tags =
+        eval::decode_tags(scores[i].scores, report_.calibration.temperature);
+    Certificate::Example& example = certificate.examples.emplace_back();
+    example.text = text;
+    if (report_.uses_adapter())
+      example.tokens = tokens_digest(request_.form.tokens(*tokenizer_, text).ids);
+    example.probabilities.push_back(tags.probability);
+    for (const FoundSpan& found : found_spans(tags.spans, scores[i].places, text)) {
+      example.spans.push_back({found.begin, found.end, report_.types[found.type]});
+      example.probabilities.push_back(found.probability);
+    }
+  }
+  return certificate;
 }
 
 void SpanTuning::test() {

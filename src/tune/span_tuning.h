@@ -14,6 +14,7 @@
 #include "eval/calibration.h"
 #include "eval/statistics.h"
 #include "model/adapter_tensors.h"
+#include "tune/certificate.h"
 #include "tune/span_task.h"
 #include "tune/span_training.h"
 
@@ -113,6 +114,8 @@ class SpanTuning {
   const SpanReport& report() const { return report_; }
   const eval::LinearTagger& linear() const { return *linear_; }
   const model::AdapterTensors& adapter() const { return *adapter_; }  // where uses_adapter()
+  // What the chosen tagger answers to some of the validation texts. After run().
+  Certificate certificate() const;
 
  private:
   struct Part;

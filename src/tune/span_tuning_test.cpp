@@ -169,6 +169,48 @@ TEST_F(SpanTuningTest, BothMethodsGiveATaggerThatIsReadAgain) {
   }
 }
 
+TEST_F(SpanTuningTest, ATaggerAnswersAsItWasCertifiedAndNoOtherDoes) {
+  for (const SpanMethod method : {SpanMethod::linear, SpanMethod::lora}) {
+    SpanTuning tuning(model_, tokenizer_.get(), device_, request(method));
+    tuning.read();
+    ASSERT_TRUE(tuning.run({}));
+    const Certificate certificate = parse_certificate(to_text(tuning.certificate()), "c");
+    ASSERT_EQ(certificate.examples.size(), tuning.report().validation_rows);
+    std::vector<std::size_t> places(certificate.examples.size());
+    std::iota(places.begin(), places.end(), std::size_t{0});
+    const auto directory = write(tuning);
+    SpanTagger tagger(directory, model_, tokenizer_, device_);
+    EXPECT_EQ(difference(certificate, places, tagger), "");
+
+    const auto sure =
+        std::ranges::find_if(certificate.examples, [](const Certificate::Example& example) {
+          return example.probabilities[0] > 0.6 && !example.spans.empty();
+        });
+    ASSERT_NE(sure, certificate.examples.end());
+    const auto place = static_cast<std::size_t>(sure - certificate.examples.begin());
+    const auto changed = [&](const auto& change) {
+      Certificate other = certificate;
+      change(other.examples[place]);
+      return difference(other, places, tagger);
+    };
+    using Example = Certificate::Example;
+    const std::string named = "example " + std::to_string(place + 1);
+    for (const std::string& found :
+         {changed([](Example& example) { example.probabilities[0] -= 0.1; }),
+          changed([](Example& example) { example.probabilities[1] -= 0.1; }),
+          changed([](Example& example) { example.spans[0].type = "other"; }),
+          changed([](Example& example) { --example.spans[0].end; }),
+          changed([](Example& example) { example.tokens = "sha256:0"; }),
+          changed([](Example& example) {
+            example.spans.clear();
+            example.probabilities.resize(1);
+          }),
+          changed([](Example& example) { example.spans.clear(); })})
+      EXPECT_NE(found.find(named), std::string::npos) << found;
+    std::filesystem::remove_all(directory);
+  }
+}
+
 TEST_F(SpanTuningTest, AStoppedJobGoesOnWithTheSameBits) {
   const auto values = [&](const SpanRequest& asked, bool stop) {
     SpanTuning tuning(model_, tokenizer_.get(), device_, asked);
