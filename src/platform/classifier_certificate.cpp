@@ -86,13 +86,9 @@ Json certificate_facts(const tune::Certificate& certificate, const std::string& 
           {"digest", digest_of(text)}};
 }
 
-namespace {
-
-template <class Tuned>
-void check(const fs::path& directory, std::string_view manifest, Tuned& tuned,
-           const fs::path& remembered) {
+std::optional<std::string> certified_text(const fs::path& directory, std::string_view manifest) {
   const auto digest = named_digest(directory / manifest);
-  if (!digest) return;
+  if (!digest) return std::nullopt;
   const fs::path file = directory / tune::kCertificateName;
   if (!fs::exists(file))
     throw Error(Fault::corrupt_file,
@@ -101,7 +97,18 @@ void check(const fs::path& directory, std::string_view manifest, Tuned& tuned,
   if (digest_of(text) != *digest)
     throw Error(Fault::corrupt_file,
                 fmt::format("{} is not the one that the manifest beside it names", file.string()));
-  const tune::Certificate certificate = tune::parse_certificate(text, file.string());
+  return text;
+}
+
+namespace {
+
+template <class Tuned>
+void check(const fs::path& directory, std::string_view manifest, Tuned& tuned,
+           const fs::path& remembered) {
+  const auto text = certified_text(directory, manifest);
+  if (!text) return;
+  const tune::Certificate certificate =
+      tune::parse_certificate(*text, (directory / tune::kCertificateName).string());
   const std::string state = state_of(directory);
   std::error_code ignored;
   const bool known = fs::exists(remembered / state, ignored);

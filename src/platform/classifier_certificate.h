@@ -4,7 +4,9 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "tune/certificate.h"
 #include "tune/classifier.h"
@@ -15,6 +17,11 @@ namespace malina::platform {
 // What the manifest says of a certificate's text: its file, digest, and number of examples.
 nlohmann::ordered_json certificate_facts(const tune::Certificate& certificate,
                                          const std::string& text);
+
+// The text of the certificate that the directory's manifest names; nullopt where it names none.
+// Throws base::Error(corrupt_file) where that is missing, or another.
+std::optional<std::string> certified_text(const std::filesystem::path& directory,
+                                          std::string_view manifest);
 
 // Computes what the certificate of the directory holds, and throws base::Error(corrupt_file) naming
 // the first example that comes out otherwise, or where the file is not what the manifest names. All

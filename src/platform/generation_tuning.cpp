@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "model/peft.h"
+#include "platform/adapter_certificate.h"
+#include "platform/classifier_certificate.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuned_output.h"
@@ -25,15 +27,19 @@ const text::ChatTemplate* template_of(const ModelFile& file) {
   return nullptr;
 }
 
-void write_adapter(const fs::path& directory, const tune::GenerationTuning& tuning,
+void write_adapter(const fs::path& directory, tune::GenerationTuning& tuning,
                    const tune::GenerationFacts& facts, const model::Model& model) {
-  const std::string manifest = manifest_json(tuning.report(), tuning.request(), facts)
-                                   .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-                               "\n";
+  const tune::GenerationCertificate certificate = tuning.certificate();
+  const std::string certified = to_text(certificate);
+  nlohmann::ordered_json facts_of_all = manifest_json(tuning.report(), tuning.request(), facts);
+  facts_of_all["certificate"] = certificate_facts(certificate, certified);
+  const std::string manifest =
+      facts_of_all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   model::write_peft(directory, tuning.result(), model,
                     {.base_name = facts.base_name,
                      .model_card = model_card(tuning.report(), tuning.request(), facts),
-                     .extra = {{std::string(kAdapterManifestName), manifest}}});
+                     .extra = {{std::string(kAdapterManifestName), manifest},
+                               {std::string(tune::kCertificateName), certified}}});
 }
 
 // The old one goes only once the new one is complete on the disk beside it.

@@ -12,6 +12,7 @@
 #include "base/machine.h"
 #include "engine/engine.h"
 #include "engine/json_constraint.h"
+#include "platform/adapter_certificate.h"
 #include "platform/adapter_file.h"
 #include "platform/decider.h"
 #include "platform/engine_answer.h"
@@ -182,10 +183,20 @@ class LanguageModel::Impl {
   std::vector<std::unique_ptr<Answer>> start(std::vector<Prepared> prepared);
   PerplexityResult perplexity(std::string_view text, const LoadedAdapter& adapter,
                               const std::function<void(double)>& progress);
-  LoadedAdapter load_adapter(const std::filesystem::path& place) const {
-    return to_adapter(read_adapter(place, *model_).tensors, "", device_,
-                      exact_ ? model::Adapter::Storage::single : model::Adapter::Storage::half);
+  LoadedAdapter load_adapter(const std::filesystem::path& place) {
+    const LoadedAdapter adapter =
+        to_adapter(read_adapter(place, *model_).tensors, "", device_,
+                   exact_ ? model::Adapter::Storage::single : model::Adapter::Storage::half);
+    const auto own = file_->templates.find("");  // whatever may stand in its place here
+    certificates_.check(
+        place,
+        {.tokenizer = file_->tokenizer.get(),
+         .chat_template = own == file_->templates.end() ? nullptr : &own->second},
+        context(), [&](const tune::TrainingExample& example) { return score(example, adapter); });
+    return adapter;
   }
+  // Sum over the example's targets of weight times log-probability.
+  double score(const tune::TrainingExample& example, const LoadedAdapter& adapter);
 
   std::vector<text::Token> tokens(std::string_view text, bool special) const {
     return tokenizer().encode(text, {.add_bos = special && tokenizer().adds_bos()});
@@ -225,6 +236,7 @@ class LanguageModel::Impl {
   math::Device& device_;
   bool exact_;
   std::shared_ptr<const model::Model> model_;
+  AdapterCertificates certificates_;
   engine::Engine engine_;
   engine::JsonMode json_{file_->tokenizer, model_->sizes().vocab};
   mutable Decider decider_{file_->tokenizer, model_->sizes().vocab, engine_.context()};
@@ -472,6 +484,34 @@ engine::Generation LanguageModel::Impl::generation_of(const ChatRequest& request
   if (request.json) generation.constraint = json_.constraint();
   generation.log_probabilities = request.log_probabilities;
   return generation;
+}
+
+double LanguageModel::Impl::score(const tune::TrainingExample& example,
+                                  const LoadedAdapter& adapter) {
+  const auto learned = [](std::int32_t target) { return target >= 0; };
+  const auto& targets = example.targets;
+  const auto first =
+      static_cast<std::size_t>(std::ranges::find_if(targets, learned) - targets.begin());
+  const auto last = targets.size() -
+                    static_cast<std::size_t>(
+                        std::find_if(targets.rbegin(), targets.rend(), learned) - targets.rbegin());
+  engine::Generation generation;
+  generation.prompt = {example.tokens.front()};
+  generation.max_tokens = 0;
+  generation.adapter = adapter;
+  engine::Continuation& rest = generation.continuations.emplace_back();
+  // The token that follows the one at i is the target there, where it is learned.
+  for (std::size_t i = 0; i < last; ++i)
+    rest.tokens.push_back(learned(targets[i]) ? targets[i] : example.tokens[i + 1]);
+  rest.scored_from = first;
+  const auto stream = engine_.submit(std::move(generation));
+  while (stream->next()) {
+  }
+  const std::vector<double>& scores = stream->finished().continuations.at(0);
+  double sum = 0;
+  for (std::size_t i = first; i < last; ++i)
+    if (learned(targets[i])) sum += double{example.weights[i]} * scores[i - first];
+  return sum;
 }
 
 PerplexityResult LanguageModel::Impl::perplexity(std::string_view text,

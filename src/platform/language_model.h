@@ -66,7 +66,8 @@ class LanguageModel {
   LanguageModel(const LanguageModel& base, LoadedAdapter adapter);
   ~LanguageModel();
 
-  // What read_adapter() takes, in half precision but for RunOptions::exact. Throws what that
+  // What read_adapter() takes, in half precision but for RunOptions::exact; of one with a
+  // certificate some rows are computed (adapter_certificate.h). Throws what that
   // throws, and out_of_memory.
   LoadedAdapter load_adapter(const std::filesystem::path& place) const;
   static std::uint64_t bytes_of(const LoadedAdapter& adapter);

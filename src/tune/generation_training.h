@@ -18,6 +18,10 @@ class GenerationTraining final : public AdapterTraining {
 
   // Of the validation data, without any adapter.
   Trainer::Evaluation of_base() { return trainer().evaluate(validation_, false).value(); }
+  // With the parameters as they are: after best(), those.
+  Trainer::Evaluation evaluate(std::span<const TrainingExample> examples) {
+    return trainer().evaluate(examples).value();
+  }
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
 

@@ -142,4 +142,44 @@ bool GenerationTuning::run(const GenerationEvents& events) {
   return true;
 }
 
+namespace {
+
+// So many of them, spread evenly.
+std::vector<std::size_t> some_of(std::vector<std::size_t> rows, std::size_t most) {
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  const std::size_t count = std::min(rows.size(), most);
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(rows[i * rows.size() / count]);
+  return chosen;
+}
+
+}  // namespace
+
+GenerationCertificate GenerationTuning::certificate() {
+  const std::vector<std::size_t> chosen =
+      some_of(validation_.rows_of, GenerationCertificate::kExamples);
+  GenerationCertificate certificate;
+  auto next = chosen.begin();
+  std::size_t number = 0, first = 0;
+  for (const auto& path : validation_files()) {
+    ExampleReader reader(path, request_.reading);
+    for (; next != chosen.end(); ++number) {
+      const auto read = reader.next();
+      if (!read) break;
+      if (number != *next) continue;
+      ++next;
+      while (validation_.rows_of[first] != number) ++first;
+      std::size_t last = first;
+      while (last < validation_.rows_of.size() && validation_.rows_of[last] == number) ++last;
+      const auto examples = std::span(validation_.examples).subspan(first, last - first);
+      GenerationCertificate::Row& row = certificate.rows.emplace_back();
+      row.row = row_json(std::get<Example>(*read));
+      row.tokens = examples_digest(examples);
+      for (const TrainingExample& example : examples) row.length += example.tokens.size();
+      row.log_probability = -run_->evaluate(examples).loss;
+    }
+  }
+  return certificate;
+}
+
 }  // namespace malina::tune

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/adapter_tensors.h"
+#include "tune/generation_certificate.h"
 #include "tune/generation_task.h"
 #include "tune/generation_training.h"
 
@@ -70,8 +71,13 @@ class GenerationTuning {
   const GenerationRequest& request() const { return request_; }
   const GenerationReport& report() const { return report_; }
   const model::AdapterTensors& result() const { return result_; }
+  // What it makes of some of the validation rows, which are read again. After run().
+  GenerationCertificate certificate();
 
  private:
+  const std::vector<std::filesystem::path>& validation_files() const {
+    return request_.validation.empty() ? request_.training : request_.validation;
+  }
   void hold_back();
   std::string origin() const;
 

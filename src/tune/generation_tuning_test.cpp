@@ -244,6 +244,40 @@ TEST_F(GenerationTuningTest, GoesOnFromASnapshotWithTheSameBits) {
   EXPECT_NE(message_of([&] { trained(stopped, 1); }).find("remove it"), std::string::npos);
 }
 
+TEST_F(GenerationTuningTest, ItsCertificateHoldsWhatItMakesOfTheValidationRows) {
+  for (const bool held_back : {true, false}) {
+    GenerationRequest asked = request();
+    if (!held_back) asked.validation = {write("v1.jsonl", chats(12)), write("v2.jsonl", chats(9))};
+    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+    tuning.read();
+    ASSERT_TRUE(tuning.run({}));
+    const GenerationCertificate certificate = tuning.certificate();
+    ASSERT_EQ(certificate.rows.size(), held_back ? 8U : 21U);
+    std::vector<std::size_t> places;
+    double sum = 0, weight = 0;
+    for (std::size_t i = 0; i < certificate.rows.size(); ++i) {
+      places.push_back(i);
+      const auto examples = generation_examples(example_of(certificate.rows[i].row, "c"), form_);
+      double own = 0;
+      for (const auto& example : examples)
+        for (const float each : example.weights) own += double{each};
+      sum += own * certificate.rows[i].log_probability;
+      weight += own;
+    }
+    EXPECT_NEAR(-sum / weight, tuning.report().after.loss, 1e-4);
+    std::size_t next = 0;  // the tokens are those that are read again from the row
+    EXPECT_EQ(difference(
+                  certificate, places, form_,
+                  [&](const TrainingExample& example) {
+                    double own = 0;
+                    for (const float each : example.weights) own += double{each};
+                    return own * certificate.rows[next++].log_probability;
+                  },
+                  "c"),
+              "");
+  }
+}
+
 TEST_F(GenerationTuningTest, TheCardAndTheManifestSayWhereItComesFrom) {
   GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, request());
   tuning.read();

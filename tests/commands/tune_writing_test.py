@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
 
 import json_test
 import program
-from program import EXISTS, PROGRAM, USAGE
+from program import CORRUPT, EXISTS, PROGRAM, USAGE
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/tiny")
 ADAPTER = "adapter_model.safetensors"
@@ -57,6 +59,27 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "gold")
         self.output("adapter", "export", "tiny:colours", "out")
         self.assertIn("malina-adapter.json", os.listdir(self.path("out")))
+
+    def test_one_that_does_not_write_as_certified_is_refused(self):
+        self.output(*self.arguments("colours", "--output", "out"))
+        def changed(name, file, change):
+            shutil.copytree(self.path("out"), self.path(name))
+            with open(os.path.join(self.path(name), file), encoding="utf-8") as opened:
+                text = opened.read()
+            self.assertNotEqual(change(text), text)
+            self.write(os.path.join(name, file), change(text))
+            self.output("import", name, "--base", "tiny", "--name", f"tiny:{name}")
+            return self.error(CORRUPT, "run", f"tiny:{name}", "number 33 of apple")
+
+        message = changed("scaled", "adapter_config.json", lambda text: re.sub(
+            r'("lora_alpha": *)([0-9.]+)', lambda found: found[1] + str(float(found[2]) / 3), text))
+        self.assertIn("does not write as it did when it was tuned", message)
+        self.assertIn("row ", message)
+        self.assertNotIn("apple", message)  # nothing of the data
+        message = changed("other", "certificate.json", lambda text: text.replace("apple", "prune"))
+        self.assertIn("is not the one that the manifest beside it names", message)
+        self.output("import", "out", "--base", "tiny", "--name", "tiny:same")
+        self.assertEqual(self.answer("tiny:same", "number 33 of apple"), "red")
 
     def test_completions_and_validation_files(self):
         rows = "".join(json.dumps({"prompt": f"n {i} =", "completion": " yes" if i % 2 else " no"}) + "\n"
