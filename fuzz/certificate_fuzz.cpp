@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
+#include "finding.h"
 #include "tune/certificate.h"
 #include "tune/generation_certificate.h"
 
@@ -14,37 +14,30 @@ namespace {
 using namespace malina;
 using namespace malina::tune;
 
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
 template <class Parse, class Check>
-void unless_refused(std::string_view text, const Parse& parse, const Check& check) {
-  try {
+void read(std::string_view text, const Parse& parse, const Check& check) {
+  fuzz::unless_refused([&] {
     const auto read = parse(text, "certificate.json");
     check(read);
     const std::string written = to_text(read);
-    require(to_text(parse(written, "certificate.json")) == written);
-  } catch (const base::Error& error) {
-    require(error.fault() == base::Fault::corrupt_file ||
-            error.fault() == base::Fault::unsupported);
-  }
+    fuzz::require(to_text(parse(written, "certificate.json")) == written);
+  });
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  unless_refused(text, parse_certificate, [](const Certificate& certificate) {
+  read(text, parse_certificate, [](const Certificate& certificate) {
     for (const Certificate::Example& example : certificate.examples)
       for (const Certificate::Span& span : example.spans)
-        require(span.begin <= example.text.size() && span.end <= example.text.size());
-    require(certificate.shortest(3).size() <= 3);
+        fuzz::require(span.begin <= example.text.size() && span.end <= example.text.size());
+    fuzz::require(certificate.shortest(3).size() <= 3);
   });
-  unless_refused(text, parse_generation_certificate, [](const GenerationCertificate& certificate) {
+  read(text, parse_generation_certificate, [](const GenerationCertificate& certificate) {
     for (const GenerationCertificate::Row& row : certificate.rows)
       (void)row_json(example_of(row.row, "certificate.json"));
-    require(certificate.rows.empty() || !certificate.shortest(1).empty());
+    fuzz::require(certificate.rows.empty() || !certificate.shortest(1).empty());
   });
   return 0;
 }

@@ -69,7 +69,7 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertGreater(report["test"]["chosen"]["f1"], 0.7)
         files = os.listdir(os.path.join(self.home, "tuned", "tiny:items"))
         self.assertEqual(sorted(files), ["README.md", "adapter_config.json", "adapter_model.safetensors",
-                                         "linear_tagger.bin", "malina-spans.json"])
+                                         "certificate.json", "linear_tagger.bin", "malina-spans.json"])
         answer = self.json("decide", "tiny:items", "přines ring55 do síň 12 teď")["answers"][0]
         self.assertIn("ring55", [span["text"] for span in answer["spans"]])
         self.assertEqual(automatic["chosen"], "linear")  # which is never wrong here
