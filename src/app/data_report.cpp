@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/utf8.h"
+
 namespace malina::app {
 
 namespace {
@@ -21,9 +23,7 @@ std::string more(std::uint64_t all, std::size_t shown) {
 std::string short_text(const std::string& text, std::size_t most = 40) {
   std::string shown = printable(text);
   if (shown.size() <= most) return shown;
-  std::size_t end = most - 3;
-  while (end > 0 && (shown[end] & 0xC0) == 0x80) --end;  // between characters
-  return shown.substr(0, end) + "...";
+  return std::string(base::whole_characters(shown, most - 3)) + "...";
 }
 
 void print_lengths(std::string_view what, const tune::Lengths& lengths, Console& console) {

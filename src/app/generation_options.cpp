@@ -7,6 +7,7 @@
 #include "app/progress_bar.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 
 namespace malina::app {
 
@@ -114,10 +115,7 @@ std::string answer_text(const Console& console, std::string_view text) {
 
 std::string read_file(const std::string& path) {
   if (path == "-") return read_standard_input();
-  const base::File file = base::File::open(path);
-  std::string text(file.size(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
+  return base::read_text(std::filesystem::path(path));
 }
 
 std::string read_standard_input() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/progress_bar.h"
+#include "base/utf8.h"
 
 namespace malina::app {
 
@@ -87,9 +88,7 @@ std::string short_label(const std::string& label) {
   constexpr std::size_t kMost = 40;
   std::string shown = printable(label);
   if (shown.size() <= kMost) return shown;
-  std::size_t end = kMost - 3;
-  while (end > 0 && (shown[end] & 0xC0) == 0x80) --end;  // between characters
-  return shown.substr(0, end) + "...";
+  return std::string(base::whole_characters(shown, kMost - 3)) + "...";
 }
 
 void print_labels(const TuningReport& report, Console& console) {

@@ -3,16 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace malina::base {
 
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
-}
 
 // Optimal string alignment distance (Levenshtein with swaps of neighbours).
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -38,11 +33,11 @@ std::vector<std::string> near_matches(std::string_view typed, std::span<const st
                                       std::size_t most) {
   constexpr std::size_t kLongestWord = 128;  // the distance takes the product of both lengths
   if (typed.empty() || typed.size() > kLongestWord) return {};
-  const std::string word = lower(typed);
+  const std::string word = ascii_lower(typed);
   std::vector<std::pair<std::size_t, std::string>> near;
   for (const std::string& candidate : known) {
     if (candidate.size() > kLongestWord) continue;
-    const std::string other = lower(candidate);
+    const std::string other = ascii_lower(candidate);
     const std::size_t edits = distance(word, other);
     const std::size_t allowed = std::max<std::size_t>(1, std::max(word.size(), other.size()) / 3);
     const bool part =

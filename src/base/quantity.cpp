@@ -4,6 +4,8 @@
 #include <charconv>
 #include <limits>
 
+#include "base/ascii.h"
+
 namespace malina::base {
 
 namespace {
@@ -30,14 +32,8 @@ constexpr std::array<Unit, 9> kSizes{{{"TiB", 1ULL << 40},
 constexpr std::uint64_t kMostBytes = std::numeric_limits<std::int64_t>::max();
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool same_word(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
-  return true;
-}
+bool same_word(std::string_view a, std::string_view b) { return ascii_lower(a) == ascii_lower(b); }
 
 // Takes the digits at the front of `text`; nothing where there are none, or too many.
 std::optional<std::uint64_t> take_number(std::string_view& text) {

@@ -9,19 +9,14 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/log_sum.h"
 #include "decide/text_check.h"
 
 namespace malina::decide {
 
 namespace {
 
-double log_sum(std::span<const double> values) {
-  const double most = *std::ranges::max_element(values);
-  if (!std::isfinite(most)) return most;
-  double sum = 0;
-  for (const double value : values) sum += std::exp(value - most);
-  return most + std::log(sum);
-}
+double log_sum(std::span<const double> values) { return base::log_sum(values); }
 
 std::vector<double> softmax(std::span<const double> scores, double temperature) {
   std::vector<double> scaled(scores.begin(), scores.end());

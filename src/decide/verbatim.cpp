@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
+
 namespace malina::decide {
 
 namespace {
@@ -222,16 +224,12 @@ void VerbatimConstraint::accept(Token token) {
 }
 
 Span span_of(std::string_view text, const Piece& piece) {
-  const auto code_points = [](std::string_view part) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(part, [](char c) { return (c & 0xC0) != 0x80; }));
-  };
   Span span;
   span.text = text.substr(piece.begin, piece.end - piece.begin);
   span.start_byte = piece.begin;
   span.end_byte = piece.end;
-  span.start = code_points(text.substr(0, piece.begin));
-  span.end = span.start + code_points(span.text);
+  span.start = base::code_points(text.substr(0, piece.begin));
+  span.end = span.start + base::code_points(span.text);
   return span;
 }
 

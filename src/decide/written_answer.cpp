@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "decide/prompt.h"
 #include "decide/verbatim.h"
@@ -18,10 +19,7 @@ std::string_view trimmed(std::string_view text) {
 }
 
 bool equal_letters(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  return std::ranges::equal(a, b, {}, lower, lower);
+  return base::ascii_lower(a) == base::ascii_lower(b);
 }
 
 std::optional<std::size_t> label_index(const std::vector<std::string>& labels,

@@ -13,10 +13,11 @@
 #include <utility>
 
 #include "base/atomic_file.h"
-#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 #include "eval/linear_baseline.h"
+#include "eval/sealed_file.h"
 #include "format/byte_cursor.h"
 
 namespace malina::eval {
@@ -86,22 +87,6 @@ ColumnScaling read_scaling(ByteCursor& cursor, std::uint64_t width) {
   return scaling;
 }
 
-// What stands before the digest.
-std::string_view checked_content(std::string_view bytes, const std::string& name) {
-  const auto corrupt = [&](std::string_view cause) {
-    return Error(Fault::corrupt_file, fmt::format("{}: {}", name, cause));
-  };
-  if (!bytes.starts_with(kMagic)) throw corrupt("this is not a linear baseline");
-  if (bytes.size() < kMagic.size() + base::Digest::kBytes) throw corrupt("the file is cut short");
-  const std::string_view content = bytes.substr(0, bytes.size() - base::Digest::kBytes);
-  base::Sha256 digest;
-  digest.update(content);
-  const std::string_view stored = bytes.substr(content.size());
-  if (std::memcmp(digest.finish().bytes().data(), stored.data(), stored.size()) != 0)
-    throw corrupt("its digest is not that of its content: it was cut short or changed");
-  return content;
-}
-
 }  // namespace
 
 std::string LinearBaseline::bytes() const {
@@ -126,15 +111,11 @@ std::string LinearBaseline::bytes() const {
     put_all(result, std::get<ColumnScaling>(features_).scales);
   }
   put_all(result, weights_.weights);
-  base::Sha256 digest;
-  digest.update(result);
-  const base::Digest sum = digest.finish();
-  result.append(reinterpret_cast<const char*>(sum.bytes().data()), sum.bytes().size());
-  return result;
+  return with_digest(std::move(result));
 }
 
 LinearBaseline LinearBaseline::parse(std::string_view bytes, const std::string& name) {
-  const std::string_view content = checked_content(bytes, name);
+  const std::string_view content = checked_content(bytes, kMagic, "a linear baseline", name);
   ByteCursor cursor(std::as_bytes(std::span(content)), name);
   cursor.take(kMagic.size());
   if (const auto version = cursor.number<std::uint32_t>(); version != kVersion)
@@ -174,9 +155,7 @@ LinearBaseline LinearBaseline::load(const std::filesystem::path& path) {
   if (size > kMostBytes)
     throw Error(Fault::unsupported,
                 fmt::format("{}: {} bytes are more than a linear baseline has", file.name(), size));
-  std::string bytes(size, '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(bytes)));
-  return parse(bytes, file.name());
+  return parse(base::read_text(file, size), file.name());
 }
 
 }  // namespace malina::eval

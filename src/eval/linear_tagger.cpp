@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/digest.h"
 #include "base/error.h"
+#include "eval/sealed_file.h"
 #include "format/byte_cursor.h"
 #include "text/unicode.h"
 
@@ -189,25 +189,14 @@ std::string LinearTagger::bytes() const {
                 columns_.size() * sizeof(std::uint32_t));
   result.append(reinterpret_cast<const char*>(weights_.weights.data()),
                 weights_.weights.size() * sizeof(float));
-  base::Sha256 digest;
-  digest.update(result);
-  const auto sum = digest.finish().bytes();
-  result.append(reinterpret_cast<const char*>(sum.data()), sum.size());
-  return result;
+  return with_digest(std::move(result));
 }
 
 LinearTagger LinearTagger::parse(std::string_view bytes, const std::string& name) {
   const auto corrupt = [&](std::string_view cause) {
     return Error(Fault::corrupt_file, fmt::format("{}: {}", name, cause));
   };
-  if (!bytes.starts_with(kMagic)) throw corrupt("this is not a linear tagger");
-  if (bytes.size() < kMagic.size() + base::Digest::kBytes) throw corrupt("the file is cut short");
-  const std::string_view content = bytes.substr(0, bytes.size() - base::Digest::kBytes);
-  base::Sha256 digest;
-  digest.update(content);
-  const std::string_view stored = bytes.substr(content.size());
-  if (std::memcmp(digest.finish().bytes().data(), stored.data(), stored.size()) != 0)
-    throw corrupt("its digest is not that of its content: it was cut short or changed");
+  const std::string_view content = checked_content(bytes, kMagic, "a linear tagger", name);
   format::ByteCursor cursor(std::as_bytes(std::span(content)).subspan(kMagic.size()), name);
   if (cursor.number<std::uint32_t>() != kVersion)
     throw Error(Fault::unsupported, name + ": it is of another version");

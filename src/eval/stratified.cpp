@@ -9,12 +9,13 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/shuffle.h"
 
 namespace malina::eval {
 
 namespace {
 
-// The examples of each class, shuffled (Fisher and Yates).
+// The examples of each class, shuffled.
 std::vector<std::vector<std::size_t>> shuffled_classes(std::span<const std::uint32_t> classes,
                                                        std::uint64_t seed) {
   std::size_t count = 0;
@@ -22,9 +23,7 @@ std::vector<std::vector<std::size_t>> shuffled_classes(std::span<const std::uint
   std::vector<std::vector<std::size_t>> members(count);
   for (std::size_t i = 0; i < classes.size(); ++i) members[classes[i]].push_back(i);
   base::Random random(seed);
-  for (auto& list : members)
-    for (std::size_t left = list.size(); left > 1; --left)
-      std::swap(list[left - 1], list[random.below(left)]);
+  for (auto& list : members) base::shuffle(list, random);
   return members;
 }
 

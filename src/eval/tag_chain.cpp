@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "base/log_sum.h"
+
 namespace malina::eval {
 
 namespace {
@@ -17,13 +19,7 @@ double log_sum(double a, double b) {
   return b == kNever ? a : a + std::log1p(std::exp(b - a));
 }
 
-double log_sum(std::span<const double> values) {
-  const double most = *std::max_element(values.begin(), values.end());
-  if (most == kNever) return kNever;
-  double sum = 0;
-  for (const double value : values) sum += std::exp(value - most);
-  return most + std::log(sum);
-}
+double log_sum(std::span<const double> values) { return base::log_sum(values); }
 
 // Natural logarithms of what the units say, and of all ways to and from each unit's tag.
 struct Lattice {

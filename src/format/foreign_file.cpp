@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstdint>
 #include <cstring>
 #include <string>
+
+#include "base/ascii.h"
 
 namespace malina::format {
 
@@ -59,9 +60,7 @@ bool is_safetensors(std::string_view text) {
 bool is_web_page(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
   if (begin == std::string_view::npos) return false;
-  std::string word(text.substr(begin, 9));
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string word = base::ascii_lower(text.substr(begin, 9));
   return word == "<!doctype" || word.starts_with("<html") || word.starts_with("<?xml");
 }
 
@@ -73,7 +72,8 @@ std::string describe_foreign_file(std::span<const std::byte> bytes, std::string_
   if (text.empty()) return "is empty";
   if (expected == "GGUF") {
     if (kGguf.starts_with(text)) return "ends inside its first word, 'GGUF'";
-    if (is_safetensors(text)) return "is a safetensors file, not a GGUF file: give the directory it is in";
+    if (is_safetensors(text))
+      return "is a safetensors file, not a GGUF file: give the directory it is in";
   } else if (text.starts_with(kGguf)) {
     return fmt::format("is a GGUF file, not a {} file", expected);
   }

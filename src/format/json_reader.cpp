@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 
 namespace malina::format {
 
@@ -16,15 +17,7 @@ json parse_json(std::string_view text, const std::string& name, const JsonLimits
 }
 
 json read_json_file(const std::filesystem::path& path, const JsonLimits& limits) {
-  const base::File file = base::File::open(path);
-  const std::uint64_t size = file.size();
-  if (size > limits.bytes)
-    throw base::Error(base::Fault::unsupported,
-                      fmt::format("{}: it has {} bytes, more than the {} that such a file may have",
-                                  file.name(), size, limits.bytes));
-  std::string text(size, '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return parse_json(text, file.name(), limits);
+  return parse_json(base::read_small_file(path, limits.bytes), path.string(), limits);
 }
 
 }  // namespace malina::format

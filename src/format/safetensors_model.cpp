@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "format/quote.h"
 #include "format/safetensors.h"
 
@@ -28,15 +29,7 @@ bool is_there(const path& file) {
 }
 
 std::map<std::string, std::string> read_index(const path& file) {
-  const base::File index = base::File::open(file);
-  const std::uint64_t size = index.size();
-  if (size > kLargestIndex)
-    throw Error(Fault::unsupported,
-                fmt::format("{}: it has {} bytes, more than the {} that such a file may have",
-                            index.name(), size, kLargestIndex));
-  std::string text(size, '\0');
-  index.read_at(0, std::as_writable_bytes(std::span(text)));
-  return parse_shard_index(text, index.name());
+  return parse_shard_index(base::read_small_file(file, kLargestIndex), file.string());
 }
 
 std::vector<std::byte> read_header(const base::File& file, std::uint64_t size) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "govern/private_file.h"
 #include "govern/random_bytes.h"
 
@@ -186,9 +187,7 @@ bool add_checkpoint(store::Database& database, const AuditSigner& signer, const 
 }
 
 std::vector<AuditCheckpoint> read_checkpoints(const path& file) {
-  const base::File opened = base::File::open(file);
-  std::string text(opened.size(), '\0');
-  opened.read_at(0, std::as_writable_bytes(std::span(text)));
+  const std::string text = base::read_text(file);
   std::vector<AuditCheckpoint> checkpoints;
   std::size_t number = 0;
   for (std::size_t start = 0, end = 0; (end = text.find('\n', start)) != std::string::npos;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/text_file.h"
 
 namespace malina::govern {
 
@@ -42,9 +43,7 @@ std::optional<std::string> read_private_file(const std::filesystem::path& file,
     throw Error(
         Fault::invalid_argument,
         fmt::format("{} has {} bytes, which is too much for a secret", file.string(), size));
-  std::string content(size, '\0');
-  opened->read_at(0, std::as_writable_bytes(std::span(content)));
-  return content;
+  return base::read_text(*opened, size);
 }
 
 }  // namespace malina::govern

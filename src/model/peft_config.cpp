@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "format/quote.h"
 
@@ -199,10 +200,7 @@ PeftConfig::Names PeftConfig::read_names(const json& document, const char* key) 
   if (value == nullptr) return names;
   if (value->is_string()) {
     std::string text = *value;
-    std::string lower = text;
-    std::ranges::transform(lower, lower.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-    names.all_linear = lower == "all-linear";
+    names.all_linear = base::ascii_lower(text) == "all-linear";
     if (!names.all_linear) names.expression = expression(text, key);
     return names;
   }

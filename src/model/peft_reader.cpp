@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/text_file.h"
 #include "format/quote.h"
 #include "format/safetensors.h"
 #include "model/peft.h"
@@ -36,13 +37,7 @@ bool is_there(const path& file) {
 }
 
 nlohmann::ordered_json read_config(const path& file) {
-  const base::File opened = base::File::open(file);
-  if (opened.size() > kLargestConfig)
-    throw Error(Fault::unsupported,
-                fmt::format("{}: it has {} bytes, more than the {} that such a file may have",
-                            file.string(), opened.size(), kLargestConfig));
-  std::string text(opened.size(), '\0');
-  opened.read_at(0, std::as_writable_bytes(std::span(text)));
+  const std::string text = base::read_small_file(file, kLargestConfig);
   // The order of patterns decides, and PEFT names every module of a large model where it must.
   return base::parse_json<nlohmann::ordered_json>(text, file.string(), {.members = 8192});
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 #include "math/device.h"
 #include "model/adapter_gguf.h"
 #include "model/merged_checkpoint.h"
@@ -42,9 +43,7 @@ std::string read_text(const path& file) {
     throw Error(Fault::unsupported,
                 fmt::format("{}: has {} bytes, too large for a file beside an adapter",
                             file.string(), opened.size()));
-  std::string text(opened.size(), '\0');
-  opened.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
+  return base::read_text(opened, kLargestExtra);
 }
 
 model::PeftFiles peft_files(const AdapterSource& source, const AdapterFile& adapter) {

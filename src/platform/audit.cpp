@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 
 namespace malina::platform {
 
@@ -20,9 +21,7 @@ bool is_there(const path& file) {
 }
 
 govern::PublicKey read_public_key(const path& file) {
-  const base::File opened = base::File::open(file);
-  std::string text(std::min<std::uint64_t>(opened.size(), 1024), '\0');
-  opened.read_at(0, std::as_writable_bytes(std::span(text)));
+  const std::string text = base::read_text(base::File::open(file), 1024);
   if (const auto key = govern::parse_public_key(text)) return *key;
   throw Error(Fault::corrupt_file,
               file.string() + " is no public key of an audit: it has 64 hexadecimal digits");

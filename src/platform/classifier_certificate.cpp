@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/text_file.h"
 #include "math/isa.h"
 
 namespace malina::platform {
@@ -24,13 +25,6 @@ namespace {
 
 constexpr std::size_t kEachTime = 3;  // examples
 
-std::string read_text(const fs::path& path) {
-  const base::File file = base::File::open(path);
-  std::string text(file.size(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
-
 std::string digest_of(std::string_view text) {
   base::Sha256 digest;
   digest.update(text);
@@ -39,7 +33,7 @@ std::string digest_of(std::string_view text) {
 
 // What the manifest says of it; nullopt where it says nothing.
 std::optional<std::string> named_digest(const fs::path& manifest) {
-  const Json json = base::parse_json<Json>(read_text(manifest), manifest.string(),
+  const Json json = base::parse_json<Json>(base::read_text(manifest), manifest.string(),
                                            {.bytes = std::size_t{64} << 20});
   const auto found = json.is_object() ? json.find("certificate") : json.end();
   if (found == json.end() || found->is_null()) return std::nullopt;
@@ -93,7 +87,7 @@ std::optional<std::string> certified_text(const fs::path& directory, std::string
   if (!fs::exists(file))
     throw Error(Fault::corrupt_file,
                 fmt::format("{} is missing, which the manifest beside it names", file.string()));
-  const std::string text = read_text(file);
+  const std::string text = base::read_text(file);
   if (digest_of(text) != *digest)
     throw Error(Fault::corrupt_file,
                 fmt::format("{} is not the one that the manifest beside it names", file.string()));

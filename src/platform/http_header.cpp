@@ -4,6 +4,8 @@
 #include <charconv>
 #include <ctime>
 
+#include "base/ascii.h"
+
 namespace malina::platform {
 
 namespace {
@@ -49,13 +51,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return result;
-}
+std::string lower_case(std::string_view text) { return base::ascii_lower(text); }
 
 std::optional<std::uint64_t> parse_decimal(std::string_view text) {
   std::uint64_t value = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace malina::platform {
@@ -43,7 +44,7 @@ void check_name(std::string_view name) {
 std::string sanitised_name(std::string_view text) {
   std::string name;
   for (char c : text.substr(0, kLongest)) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    c = base::ascii_lower(c);
     if (is_word(c))
       name += c;
     else if (!name.empty() && is_word(name.back()))  // runs of other characters become one

@@ -1,6 +1,7 @@
 // The table of all settings. A new one is one entry here and one field where its value is kept.
 #include <arpa/inet.h>
 
+#include "base/ascii.h"
 #include "base/quantity.h"
 #include "platform/settings.h"
 #include "platform/upstream.h"
@@ -38,7 +39,7 @@ std::string check_host_name(std::string& value) {
   strip_brackets(value);
   if (is_address(value)) return "";
   for (char& c : value) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    c = base::ascii_lower(c);
     const bool good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
     if (!good)
       return "is no host: write a name such as models.example.org or an address, without a port";

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/near_match.h"
 #include "platform/setting_value.h"
@@ -129,8 +130,7 @@ class Loading {
   void take_variable(const Setting& setting, const std::string& name, const std::string& value) {
     // Whatever was written there to close the door closes it.
     if (setting.name == "offline") {
-      std::string lower = value;
-      for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      const std::string lower = base::ascii_lower(value);
       loaded_.values.offline = lower != "0" && lower != "false";
       return;
     }

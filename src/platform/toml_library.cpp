@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
+#include "base/utf8.h"
 
 namespace malina::platform {
 
@@ -55,9 +57,7 @@ std::string quoted(const toml::node& node) {
   });
   std::string text = stream.str();
   if (text.size() <= kMost) return text;
-  std::size_t end = kMost;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "...";
+  return std::string(base::whole_characters(text, kMost)) + "...";
 }
 
 toml::table parse_toml(std::string_view text, const std::string& label) {
@@ -90,9 +90,7 @@ std::string read_toml_file(const std::filesystem::path& path) {
     throw Error(Fault::invalid_argument,
                 fmt::format("{} has {} bytes, and a configuration file has at most {}", file.name(),
                             size, kMostBytes));
-  std::string text(size, '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
+  return base::read_text(file, size);
 }
 
 }  // namespace malina::platform

@@ -42,16 +42,16 @@ std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math:
        }});
 }
 
+bool is_suffix(std::string_view text) {
+  const auto is_letter = [](unsigned char letter) {
+    return std::isalnum(letter) != 0 || letter == '-' || letter == '_' || letter == '.';
+  };
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), is_letter) &&
+         text.front() != '.' && text.front() != '-' && !text.ends_with(".snapshot");
+}
+
 void check_suffix(const std::string& suffix) {
-  const bool good = !suffix.empty() && suffix.size() <= 64 &&
-                    std::all_of(suffix.begin(), suffix.end(),
-                                [](unsigned char letter) {
-                                  return std::isalnum(letter) != 0 || letter == '-' ||
-                                         letter == '_' || letter == '.';
-                                }) &&
-                    suffix.front() != '.' && suffix.front() != '-' &&
-                    !suffix.ends_with(".snapshot");
-  if (!good)
+  if (!is_suffix(suffix))
     throw Error(
         Fault::invalid_argument,
         fmt::format("the suffix '{}' is not 1 to 64 letters, digits, '-', '_' or '.', or it ends "

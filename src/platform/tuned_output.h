@@ -22,7 +22,10 @@ std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Proce
 std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math::Device& device,
                                                     base::ThreadPool& loaders,
                                                     const ProgressSink& progress);
-// Throws invalid_argument where it is not 1 to 64 letters, digits, '-', '_' or '.'.
+// 1 to 64 letters, digits, '-', '_' or '.', neither of the last two first, and no name of a
+// snapshot.
+bool is_suffix(std::string_view text);
+// Throws invalid_argument where it is none.
 void check_suffix(const std::string& suffix);
 std::string base_name(const ResolvedModel& base);
 std::string licence_of(const ModelFile& file);  // "" where the file states none

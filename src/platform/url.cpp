@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/error.h"
 
 namespace malina::platform {
@@ -27,13 +28,6 @@ constexpr std::uint16_t kHttpsPort = 443, kHttpPort = 80;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return c >= 'a' && c <= 'z'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
-}
 
 std::uint16_t default_port(std::string_view scheme) {
   return scheme == "https" ? kHttpsPort : kHttpPort;
@@ -111,7 +105,7 @@ void set_authority(Url& url, std::string_view text, std::string_view authority) 
            "holds a user name or password; give a token in the environment instead (HF_TOKEN)");
   const std::size_t bracket = authority.rfind(']');
   const std::size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  url.host = lower(authority.substr(0, colon));
+  url.host = base::ascii_lower(authority.substr(0, colon));
   check_host(text, url.host);
   url.port = colon == std::string_view::npos ? default_port(url.scheme)
                                              : parse_port(text, authority.substr(colon + 1));
@@ -145,7 +139,7 @@ Url parse_url(std::string_view text) {
   Url url;
   const std::size_t colon = text.find("://");
   if (colon == std::string_view::npos) refuse(whole, "does not begin with https://");
-  url.scheme = lower(text.substr(0, colon));
+  url.scheme = base::ascii_lower(text.substr(0, colon));
   if (url.scheme != "https" && url.scheme != "http") refuse(whole, "is not https");
   text.remove_prefix(colon + 3);
   text = text.substr(0, text.find('#'));

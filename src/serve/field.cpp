@@ -10,6 +10,7 @@
 #include "base/json_text.h"
 #include "base/near_match.h"
 #include "base/quote.h"
+#include "base/utf8.h"
 #include "serve/api_error.h"
 
 namespace malina::serve {
@@ -136,19 +137,14 @@ class Checker {
       value = static_cast<std::int64_t>(number);  // 5.0 is a whole number, as JSON Schema has it
   }
 
+  // As JSON Schema counts. The parser has let valid UTF-8 through alone.
   static void text(const std::string& value, const Field& field, const std::string& path) {
-    length(characters(value), field, path, "characters");
+    length(base::code_points(value), field, path, "characters");
     if (field.words.empty() || std::ranges::find(field.words, value) != field.words.end()) return;
     std::string words;
     for (const std::string_view word : field.words)
       words += fmt::format("{}'{}'", words.empty() ? "" : ", ", word);
     refuse(path, fmt::format("must be one of {}, not {}", words, base::in_quotes(value)));
-  }
-
-  // As JSON Schema counts: code points. The parser has let valid UTF-8 through alone.
-  static std::size_t characters(const std::string& value) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(value, [](char c) { return (c & 0xc0) != 0x80; }));
   }
 
   static void length(std::size_t length, const Field& field, const std::string& path,

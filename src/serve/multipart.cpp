@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "serve/api_error.h"
 
 namespace malina::serve {
@@ -17,10 +18,8 @@ ApiError malformed(const std::string& what) {
   return bad_request("the body is not valid multipart/form-data: " + what, {}, "invalid_multipart");
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+  return base::ascii_lower(a) == base::ascii_lower(b);
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -51,7 +50,7 @@ std::string parameters(std::string_view text, std::vector<Parameter>& into) {
     if (rest.empty()) break;  // "a;" is written too
     Parameter parameter;
     while (!rest.empty() && is_token(rest.front())) {
-      parameter.name += lower(rest.front());
+      parameter.name += base::ascii_lower(rest.front());
       rest.remove_prefix(1);
     }
     if (parameter.name.empty() || !rest.starts_with('='))

@@ -1,5 +1,6 @@
 #include "serve/openapi.h"
 
+#include "base/ascii.h"
 #include "platform/repetition.h"
 #include "serve/endpoint.h"
 
@@ -187,8 +188,7 @@ Json operation(const Endpoint& endpoint, const std::vector<std::string>& models)
 Json openapi_document(const std::vector<std::string>& models) {
   Json paths = Json::object();
   for (const Endpoint* endpoint : endpoints()) {
-    std::string method(name(endpoint->method));
-    for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
+    const std::string method = base::ascii_lower(name(endpoint->method));
     paths[std::string(endpoint->path)][method] = operation(*endpoint, models);
   }
   return {{"openapi", "3.1.0"},

@@ -3,19 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
 #include "platform/service.h"
 #include "serve/api_error.h"
 
 namespace malina::serve {
 
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
-}
 
 // "[::1]:80" is "::1", "localhost:80" is "localhost".
 std::string host_alone(std::string_view header) {
@@ -26,7 +20,7 @@ std::string host_alone(std::string_view header) {
     if (!rest.empty() && (!rest.starts_with(':') ||
                           rest.find_first_not_of("0123456789", 1) != std::string_view::npos))
       return {};
-    return lower(header.substr(1, close - 1));
+    return base::ascii_lower(header.substr(1, close - 1));
   }
   const std::size_t colon = header.find(':');
   if (colon != std::string_view::npos && header.find(':', colon + 1) != std::string_view::npos)
@@ -34,7 +28,7 @@ std::string host_alone(std::string_view header) {
   if (colon != std::string_view::npos &&
       header.find_first_not_of("0123456789", colon + 1) != std::string_view::npos)
     return {};
-  std::string host = lower(header.substr(0, colon));
+  std::string host = base::ascii_lower(header.substr(0, colon));
   if (host.ends_with('.')) host.pop_back();
   return host;
 }
@@ -83,8 +77,8 @@ std::string_view name(Method method) {
 
 HostList::HostList(std::string_view bound, const std::vector<std::string>& allowed)
     : hosts_{"localhost", "127.0.0.1", "::1"} {
-  if (bound != "0.0.0.0" && bound != "::") hosts_.push_back(lower(bound));
-  for (const std::string& host : allowed) hosts_.push_back(lower(host));
+  if (bound != "0.0.0.0" && bound != "::") hosts_.push_back(base::ascii_lower(bound));
+  for (const std::string& host : allowed) hosts_.push_back(base::ascii_lower(host));
 }
 
 bool HostList::allows(std::string_view header) const {
@@ -94,7 +88,7 @@ bool HostList::allows(std::string_view header) const {
 std::optional<std::string_view> bearer(std::optional<std::string_view> authorization) {
   constexpr std::string_view kScheme = "bearer ";
   if (!authorization || authorization->size() < kScheme.size() ||
-      lower(authorization->substr(0, kScheme.size())) != kScheme)
+      base::ascii_lower(authorization->substr(0, kScheme.size())) != kScheme)
     return std::nullopt;
   std::string_view token = authorization->substr(kScheme.size());
   while (token.starts_with(' ')) token.remove_prefix(1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "serve/api_error.h"
 
 namespace malina::serve {
@@ -12,9 +13,7 @@ namespace {
 std::string scheme_of(std::string_view target) {
   const std::size_t end = target.find("://");
   if (end == std::string_view::npos || target.starts_with('/')) return {};
-  std::string scheme(target.substr(0, end));
-  for (char& c : scheme)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string scheme = base::ascii_lower(target.substr(0, end));
   const bool name = std::ranges::all_of(scheme, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
   });

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text_file.h"
 #include "text/hugging_face_tokenizer.h"
 
 namespace malina::text {
@@ -23,9 +24,7 @@ std::optional<HuggingFaceFiles::File> read(const fs::path& path) {
   const std::uint64_t size = file.size();
   if (size > kMostBytes)
     throw Error(Fault::unsupported, file.name() + ": the file is larger than any of its kind");
-  HuggingFaceFiles::File result{file.name(), std::string(size, '\0')};
-  file.read_at(0, std::as_writable_bytes(std::span(result.text)));
-  return result;
+  return HuggingFaceFiles::File{file.name(), base::read_text(file, size)};
 }
 
 }  // namespace

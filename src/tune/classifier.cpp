@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text_file.h"
 #include "eval/blend.h"
 #include "model/peft.h"
 #include "tune/frozen_features.h"
@@ -26,7 +27,7 @@ constexpr std::size_t kRows = 512;  // tokens computed at once, where no text is
 
 ClassifierManifest Classifier::manifest(const std::filesystem::path& directory) {
   const auto path = directory / kManifestName;
-  return parse_manifest(read_text(path), path.string());
+  return parse_manifest(base::read_text(path), path.string());
 }
 
 bool Classifier::is_one(const std::filesystem::path& directory) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/shuffle.h"
 
 namespace malina::tune {
 
@@ -101,7 +102,7 @@ void GenerationTuning::hold_back() {
   std::vector<std::size_t> rows(training_.rows_of);
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   base::Random random(request_.recipe.seed + 2);
-  for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random.below(i)]);
+  base::shuffle(rows, random);
   const auto share = static_cast<std::size_t>(kHeldBack * static_cast<double>(rows.size()) + 0.5);
   rows.resize(std::clamp<std::size_t>(share, 1, kMostHeldBack));
   std::vector<bool> marked(training_.rows, false);

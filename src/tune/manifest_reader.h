@@ -3,24 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
-#include "base/file.h"
 
 namespace malina::tune {
-
-// The whole of a small file that stands beside the weights. Throws what base::File does.
-inline std::string read_text(const std::filesystem::path& path) {
-  const base::File file = base::File::open(path);
-  std::string text(file.size(), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
 
 // Borrows both. Throws base::Error(corrupt_file).
 class ManifestReader {

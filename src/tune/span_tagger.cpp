@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/text_file.h"
 #include "model/peft.h"
 #include "tune/loaded_adapter.h"
 #include "tune/manifest_reader.h"
@@ -60,7 +61,7 @@ SpanManifest parse_span_manifest(std::string_view text, const std::string& name)
 
 SpanManifest SpanTagger::manifest(const std::filesystem::path& directory) {
   const auto path = directory / kSpanManifestName;
-  return parse_span_manifest(read_text(path), path.string());
+  return parse_span_manifest(base::read_text(path), path.string());
 }
 
 bool SpanTagger::is_one(const std::filesystem::path& directory) {
@@ -78,7 +79,7 @@ SpanTagger::SpanTagger(const std::filesystem::path& directory,
   const std::size_t tags = eval::tag_count(manifest_.types.size());
   if (manifest_.method == SpanMethod::linear) {
     const auto path = directory / kLinearTaggerName;
-    linear_ = eval::LinearTagger::parse(read_text(path), path.string());
+    linear_ = eval::LinearTagger::parse(base::read_text(path), path.string());
     if (linear_->types() != manifest_.types.size())
       throw Error(Fault::corrupt_file,
                   fmt::format("{}: its tags are not those of the manifest", path.string()));

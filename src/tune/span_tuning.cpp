@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
 
@@ -24,11 +25,8 @@ constexpr double kHeldBack = 0.1;
 constexpr std::size_t kMostHeldBack = 2000;
 
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
-  std::vector<std::size_t> order(count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
   base::Random random(seed);
-  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  return order;
+  return base::shuffled_order(count, random);
 }
 
 // Whether each text's whole answer is right, and how likely it was said to be.

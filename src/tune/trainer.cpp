@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "base/shuffle.h"
 
 namespace malina::tune {
 
@@ -127,11 +128,8 @@ void Trainer::rest() {
 std::vector<std::size_t> Trainer::batch_of(std::uint64_t step) const {
   const std::uint64_t epoch = step / steps_per_epoch_;
   if (epoch != epoch_) {
-    order_.resize(examples_.size());
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
     base::Random random(recipe_.seed * 0x9E3779B97F4A7C15ULL + epoch + 1);
-    for (std::size_t i = order_.size(); i > 1; --i)
-      std::swap(order_[i - 1], order_[random.below(i)]);
+    order_ = base::shuffled_order(examples_.size(), random);
     epoch_ = epoch;
   }
   const std::size_t first = step % steps_per_epoch_ * recipe_.batch;

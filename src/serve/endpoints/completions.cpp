@@ -1,6 +1,7 @@
 // POST /v1/completions: texts or tokens continued, scored or filled in, without a template.
 #include <array>
 
+#include "base/utf8.h"
 #include "platform/language_model.h"
 #include "platform/log_probabilities_json.h"
 #include "serve/answering.h"
@@ -157,16 +158,12 @@ Json whole(const Asked& asked, const Answering& answering) {
 // Where the tokens of a piece begin. Of one that holds a part of a character only, where that
 // begins.
 void place_scores(platform::AnswerPiece& piece, std::size_t& characters) {
-  const auto count = [](std::string_view text) {
-    return static_cast<std::size_t>(
-        std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
-  };
   std::size_t at = characters;
   for (platform::ScoredToken& score : piece.scores) {
     score.text_offset = at;
-    if (!score.text.starts_with("bytes:\\x")) at += count(score.text);
+    if (!score.text.starts_with("bytes:\\x")) at += base::code_points(score.text);
   }
-  characters += count(piece.text);
+  characters += base::code_points(piece.text);
 }
 
 asio::awaitable<void> pieces(Exchange& exchange, const Asked& asked, Answering& answering) {

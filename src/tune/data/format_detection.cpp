@@ -10,8 +10,10 @@
 #include <span>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/near_match.h"
+#include "base/text_file.h"
 #include "tune/data/plain_text.h"
 #include "tune/data/row_parser.h"
 #include "tune/data/row_splitter.h"
@@ -74,11 +76,7 @@ Sample sample_rows(const DatasetFormat& format, const std::vector<std::string>& 
   return sample;
 }
 
-std::string beginning_of(const base::File& file) {
-  std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), 4096)), '\0');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  return text;
-}
+std::string beginning_of(const base::File& file) { return base::read_text(file, 4096); }
 
 // Files of other programs, told by their first bytes.
 void refuse_foreign(const base::File& file, std::string_view text) {
@@ -99,18 +97,11 @@ void refuse_foreign(const base::File& file, std::string_view text) {
       throw Error(Fault::unsupported, fmt::format("{} is {}", file.name(), what));
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
-
 std::string named_like(const std::vector<std::string>& keys,
                        std::span<const std::string_view> names) {
   for (const std::string_view name : names)
     for (const std::string& key : keys)
-      if (lower(key) == name) return key;
+      if (base::ascii_lower(key) == name) return key;
   return {};
 }
 
@@ -239,7 +230,7 @@ DetectedFormat detect_json(const base::File& file, ByteStream::Place start, Synt
   const Sample sample = sample_rows(found.format, {}, file, start, options.limits, kSampledRows);
   if (sample.rows.empty() && sample.faults == 0)
     throw Error(Fault::corrupt_file, file.name() + " has no rows");
-  const std::string extension = lower(file.path().extension().string());
+  const std::string extension = base::ascii_lower(file.path().extension().string());
   if (sample.rows.empty() && syntax == Syntax::json_lines && extension == ".json")
     throw Error(Fault::unsupported,
                 file.name() +
@@ -283,7 +274,7 @@ std::vector<std::string> columns_of(std::string_view header, char delimiter, boo
 
 // The delimiter that cuts the first line into most columns.
 char delimiter_of(std::string_view header, const base::File& file) {
-  const std::string extension = lower(file.path().extension().string());
+  const std::string extension = base::ascii_lower(file.path().extension().string());
   if (extension == ".tsv" || extension == ".tab") return '\t';
   char best = ',';
   std::size_t most = 0;
@@ -366,7 +357,7 @@ DetectedFormat detect_format(const base::File& file, const ReadOptions& options)
     stream.take();
   if (stream.peek() == ByteStream::kEnd)
     throw Error(Fault::corrupt_file, file.name() + " is empty");
-  const std::string extension = lower(file.path().extension().string());
+  const std::string extension = base::ascii_lower(file.path().extension().string());
   const bool lines = extension == ".jsonl" || extension == ".ndjson";
   DetectedFormat found;
   if (stream.peek() == '[' && !lines)

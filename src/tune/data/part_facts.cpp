@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "tune/data/example_text.h"
 #include "tune/data/plain_text.h"
 
@@ -30,11 +31,6 @@ Counted most_first(const std::unordered_map<std::string, std::uint64_t>& counts)
 std::uint32_t narrow(std::size_t value) {
   return static_cast<std::uint32_t>(
       std::min<std::size_t>(value, std::numeric_limits<std::uint32_t>::max()));
-}
-
-std::size_t characters_in(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
 // Percentiles are the nearest ranks: values that rows have.
@@ -84,7 +80,7 @@ void PartFacts::take(const Row& row) {
   const std::string question = question_of(example), answer = answer_of(example);
   rows_.push_back({example.place, text_hash(question), text_hash(answer)});
   wrappers_.add(question);
-  characters_.push_back(narrow(characters_in(question)));
+  characters_.push_back(narrow(base::code_points(question)));
   if (!example.licence.empty() &&
       (licences_.size() < kMostListed || licences_.contains(example.licence)))
     ++licences_[example.licence];

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "base/shuffle.h"
 #include "tune/data/example_text.h"
 #include "tune/data/part_facts.h"
 #include "tune/data/plain_text.h"
@@ -232,8 +233,7 @@ class Split {
     base::Random random(request_.seed);
     for (const std::uint64_t label : order) {
       auto& members = by_label[label];
-      for (std::size_t i = members.size(); i > 1; --i)  // Fisher and Yates
-        std::swap(members[i - 1], members[static_cast<std::size_t>(random.below(i))]);
+      base::shuffle(members, random);
       for (std::size_t part = 1; part < wanted.size(); ++part)
         owed[part] += static_cast<double>(wanted[part]) * static_cast<double>(sizes[label]) /
                       static_cast<double>(rows_.size());
