@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/quantity.h"
@@ -39,9 +40,7 @@ DataFile file_of(const store::Row& row) {
 
 // Those by which tune/data tells formats; no other text from outside becomes part of a path.
 std::string extension_of(std::string_view name) {
-  std::string extension = fs::path(name).extension().string();
-  for (char& c : extension)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string extension = base::ascii_lower(fs::path(name).extension().string());
   for (const char* known : {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson"})
     if (extension == known) return extension;
   return "";
@@ -172,11 +171,7 @@ Page<DataFile> DataFiles::list(std::string_view tenant, std::string_view purpose
   std::int64_t from = page.ascending ? 0 : INT64_MAX;
   if (!page.after.empty()) {
     const auto known = find(tenant, page.after);
-    if (!known)
-      throw Error(Fault::invalid_argument,
-                  fmt::format("'after' must be the id of a file; there is no '{}'",
-                              page.after.substr(0, govern::AuditEntry::kLongestText)),
-                  {.code = "invalid_value", .parameter = "after"});
+    if (!known) throw wrong_after(page.after, "a file");
     from = known->sequence;
   }
   const auto rows = database_.query(
@@ -184,11 +179,7 @@ Page<DataFile> DataFiles::list(std::string_view tenant, std::string_view purpose
                   "sequence {} ?3 ORDER BY sequence {} LIMIT ?4",
                   kColumns, page.ascending ? ">" : "<", page.ascending ? "ASC" : "DESC"),
       {std::string(tenant), std::string(purpose), from, static_cast<std::int64_t>(page.limit) + 1});
-  Page<DataFile> result;
-  result.has_more = rows.size() > page.limit;
-  for (std::size_t i = 0; i < std::min(rows.size(), page.limit); ++i)
-    result.items.push_back(file_of(rows[i]));
-  return result;
+  return page_of<DataFile>(rows, page.limit, file_of);
 }
 
 // The record first: bytes without a record are swept at the next start.

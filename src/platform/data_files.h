@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "govern/audit_chain.h"
 #include "platform/caller.h"
+#include "platform/page.h"
 #include "store/database.h"
 
 namespace malina::platform {
@@ -27,19 +28,6 @@ struct DataFile {
   std::uint64_t size_bytes = 0;
   std::int64_t created_at = 0;  // seconds since 1970-01-01 UTC
   std::string created_by;       // a key's id
-};
-
-// A part of a list, from one end.
-struct PageRequest {
-  std::string after = {};  // the id of the last one that is known; "": from the beginning
-  std::size_t limit = 20;
-  bool ascending = false;  // by when they came
-};
-
-template <class Item>
-struct Page {
-  std::vector<Item> items;
-  bool has_more = false;
 };
 
 inline constexpr std::string_view kPurposeTuning = "fine-tune";

@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "govern/random_bytes.h"
+#include "platform/job_row.h"
 
 namespace malina::platform {
 
@@ -16,93 +16,11 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::pair<JobStatus, std::string_view> kStatus[] = {
-    {JobStatus::validating_files, "validating_files"},
-    {JobStatus::queued, "queued"},
-    {JobStatus::running, "running"},
-    {JobStatus::paused, "paused"},
-    {JobStatus::succeeded, "succeeded"},
-    {JobStatus::failed, "failed"},
-    {JobStatus::cancelled, "cancelled"}};
-
-constexpr std::string_view kColumns =
-    "id, sequence, tenant, created_by, created_at, asked_model, model, model_digest, "
-    "training_file, training_digest, validation_file, validation_digest, suffix, result_name, "
-    "hyperparameters, metadata, seed, fingerprint, status, validated, started, waits_for_room, "
-    "steps, trained_tokens, estimated_finish, finished_at, result_file, error_code, "
-    "error_message, error_param";
-
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-Json json_of(const Hyperparameters& parameters) {
-  Json json = Json::object();
-  if (parameters.batch_size) json["batch_size"] = *parameters.batch_size;
-  if (parameters.learning_rate_multiplier)
-    json["learning_rate_multiplier"] = *parameters.learning_rate_multiplier;
-  if (parameters.epochs) json["n_epochs"] = *parameters.epochs;
-  return json;
-}
-
-Hyperparameters hyperparameters_of(const Json& json) {
-  Hyperparameters result;
-  if (json.contains("batch_size")) result.batch_size = json["batch_size"].get<std::int64_t>();
-  if (json.contains("learning_rate_multiplier"))
-    result.learning_rate_multiplier = json["learning_rate_multiplier"].get<double>();
-  if (json.contains("n_epochs")) result.epochs = json["n_epochs"].get<std::int64_t>();
-  return result;
-}
-
-std::optional<std::int64_t> optional_integer(const store::Row& row, std::size_t column) {
-  return row.is_null(column) ? std::nullopt : std::optional(row.integer(column));
-}
-
-TuningJob job_of(const store::Row& row) {
-  TuningJob job;
-  job.id = row.text(0);
-  job.sequence = row.integer(1);
-  job.tenant = row.text(2);
-  job.created_by = row.text(3);
-  job.created_at = row.integer(4);
-  job.asked_model = row.text(5);
-  job.model = row.text(6);
-  job.model_digest = row.text(7);
-  job.training_file = row.text(8);
-  job.training_digest = row.text(9);
-  job.validation_file = row.text(10);
-  job.validation_digest = row.text(11);
-  job.suffix = row.text(12);
-  job.result_name = row.text(13);
-  job.hyperparameters = hyperparameters_of(Json::parse(row.text(14)));
-  job.metadata = Json::parse(row.text(15));
-  job.seed = row.integer(16);
-  job.fingerprint = row.text(17);
-  job.status = job_status(row.text(18));
-  job.validated = row.integer(19) != 0;
-  job.started = row.integer(20) != 0;
-  job.waits_for_room = row.integer(21) != 0;
-  job.steps = static_cast<std::uint64_t>(row.integer(22));
-  job.trained_tokens = static_cast<std::uint64_t>(row.integer(23));
-  job.estimated_finish = optional_integer(row, 24);
-  job.finished_at = optional_integer(row, 25);
-  job.result_file = row.text(26);
-  if (job.status == JobStatus::failed) job.error = {row.text(27), row.text(28), row.text(29)};
-  return job;
-}
-
 Error no_job(std::string_view id) {
   return Error(Fault::not_found,
                fmt::format("there is no fine-tuning job '{}'",
                            id.substr(0, govern::AuditEntry::kLongestText)),
                {.code = "fine_tune_not_found"});
-}
-
-Error wrong_after(std::string_view after, std::string_view what) {
-  return Error(Fault::invalid_argument,
-               fmt::format("'after' must be the id of {}; there is no '{}'", what,
-                           after.substr(0, govern::AuditEntry::kLongestText)),
-               {.code = "invalid_value", .parameter = "after"});
 }
 
 JobEvent said(std::string message) {
@@ -120,44 +38,6 @@ bool has_pairs(const Json& metadata, const Json& wanted) {
 
 }  // namespace
 
-std::string_view name(JobStatus status) {
-  for (const auto& [each, word] : kStatus)
-    if (each == status) return word;
-  return "";
-}
-
-JobStatus job_status(std::string_view name) {
-  for (const auto& [status, word] : kStatus)
-    if (word == name) return status;
-  throw Error(Fault::internal, fmt::format("'{}' is no status of a job", name));
-}
-
-bool is_over(JobStatus status) {
-  return status == JobStatus::succeeded || status == JobStatus::failed ||
-         status == JobStatus::cancelled;
-}
-
-bool may_become(JobStatus from, JobStatus to) {
-  if (is_over(from) || from == to) return false;
-  switch (to) {
-    case JobStatus::cancelled:
-      return true;
-    case JobStatus::paused:
-      return true;
-    case JobStatus::validating_files:
-      return from == JobStatus::paused;
-    case JobStatus::queued:
-      return true;  // validated, resumed, or the server ended while it ran
-    case JobStatus::running:
-      return from == JobStatus::queued;
-    case JobStatus::succeeded:  // the pause came too late, perhaps with a resume behind it
-      return from != JobStatus::validating_files;
-    case JobStatus::failed:
-      return true;
-  }
-  return false;
-}
-
 // What a step of a job's life writes.
 struct JobRecords::Change {
   JobStatus to = JobStatus::failed;
@@ -173,21 +53,6 @@ std::int64_t JobRecords::now() const {
   return std::chrono::system_clock::to_time_t(chain_.clock().wall());
 }
 
-// Within a transaction.
-void JobRecords::add_events(std::string_view id, std::span<const JobEvent> events) {
-  if (events.empty()) return;
-  const auto last = database_.query(
-      "SELECT COALESCE(MAX(number), 0) FROM tuning_job_events WHERE job = ?1", {std::string(id)});
-  std::int64_t number = last[0].integer(0);
-  for (const JobEvent& event : events)
-    database_.execute(
-        "INSERT INTO tuning_job_events (job, number, id, created_at, level, type, message, data) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        {std::string(id), ++number, "ftevent-" + govern::random_letters(24),
-         event.created_at != 0 ? event.created_at : now(), event.level, event.type, event.message,
-         text_of(event.data)});
-}
-
 TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view request_id,
                              const std::function<void()>& check, const Repetition& repetition) {
   database_.transaction([&] {
@@ -199,7 +64,7 @@ TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view re
     const auto same = database_.query(
         fmt::format("SELECT {} FROM tuning_jobs WHERE tenant = ?1 AND fingerprint = ?2 AND status "
                     "NOT IN ('succeeded', 'failed', 'cancelled')",
-                    kColumns),
+                    kJobColumns),
         {by.tenant, job.fingerprint});
     if (!same.empty()) {
       job = job_of(same[0]);
@@ -213,19 +78,9 @@ TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view re
     job.created_by = by.id;
     job.created_at = now();
     job.status = JobStatus::validating_files;
-    database_.execute(
-        "INSERT INTO tuning_jobs (id, sequence, tenant, created_by, created_at, asked_model, "
-        "model, model_digest, training_file, training_digest, validation_file, "
-        "validation_digest, suffix, result_name, hyperparameters, metadata, seed, fingerprint, "
-        "status, validated, started, waits_for_room, steps, trained_tokens, result_file, "
-        "error_code, error_message, error_param) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-        "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 0, 0, 0, 0, 0, '', '', '', '')",
-        {job.id, job.sequence, job.tenant, job.created_by, job.created_at, job.asked_model,
-         job.model, job.model_digest, job.training_file, job.training_digest, job.validation_file,
-         job.validation_digest, job.suffix, job.result_name, text_of(json_of(job.hyperparameters)),
-         text_of(job.metadata), job.seed, job.fingerprint, std::string(name(job.status))});
-    add_events(job.id, std::vector{said("Created fine-tuning job: " + job.id),
-                                   said("Validating training file: " + job.training_file)});
+    insert_job(database_, job);
+    history_.add(job.id, std::vector{said("Created fine-tuning job: " + job.id),
+                                     said("Validating training file: " + job.training_file)});
     const std::string digests =
         job.training_digest + (job.validation_digest.empty() ? "" : "," + job.validation_digest);
     chain_.append(database_, {.actor = by,
@@ -242,7 +97,7 @@ TuningJob JobRecords::create(TuningJob job, const Actor& by, std::string_view re
 
 std::optional<TuningJob> JobRecords::find(std::string_view id) {
   const auto rows = database_.query(
-      fmt::format("SELECT {} FROM tuning_jobs WHERE id = ?1", kColumns), {std::string(id)});
+      fmt::format("SELECT {} FROM tuning_jobs WHERE id = ?1", kJobColumns), {std::string(id)});
   return rows.empty() ? std::nullopt : std::optional(job_of(rows[0]));
 }
 
@@ -268,7 +123,7 @@ Page<TuningJob> JobRecords::list(std::string_view tenant, const Json& metadata,
     const auto rows = database_.query(
         fmt::format("SELECT {} FROM tuning_jobs WHERE tenant = ?1 AND sequence {} ?2 ORDER BY "
                     "sequence {} LIMIT ?3",
-                    kColumns, page.ascending ? ">" : "<", page.ascending ? "ASC" : "DESC"),
+                    kJobColumns, page.ascending ? ">" : "<", page.ascending ? "ASC" : "DESC"),
         {std::string(tenant), from, rows_at_once});
     for (const store::Row& row : rows) {
       TuningJob job = job_of(row);
@@ -280,59 +135,6 @@ Page<TuningJob> JobRecords::list(std::string_view tenant, const Json& metadata,
     }
     if (static_cast<std::int64_t>(rows.size()) < rows_at_once) return result;
   }
-}
-
-Page<JobEvent> JobRecords::events(const TuningJob& job, const PageRequest& page) {
-  std::int64_t before = INT64_MAX;
-  if (!page.after.empty()) {
-    const auto known = database_.query(
-        "SELECT number FROM tuning_job_events WHERE job = ?1 AND id = ?2", {job.id, page.after});
-    if (known.empty()) throw wrong_after(page.after, "an event of this job");
-    before = known[0].integer(0);
-  }
-  const auto rows = database_.query(
-      "SELECT id, created_at, level, type, message, data FROM tuning_job_events WHERE job = ?1 "
-      "AND number < ?2 ORDER BY number DESC LIMIT ?3",
-      {job.id, before, static_cast<std::int64_t>(page.limit) + 1});
-  Page<JobEvent> result;
-  result.has_more = rows.size() > page.limit;
-  for (std::size_t i = 0; i < std::min(rows.size(), page.limit); ++i)
-    result.items.push_back({rows[i].text(0), rows[i].integer(1), rows[i].text(2), rows[i].text(3),
-                            rows[i].text(4), Json::parse(rows[i].text(5))});
-  return result;
-}
-
-std::vector<JobEvent> JobRecords::metrics(std::string_view id) {
-  std::vector<JobEvent> result;
-  for (const store::Row& row : database_.query(
-           "SELECT id, created_at, level, type, message, data FROM tuning_job_events WHERE job = "
-           "?1 AND type = 'metrics' ORDER BY number",
-           {std::string(id)}))
-    result.push_back({row.text(0), row.integer(1), row.text(2), row.text(3), row.text(4),
-                      Json::parse(row.text(5))});
-  return result;
-}
-
-Page<JobCheckpoint> JobRecords::checkpoints(const TuningJob& job, const PageRequest& page) {
-  std::int64_t before = INT64_MAX;
-  if (!page.after.empty()) {
-    const auto known =
-        database_.query("SELECT number FROM tuning_job_checkpoints WHERE job = ?1 AND id = ?2",
-                        {job.id, page.after});
-    if (known.empty()) throw wrong_after(page.after, "a checkpoint of this job");
-    before = known[0].integer(0);
-  }
-  const auto rows = database_.query(
-      "SELECT id, created_at, model, step, metrics FROM tuning_job_checkpoints WHERE job = ?1 AND "
-      "number < ?2 ORDER BY number DESC LIMIT ?3",
-      {job.id, before, static_cast<std::int64_t>(page.limit) + 1});
-  Page<JobCheckpoint> result;
-  result.has_more = rows.size() > page.limit;
-  for (std::size_t i = 0; i < std::min(rows.size(), page.limit); ++i)
-    result.items.push_back({rows[i].text(0), rows[i].integer(1), rows[i].text(2),
-                            static_cast<std::uint64_t>(rows[i].integer(3)),
-                            Json::parse(rows[i].text(4))});
-  return result;
 }
 
 // Within a transaction; the job is allowed to.
@@ -351,13 +153,8 @@ bool JobRecords::change(std::string_view id, const Change& change) {
       {std::string(id), std::string(name(change.to)), finished, error.code, error.message,
        error.parameter, change.result_file, std::int64_t{change.waits_for_room ? 1 : 0},
        std::int64_t{keeps_estimate ? 1 : 0}});
-  add_events(id, change.events);
-  if (change.checkpoint)
-    database_.execute(
-        "INSERT INTO tuning_job_checkpoints (job, number, id, created_at, model, step, metrics) "
-        "VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)",
-        {std::string(id), "ftckpt-" + govern::random_letters(24), now(), change.checkpoint->model,
-         static_cast<std::int64_t>(change.checkpoint->step), text_of(change.checkpoint->metrics)});
+  history_.add(id, change.events);
+  if (change.checkpoint) history_.add(id, *change.checkpoint);
   if (over && change.to != JobStatus::cancelled)
     chain_.append(database_, {.actor = {job->created_by, job->tenant},
                               .action = "tuning.job",
@@ -413,7 +210,7 @@ TuningJob JobRecords::resume(const Actor& by, std::string_view id, std::string_v
 std::optional<TuningJob> JobRecords::oldest(JobStatus status) {
   const auto rows = database_.query(
       fmt::format("SELECT {} FROM tuning_jobs WHERE status = ?1 ORDER BY sequence LIMIT 1",
-                  kColumns),
+                  kJobColumns),
       {std::string(name(status))});
   return rows.empty() ? std::nullopt : std::optional(job_of(rows[0]));
 }
@@ -454,7 +251,7 @@ bool JobRecords::progress(std::string_view id, const JobProgress& progress,
          static_cast<std::int64_t>(progress.trained_tokens),
          runs && progress.estimated_finish ? store::Value(*progress.estimated_finish)
                                            : store::Value()});
-    add_events(id, events);
+    history_.add(id, events);
   });
   return done;
 }

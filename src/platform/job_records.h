@@ -1,5 +1,5 @@
-// What is kept of tuning jobs: what was asked for, how far they are, what they told. The database
-// alone decides a job's status; whoever works on a job asks whether it may still.
+// What is kept of tuning jobs: what was asked for, how far they are. The database alone decides a
+// job's status; whoever works on a job asks whether it may still.
 #pragma once
 
 #include <cstdint>
@@ -9,78 +9,16 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "govern/audit_chain.h"
 #include "platform/caller.h"
 #include "platform/data_files.h"
+#include "platform/job_history.h"
 #include "platform/repetition.h"
+#include "platform/tuning_job.h"
 #include "store/database.h"
 
 namespace malina::platform {
-
-// validating_files -> queued -> running -> succeeded | failed; each of the first three may be
-// paused and cancelled, a paused one resumed. A running one is queued again where the server stops.
-enum class JobStatus { validating_files, queued, running, paused, succeeded, failed, cancelled };
-std::string_view name(JobStatus status);
-JobStatus job_status(std::string_view name);  // throws internal for what is none
-bool is_over(JobStatus status);
-// Whether that is one step of a job's life.
-bool may_become(JobStatus from, JobStatus to);
-
-// What the caller left to us has no value: OpenAI's "auto".
-struct Hyperparameters {
-  std::optional<std::int64_t> batch_size;
-  std::optional<double> learning_rate_multiplier;
-  std::optional<std::int64_t> epochs;
-};
-
-// `parameter` names the field that is wrong, where one is.
-struct JobError {
-  std::string code, message, parameter;
-};
-
-struct TuningJob {
-  std::string id;  // "ftjob-..."
-  std::int64_t sequence = 0;
-  std::string tenant, created_by;
-  std::int64_t created_at = 0;      // seconds since 1970-01-01 UTC, as all times here
-  std::string asked_model;          // a name or an alias
-  std::string model, model_digest;  // what that stood for; hexadecimal
-  std::string training_file, training_digest;
-  std::string validation_file, validation_digest;  // "" where there is none
-  std::string suffix;                              // "" where none was asked for
-  std::string result_name;                         // MODEL:SUFFIX, whatever becomes of it
-  Hyperparameters hyperparameters;
-  nlohmann::ordered_json metadata = nlohmann::ordered_json::object();  // texts by name
-  std::int64_t seed = 0;
-  std::string fingerprint;  // the same for a job that is the same
-  JobStatus status = JobStatus::validating_files;
-  bool validated = false;       // the data has passed the gate
-  bool started = false;         // has begun to train once: what bears its name is its own
-  bool waits_for_room = false;  // paused by a full disk, goes on by itself
-  std::uint64_t steps = 0, trained_tokens = 0;  // of training
-  std::optional<std::int64_t> estimated_finish, finished_at;
-  std::string result_file;        // an id; "" until there is one
-  std::optional<JobError> error;  // of a failed one
-};
-
-struct JobEvent {
-  std::string id;  // "ftevent-..."
-  std::int64_t created_at = 0;
-  std::string level = "info";    // "warn", "error"
-  std::string type = "message";  // "metrics"
-  std::string message;
-  nlohmann::ordered_json data = nlohmann::ordered_json::object();
-};
-
-struct JobCheckpoint {
-  std::string id;  // "ftckpt-..."
-  std::int64_t created_at = 0;
-  std::string model;  // the name that answers
-  std::uint64_t step = 0;
-  nlohmann::ordered_json metrics = nlohmann::ordered_json::object();
-};
 
 struct JobProgress {
   std::uint64_t steps = 0, trained_tokens = 0;
@@ -93,7 +31,9 @@ class JobRecords {
  public:
   // Both outlive this.
   JobRecords(store::Database& database, const govern::AuditChain& chain)
-      : database_(database), chain_(chain) {}
+      : database_(database), chain_(chain), history_(database, chain.clock()) {}
+
+  JobHistory& history() { return history_; }  // what they have told
 
   // `check` is asked within the transaction and may throw. `job` comes with all that was asked for;
   // where the tenant has one that is the same and is not over, that one is returned: clients that
@@ -105,10 +45,6 @@ class JobRecords {
   // `metadata`: only jobs that have these pairs.
   Page<TuningJob> list(std::string_view tenant, const nlohmann::ordered_json& metadata,
                        const PageRequest& page);
-  // Newest first. Throws invalid_argument where `after` is none of the job's.
-  Page<JobEvent> events(const TuningJob& job, const PageRequest& page);
-  Page<JobCheckpoint> checkpoints(const TuningJob& job, const PageRequest& page);
-  std::vector<JobEvent> metrics(std::string_view id);  // of type metrics, oldest first
 
   // What a caller asks for.
   TuningJob cancel(const Actor& by, std::string_view id, std::string_view request_id);
@@ -146,11 +82,11 @@ class JobRecords {
   bool change(std::string_view id, const Change& change);
   TuningJob ask(const Actor& by, std::string_view id, std::string_view request_id,
                 std::string_view action, const std::function<Change(const TuningJob&)>& decide);
-  void add_events(std::string_view id, std::span<const JobEvent> events);
   std::int64_t now() const;
 
   store::Database& database_;
   const govern::AuditChain& chain_;
+  JobHistory history_;
 };
 
 }  // namespace malina::platform

@@ -54,7 +54,7 @@ class JobRecordsTest : public testing::Test {
   }
   std::vector<std::string> messages(const TuningJob& job) {
     std::vector<std::string> result;
-    for (const JobEvent& event : records_.events(job, {.limit = 1000}).items)
+    for (const JobEvent& event : records_.history().events(job.id, {.limit = 1000}).items)
       result.push_back(event.message);
     return result;
   }
@@ -187,7 +187,7 @@ TEST_F(JobRecordsTest, AJobGoesItsWay) {
   EXPECT_EQ(done.result_file, "file-r");
   EXPECT_EQ(done.estimated_finish, std::nullopt);
   EXPECT_TRUE(done.finished_at);
-  EXPECT_EQ(records_.checkpoints(done, {}).items.at(0).step, 8U);
+  EXPECT_EQ(records_.history().checkpoints(done.id, {}).items.at(0).step, 8U);
   EXPECT_FALSE(records_.fail(job.id, {"x", "y", ""}));
   EXPECT_EQ(fault_of([&] { records_.cancel(kAnna, job.id, ""); }), base::Fault::already_exists);
   EXPECT_EQ(fault_of([&] { records_.get("brewery", job.id); }), base::Fault::not_found);

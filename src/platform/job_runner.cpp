@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "platform/full_disk.h"
+#include "platform/job_failure.h"
 #include "platform/job_teller.h"
 #include "store/database.h"
 
@@ -24,44 +25,10 @@ namespace {
 
 constexpr int kNiceness = 10;  // below the threads that answer, above nothing at all
 constexpr auto kAgain = std::chrono::seconds(1);  // after a failure to read or write records
-constexpr std::size_t kMostErrors = 10;           // rows that a failure names
 
 // Linux keeps a priority for each thread; a new thread starts with its maker's.
 void lower_priority() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNiceness);
-}
-
-std::string rows_of(const tune::PartReport& part) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min(part.errors.size(), kMostErrors); ++i)
-    text += fmt::format("{}line {}: {}", i == 0 ? "" : "; ", part.errors[i].place.line,
-                        part.errors[i].what);
-  if (part.bad_rows > kMostErrors) text += fmt::format("; {} more", part.bad_rows - kMostErrors);
-  return text;
-}
-
-std::string parameter_of(std::string_view part) {
-  return part == "validation" ? "validation_file" : "training_file";
-}
-
-// What the gate refuses, as the job's failure; the rows that are wrong by their lines.
-JobError refusal_of(const DataReport& report) {
-  JobError result;
-  for (const tune::Finding& finding : report.findings) {
-    if (finding.severity != tune::Severity::error) continue;
-    if (result.parameter.empty()) {
-      result.parameter = parameter_of(finding.part);
-      result.code = "invalid_" + result.parameter;
-      result.message = "the " + finding.part + " file is refused: ";
-    } else {
-      result.message += "; ";
-    }
-    result.message += finding.what;
-    if (finding.kind != "bad_rows") continue;
-    for (const tune::PartReport& part : report.parts)
-      if (part.name == finding.part) result.message += " (" + rows_of(part) + ")";
-  }
-  return result;
 }
 
 // What was asked for in place of what `malina tune` begins with.
@@ -75,31 +42,6 @@ void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patienc
   if (asked.epochs) {  // so many and no fewer; the best one is kept all the same
     recipe.epochs = static_cast<std::size_t>(*asked.epochs);
     patience = recipe.epochs;
-  }
-}
-
-// `file`: which one the message names, as JobRunner::file_named() has it.
-JobError failure_of(const Error& error, const std::string& file) {
-  const base::ErrorDetails& details = error.details();
-  if (!details.code.empty()) return {details.code, error.what(), details.parameter};
-  switch (error.fault()) {
-    case Fault::out_of_memory:
-      return {"out_of_memory", error.what(), ""};
-    case Fault::invalid_argument:  // of no one row: there are too few, or labels that nobody may
-                                   // ask
-      return {"invalid_" + (file.empty() ? "training_file" : file), error.what(),
-              file.empty() ? "training_file" : file};
-    case Fault::corrupt_file:
-    case Fault::unsupported:
-      if (!file.empty()) return {"invalid_" + file, error.what(), file};
-      if (error.fault() == Fault::unsupported) return {"unsupported", error.what(), ""};
-      return {"invalid_model", error.what(), "model"};
-    case Fault::not_found:
-      return {"model_not_found", error.what(), "model"};
-    case Fault::already_exists:
-      return {"name_taken", error.what(), "suffix"};
-    default:
-      return {"server_error", error.what(), ""};
   }
 }
 
@@ -394,7 +336,7 @@ void JobRunner::finish(const TuningJob& job, const TuneOutcome& outcome,
                        std::vector<JobEvent> events) {
   std::string results;
   keep_trying([&] {
-    const std::vector<JobEvent> metrics = records_.metrics(job.id);
+    const std::vector<JobEvent> metrics = records_.history().metrics(job.id);
     JobCheckpoint checkpoint;
     checkpoint.model = outcome.name;
     const tune::TuningReport& report = outcome.report;

@@ -107,7 +107,7 @@ TEST_F(JobRunnerTest, JobsAreDoneInTheOrderInWhichTheyCame) {
   start();
   for (const char* id : {"a", "b", "c"}) {
     const TuningJob job = wait(id, JobStatus::succeeded);
-    const auto checkpoint = records_.checkpoints(job, {}).items.at(0);
+    const auto checkpoint = records_.history().checkpoints(job.id, {}).items.at(0);
     EXPECT_EQ(checkpoint.model, std::string("tiny:") + id);
     EXPECT_EQ(checkpoint.metrics["full_valid_mean_token_accuracy"], 0.9);
     EXPECT_FALSE(job.result_file.empty());

@@ -11,6 +11,7 @@
 #include "govern/random_bytes.h"
 #include "platform/model_name.h"
 #include "platform/platform.h"
+#include "platform/tuned_output.h"
 
 namespace malina::platform {
 
@@ -22,15 +23,9 @@ namespace {
 
 constexpr std::int64_t kSeeds = 1'000'000'000;  // of a job that asks for none
 
-// As platform/tuning.h takes it: part of the name of what comes out.
-void check_suffix(const std::string& suffix) {
-  const auto is_letter = [](unsigned char letter) {
-    return std::isalnum(letter) != 0 || letter == '-' || letter == '_' || letter == '.';
-  };
-  if (suffix.empty() ||
-      (suffix.size() <= 64 && std::all_of(suffix.begin(), suffix.end(), is_letter) &&
-       suffix.front() != '.' && suffix.front() != '-' && !suffix.ends_with(".snapshot")))
-    return;
+// In the words of the API; none is asked for by "".
+void check_asked_suffix(const std::string& suffix) {
+  if (suffix.empty() || is_suffix(suffix)) return;
   throw Error(Fault::invalid_argument,
               "'suffix' must be 1 to 64 letters, digits, '-', '_' or '.', the first of them a "
               "letter, a digit or '_'",
@@ -169,7 +164,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   const std::int64_t now = std::chrono::system_clock::to_time_t(chain_.clock().wall());
   if (const auto id = created_before(*database_, actor(caller).id, repetition, now))
     if (auto job = records_.find(*id); job && job->tenant == caller.tenant) return *std::move(job);
-  check_suffix(request.suffix);
+  check_asked_suffix(request.suffix);
   const ResolvedModel base = platform_.resolve_for(caller, request.model);
   if (base.adapter)
     throw Error(Fault::invalid_argument,
@@ -232,12 +227,12 @@ Page<TuningJob> TuningJobs::jobs(const Caller& caller, const Json& metadata,
 
 Page<JobEvent> TuningJobs::events(const Caller& caller, std::string_view id,
                                   const PageRequest& page) {
-  return records_.events(job(caller, id), page);
+  return records_.history().events(job(caller, id).id, page);
 }
 
 Page<JobCheckpoint> TuningJobs::checkpoints(const Caller& caller, std::string_view id,
                                             const PageRequest& page) {
-  return records_.checkpoints(job(caller, id), page);
+  return records_.history().checkpoints(job(caller, id).id, page);
 }
 
 TuningJob TuningJobs::cancel(const Caller& caller, std::string_view id,
