@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "platform/model_file.h"
+#include "platform/pool_entry.h"
+#include "platform/pool_room.h"
 
 namespace malina::platform {
 
@@ -19,8 +21,6 @@ namespace {
 // All who waited for a model hear why it could not be loaded; who asks later makes it be tried
 // again.
 constexpr auto kFailureStands = std::chrono::seconds(2);
-// Who waits for a model asks again within a second.
-constexpr auto kPatience = std::chrono::seconds(2);
 constexpr auto kLook = std::chrono::milliseconds(20);
 
 std::string key_of(const ResolvedModel& model) {
@@ -44,60 +44,6 @@ std::uint64_t file_bytes(const std::filesystem::path& place) {
 }
 
 }  // namespace
-
-struct ModelPool::AdapterEntry {
-  std::string label;
-  std::filesystem::path place;
-  std::shared_ptr<Entry> base;           // until it is loaded: which must not go meanwhile
-  std::unique_ptr<LanguageModel> model;  // the base's, under this adapter; null while it is loading
-  std::exception_ptr error;              // where it could not be loaded
-  std::uint64_t bytes = 0;
-  std::size_t users = 0;
-  Clock::time_point last_used = Clock::now();
-};
-
-struct ModelPool::Entry {
-  std::string label;
-  ResolvedModel resolved;
-  ModelState state = ModelState::loading;
-  std::shared_ptr<const ModelFile>
-      file;  // while it is loaded; a wait for room does not read it anew
-  MemoryNeed need;
-  std::unique_ptr<LanguageModel> model;  // ready and draining
-  std::exception_ptr error;              // gone, where it could not be loaded
-  std::uint64_t reserved_bytes = 0;
-  std::map<std::string, std::shared_ptr<AdapterEntry>> adapters;  // by digest
-  std::size_t users = 0;                                          // of adapters too
-  bool leased = false;                                            // ever
-  std::chrono::seconds keep_alive{};
-  Clock::time_point last_used{};
-  Clock::time_point asked_at = Clock::now();  // by someone who waits for it
-
-  void move_to(ModelState next) {
-    const bool allowed = (state == ModelState::loading && next != ModelState::draining) ||
-                         (state == ModelState::ready && next != ModelState::loading) ||
-                         (state == ModelState::draining && next == ModelState::gone);
-    if (!allowed)
-      throw Error(Fault::internal,
-                  fmt::format("a model cannot go from {} to {}", name(state), name(next)));
-    state = next;
-  }
-  base::Digest digest() const { return resolved.record ? resolved.record->digest : base::Digest(); }
-};
-
-std::string_view name(ModelState state) {
-  switch (state) {
-    case ModelState::loading:
-      return "loading";
-    case ModelState::ready:
-      return "ready";
-    case ModelState::draining:
-      return "draining";
-    case ModelState::gone:
-      return "gone";
-  }
-  return "gone";
-}
 
 ModelPool::ModelPool(Processor& processor, const PoolOptions& options)
     : processor_(processor), options_(options), thread_([this] { work(); }) {}
@@ -123,7 +69,7 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
     found = entries_.end();
   }
   if (found == entries_.end()) {
-    auto entry = std::make_shared<Entry>();
+    auto entry = std::make_shared<PoolEntry>();
     entry->label = model.adapter ? model.adapter->base.name : model.label;
     entry->resolved = model;
     if (model.adapter) entry->resolved.record = model.adapter->base;
@@ -133,10 +79,10 @@ std::optional<ModelPool::Lease> ModelPool::acquire(const ResolvedModel& model) {
     changed_.notify_all();
     return std::nullopt;
   }
-  const std::shared_ptr<Entry>& entry = found->second;
+  const std::shared_ptr<PoolEntry>& entry = found->second;
   entry->asked_at = Clock::now();
   if (entry->state != ModelState::ready) return std::nullopt;  // one that drains is loaded anew
-  std::shared_ptr<AdapterEntry> adapter;
+  std::shared_ptr<PooledAdapter> adapter;
   if (model.adapter) {
     adapter = adapter_of(entry, model);
     if (!adapter) return std::nullopt;
@@ -179,8 +125,8 @@ void ModelPool::tell_waiting_locked() {
 }
 
 // A failure stands for two seconds, as a model's does.
-std::shared_ptr<ModelPool::AdapterEntry> ModelPool::adapter_of(const std::shared_ptr<Entry>& entry,
-                                                               const ResolvedModel& model) {
+std::shared_ptr<PooledAdapter> ModelPool::adapter_of(const std::shared_ptr<PoolEntry>& entry,
+                                                     const ResolvedModel& model) {
   const std::string digest = model.record->digest.hex();
   auto found = entry->adapters.find(digest);
   if (found != entry->adapters.end() && found->second->error) {
@@ -190,7 +136,7 @@ std::shared_ptr<ModelPool::AdapterEntry> ModelPool::adapter_of(const std::shared
     found = entry->adapters.end();
   }
   if (found == entry->adapters.end()) {
-    auto adapter = std::make_shared<AdapterEntry>();
+    auto adapter = std::make_shared<PooledAdapter>();
     adapter->label = model.label;
     adapter->place = model.adapter->place;
     adapter->base = entry;
@@ -204,7 +150,7 @@ std::shared_ptr<ModelPool::AdapterEntry> ModelPool::adapter_of(const std::shared
   return found->second->model ? found->second : nullptr;
 }
 
-void ModelPool::release(Entry& entry, AdapterEntry* adapter) {
+void ModelPool::release(PoolEntry& entry, PooledAdapter* adapter) {
   const std::scoped_lock lock(mutex_);
   --entry.users;
   if (adapter != nullptr) {
@@ -275,14 +221,7 @@ bool ModelPool::reclaim(std::unique_lock<std::mutex>& lock) {
   return any;
 }
 
-std::uint64_t ModelPool::used_locked() const {
-  std::uint64_t bytes = reserved_bytes_;
-  for (const auto& [key, entry] : entries_) {
-    bytes += entry->reserved_bytes;
-    for (const auto& [digest, adapter] : entry->adapters) bytes += adapter->bytes;
-  }
-  return bytes;
-}
+std::uint64_t ModelPool::used_locked() const { return reserved_bytes_ + used_bytes(entries_); }
 
 void ModelPool::work() {
   std::unique_lock lock(mutex_);
@@ -292,7 +231,7 @@ void ModelPool::work() {
       changed_.wait_for(lock, std::chrono::seconds(1));
       continue;
     }
-    const std::shared_ptr<Entry> entry = to_load_.front();
+    const std::shared_ptr<PoolEntry> entry = to_load_.front();
     lock.unlock();
     bool loaded = true;
     try {
@@ -309,7 +248,7 @@ void ModelPool::work() {
     std::erase(to_load_, entry);
     if (loaded) continue;
     // Those in use leave it no room: others may fit, and it may be wanted no more.
-    if (Clock::now() - entry->asked_at > kPatience) {
+    if (Clock::now() - entry->asked_at > kPoolPatience) {
       std::erase_if(entries_, [&](const auto& each) { return each.second == entry; });
     } else {
       to_load_.push_back(entry);
@@ -322,7 +261,7 @@ void ModelPool::work() {
 // waiting.
 bool ModelPool::load_next_adapter(std::unique_lock<std::mutex>& lock) {
   if (adapters_to_load_.empty()) return false;
-  const std::shared_ptr<AdapterEntry> adapter = adapters_to_load_.front();
+  const std::shared_ptr<PooledAdapter> adapter = adapters_to_load_.front();
   adapters_to_load_.pop_front();
   std::unique_ptr<LanguageModel> model;
   std::exception_ptr error;
@@ -356,7 +295,7 @@ bool ModelPool::load_next_adapter(std::unique_lock<std::mutex>& lock) {
 }
 
 // Instead of what it had. Throws overloaded where others leave it none.
-void ModelPool::make_room_for(AdapterEntry& adapter, std::uint64_t bytes) {
+void ModelPool::make_room_for(PooledAdapter& adapter, std::uint64_t bytes) {
   adapter.bytes = 0;
   while (used_locked() + bytes > options_.memory_bytes &&
          give_up_adapter(std::chrono::seconds(0))) {
@@ -370,19 +309,9 @@ void ModelPool::make_room_for(AdapterEntry& adapter, std::uint64_t bytes) {
 }
 
 bool ModelPool::give_up_adapter(std::chrono::seconds idle) {
-  const auto now = Clock::now();
-  std::shared_ptr<Entry> of;
-  std::string oldest;
-  for (const auto& [key, entry] : entries_)
-    for (const auto& [digest, adapter] : entry->adapters) {
-      if (adapter->users > 0 || adapter->base || now - adapter->last_used < idle) continue;
-      if (of && of->adapters.at(oldest)->last_used <= adapter->last_used) continue;
-      of = entry;
-      oldest = digest;
-    }
-  if (!of) return false;
-  of->adapters.erase(oldest);
-  return true;
+  const auto going = adapter_to_give_up(entries_, Clock::now(), idle);
+  if (going) going->entry->adapters.erase(going->digest);
+  return going.has_value();
 }
 
 // Frees what has stood unused for too long, and what drains and has no users. True where one went.
@@ -390,12 +319,8 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
   const auto now = Clock::now();
   if (options_.keep_alive.count() >= 0 && give_up_adapter(options_.keep_alive)) return true;
   for (auto each = entries_.begin(); each != entries_.end(); ++each) {
-    Entry& entry = *each->second;
-    if (entry.users > 0) continue;
-    const bool old = entry.state == ModelState::ready && entry.keep_alive.count() >= 0 &&
-                     now - entry.last_used >= entry.keep_alive;
-    if (!old && entry.state != ModelState::draining) continue;
-    const std::shared_ptr<Entry> going = each->second;
+    if (!is_to_go(*each->second, now)) continue;
+    const std::shared_ptr<PoolEntry> going = each->second;
     going->move_to(ModelState::gone);
     entries_.erase(each);
     lock.unlock();  // giving back gigabytes takes a while
@@ -412,20 +337,14 @@ bool ModelPool::give_up_idle(std::unique_lock<std::mutex>& lock) {
 bool ModelPool::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
   while (used_locked() + bytes > options_.memory_bytes) {
     if (give_up_idle(lock) || reclaim(lock) || give_up_adapter(std::chrono::seconds(0))) continue;
-    const auto now = Clock::now();
-    std::shared_ptr<Entry> oldest;
-    for (const auto& [key, entry] : entries_)
-      if (entry->state == ModelState::ready && entry->users == 0 &&
-          (entry->leased || now - entry->last_used > kPatience) &&  // else who waited comes now
-          (!oldest || entry->last_used < oldest->last_used))
-        oldest = entry;
+    const std::shared_ptr<PoolEntry> oldest = model_to_give_up(entries_, Clock::now());
     if (!oldest) return false;
     oldest->move_to(ModelState::draining);
   }
   return true;
 }
 
-bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
+bool ModelPool::load(const std::shared_ptr<PoolEntry>& entry) {
   RunOptions run = options_.run;
   if (!entry->file) {  // the loader's thread alone looks at these
     const auto file = open_model_file(entry->resolved.file);
@@ -445,16 +364,10 @@ bool ModelPool::load(const std::shared_ptr<Entry>& entry) {
   {
     std::unique_lock lock(mutex_);
     if (!make_room(least, lock)) return false;
-    // Who stands idle makes room for one whole context, or for half of all that there is; who is in
-    // use stays.
-    const std::uint64_t context = need.cache / std::max<std::size_t>(1, run.parallel);
-    const std::uint64_t wanted =
-        std::min(context, std::max(options_.memory_bytes / 2, fixed) - fixed);
+    // Who stands idle makes room for it; who is in use stays.
+    const std::uint64_t wanted = wanted_cache(need, run.parallel, options_.memory_bytes);
     static_cast<void>(make_room(fixed + std::max(wanted, need.least_cache), lock));
-    // Half of what is left is for models to come.
-    const std::uint64_t left = options_.memory_bytes - used_locked() - fixed;
-    const std::uint64_t most = std::max({left / 2, std::min(left, wanted), need.least_cache});
-    run.cache_bytes = std::clamp(need.cache, need.least_cache, most);
+    run.cache_bytes = granted_cache(need, wanted, options_.memory_bytes - used_locked() - fixed);
     entry->reserved_bytes = fixed + run.cache_bytes;
   }
   auto model =

@@ -44,6 +44,9 @@ struct PooledModel {
   std::optional<std::chrono::seconds> expires_in;  // of an unused one that will be given up
 };
 
+struct PoolEntry;
+struct PooledAdapter;
+
 // Safe on many threads. A thread of its own loads and gives up.
 class ModelPool {
  public:
@@ -97,23 +100,21 @@ class ModelPool {
   std::uint64_t memory_bytes() const { return options_.memory_bytes; }
 
  private:
-  struct Entry;
-  struct AdapterEntry;
   using Key = std::string;  // the digest, or the path of a file that is not in the store
 
   void work();
-  bool load(const std::shared_ptr<Entry>& entry);  // false: there is no room now
+  bool load(const std::shared_ptr<PoolEntry>& entry);  // false: there is no room now
   // Of a ready entry; null while the adapter is loading. Throws why it could not be loaded.
-  std::shared_ptr<AdapterEntry> adapter_of(const std::shared_ptr<Entry>& entry,
-                                           const ResolvedModel& model);
+  std::shared_ptr<PooledAdapter> adapter_of(const std::shared_ptr<PoolEntry>& entry,
+                                            const ResolvedModel& model);
   bool load_next_adapter(std::unique_lock<std::mutex>& lock);
-  void make_room_for(AdapterEntry& adapter, std::uint64_t bytes);
+  void make_room_for(PooledAdapter& adapter, std::uint64_t bytes);
   // Drops unused adapters: of those unused for `idle` or longer the longest unused. False: none.
   bool give_up_adapter(std::chrono::seconds idle);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool give_up_idle(std::unique_lock<std::mutex>& lock);
   std::uint64_t used_locked() const;
-  void release(Entry& entry, AdapterEntry* adapter);
+  void release(PoolEntry& entry, PooledAdapter* adapter);
   bool reclaim(std::unique_lock<std::mutex>& lock);
   void tell_waiting_locked();
 
@@ -121,9 +122,9 @@ class ModelPool {
   const PoolOptions options_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<Key, std::shared_ptr<Entry>> entries_;
-  std::list<std::shared_ptr<Entry>> to_load_;
-  std::list<std::shared_ptr<AdapterEntry>> adapters_to_load_;
+  std::map<Key, std::shared_ptr<PoolEntry>> entries_;
+  std::list<std::shared_ptr<PoolEntry>> to_load_;
+  std::list<std::shared_ptr<PooledAdapter>> adapters_to_load_;
   std::list<const Waiting*> waiting_;
   std::uint64_t reserved_bytes_ = 0;
   std::mutex reclaiming_;  // before mutex_
