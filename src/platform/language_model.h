@@ -21,15 +21,6 @@ struct ModelFile;
 // An adapter in memory, for the model that loaded it. Immutable, shared.
 using LoadedAdapter = std::shared_ptr<const model::Adapter>;
 
-// What a model takes in memory, counted before any of it is read.
-struct MemoryNeed {
-  std::uint64_t weights = 0;
-  std::uint64_t cache = 0;        // keys and values of RunOptions::parallel whole contexts
-  std::uint64_t least_cache = 0;  // of one context, or of kLeastContext where none was asked for
-  std::uint64_t activations = 0;
-};
-MemoryNeed memory_need(const ModelFile& file, const RunOptions& options);
-
 // What the engine is doing and has done since the model was loaded.
 struct ModelLoad {
   std::size_t running = 0, waiting = 0;  // answers

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "platform/language_model.h"
+#include "platform/model_memory.h"
 #include "platform/model_pool.h"
 #include "platform/model_store.h"
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "decide/text_check.h"
 #include "platform/model_file.h"
+#include "platform/model_memory.h"
 #include "platform/tuned_output.h"
 #include "platform/tuning.h"
 #include "tune/label_answers.h"
