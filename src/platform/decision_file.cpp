@@ -1,7 +1,6 @@
 #include "platform/decision_file.h"
 
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +11,11 @@
 #include <optional>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json_text.h"
 #include "platform/language_model.h"
+#include "platform/resumable_file.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
@@ -30,7 +28,6 @@ namespace {
 
 constexpr std::size_t kGroupRows = 32;  // that are computed together
 constexpr std::size_t kGroups = 3;      // under way
-constexpr auto kSyncEvery = std::chrono::seconds(10);
 constexpr auto kPoll = std::chrono::milliseconds(50);
 
 base::CsvReader::Read reader_of(const base::File& file, std::uint64_t end) {
@@ -104,7 +101,7 @@ class Run {
   void open_input();
   void open_output();
   Json description() const;
-  void continue_output(const std::filesystem::path& description_file);
+  void continue_output();
   void check_questions();
   bool read_group(Group& group);
   void start(Group& group);
@@ -114,21 +111,19 @@ class Run {
   std::string lines_of(const Group& group);
   void write(std::string_view lines);
   void report() const;
-  void complete();
-  std::filesystem::path part() const { return request_.output.string() + ".part"; }
-  std::filesystem::path part_description() const { return request_.output.string() + ".part.json"; }
 
   LanguageModel* model_;
   LoadedClassifier* classifier_;
   const DecisionFileRequest& request_;
   const ProgressSink& progress_;
-  std::optional<base::File> input_, output_;
+  std::optional<base::File> input_;
+  std::optional<ResumableFile> output_;
   base::Digest input_digest_;
   std::uint64_t input_rows_ = 0;  // 0 where nobody knows
   std::unique_ptr<TableReader> table_;
   std::vector<Columns> columns_;
   std::vector<std::string> added_;
-  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now(), synced_ = begun_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   DecisionFileReport report_;
 };
 
@@ -176,48 +171,31 @@ void Run::open_output() {
     write(table_->header_line(added_));
     return;
   }
-  if (std::filesystem::exists(request_.output) && !request_.overwrite)
-    throw Error(Fault::already_exists, fmt::format("{} exists already; --overwrite replaces it",
-                                                   request_.output.string()));
-  output_ = base::File::append(part());
-  if (::flock(output_->descriptor(), LOCK_EX | LOCK_NB) != 0)
-    throw Error(Fault::already_exists,
-                fmt::format("another process is writing {}", part().string()));
-  if (request_.start_again) std::filesystem::remove(part_description());
-  if (std::filesystem::exists(part_description()) && input_) {
-    continue_output(part_description());
-    return;
-  }
-  std::filesystem::resize_file(part(), 0);
-  base::AtomicFile file(part_description());
-  file.write(description().dump(2) + "\n");
-  file.commit();
-  write(table_->header_line(added_));
+  output_.emplace(request_.output, description(),
+                  ResumableFile::Options{.overwrite = request_.overwrite,
+                                         .start_again = request_.start_again,
+                                         .may_continue = input_.has_value()});
+  if (output_->continues())
+    continue_output();
+  else
+    write(table_->header_line(added_));
 }
 
-void Run::continue_output(const std::filesystem::path& description_file) {
-  const base::File file = base::File::open(description_file);
-  std::string text(std::min<std::uint64_t>(file.size(), 1 << 16), ' ');
-  file.read_at(0, std::as_writable_bytes(std::span(text)));
-  const Json found = base::parse_json<Json>(text, description_file.string(), {});
-  const Json expected = description();
-  for (const auto& [key, value] : expected.items())
-    if (!found.is_object() || found.value(key, Json()) != value)
-      throw Error(Fault::already_exists,
-                  fmt::format("{} is of a run whose {} was another; --start-again throws it away",
-                              part().string(), key));
-  const auto written = table_->whole_rows(reader_of(*output_, output_->size()), added_);
+void Run::continue_output() {
+  const std::string part = output_->part().string();
+  const auto written =
+      table_->whole_rows(reader_of(output_->file(), output_->file().size()), added_);
   if (!written)
     throw Error(Fault::corrupt_file,
-                fmt::format("{} has other columns; --start-again throws it away", part().string()));
-  std::filesystem::resize_file(part(), written->bytes);
+                fmt::format("{} has other columns; --start-again throws it away", part));
+  output_->keep(written->bytes);
   if (written->bytes == 0) write(table_->header_line(added_));
   TableRow row;
   for (std::uint64_t i = 0; i < written->rows; ++i)
     if (!table_->next(row))
-      throw Error(Fault::corrupt_file,
-                  fmt::format("{} has more rows than the input; --start-again throws it away",
-                              part().string()));
+      throw Error(
+          Fault::corrupt_file,
+          fmt::format("{} has more rows than the input; --start-again throws it away", part));
   report_.rows = report_.resumed = written->rows;
 }
 
@@ -337,27 +315,14 @@ std::string Run::lines_of(const Group& group) {
 }
 
 void Run::write(std::string_view lines) {
-  if (!output_) {
+  if (output_)
+    output_->write(lines);
+  else
     request_.write(lines);
-    return;
-  }
-  output_->write_all(std::as_bytes(std::span(lines)));
-  const auto now = std::chrono::steady_clock::now();
-  if (now - synced_ < kSyncEvery) return;
-  output_->sync();
-  synced_ = now;
 }
 
 void Run::report() const {
   if (progress_) progress_({"deciding", report_.rows, input_rows_, report_.resumed, "rows"});
-}
-
-void Run::complete() {
-  if (!output_) return;
-  output_->sync();
-  std::filesystem::rename(part(), request_.output);
-  std::filesystem::remove(part_description());
-  base::sync_directory(std::filesystem::absolute(request_.output).parent_path());
 }
 
 DecisionFileReport Run::run() {
@@ -378,7 +343,7 @@ DecisionFileReport Run::run() {
     finish(groups.front());
     groups.pop_front();
   }
-  complete();
+  if (output_) output_->complete();
   report_.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
   return report_;
