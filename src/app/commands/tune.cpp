@@ -1,15 +1,13 @@
 // malina tune: from labelled texts to a classifier that says how sure it is.
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "app/command.h"
 #include "app/generation_report.h"
 #include "app/interrupt.h"
 #include "app/number_checks.h"
-#include "app/progress_bar.h"
 #include "app/span_report.h"
 #include "app/tuning_report.h"
+#include "app/tuning_watcher.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "platform/tuning.h"
@@ -33,92 +31,6 @@ struct Options {
   bool skip_long = false;
   const CLI::App* cli = nullptr;  // which options were given
   bool json = false;
-};
-
-// The running job on standard error, where that is a terminal: a line that is written over, and one
-// that stays for each epoch and each method.
-class Watcher {
- public:
-  explicit Watcher(Console& console) : console_(console), bar_(console) {}
-  ~Watcher() { clear(); }
-  Watcher(const Watcher&) = delete;
-  Watcher& operator=(const Watcher&) = delete;
-
-  tune::TuningEvents events() {
-    tune::TuningEvents events;
-    events.stage = [this](std::string_view stage, std::size_t done, std::size_t total) {
-      if (total > 1)
-        bar_({stage, done, total, 0, "texts"});
-      else if (console_.error_is_terminal())
-        line(std::string(stage));
-    };
-    events.rung = [this](const tune::Rung& rung) { add(rung); };
-    events.training.step = [this](const tune::StepReport& step, std::uint64_t steps) {
-      add(step, steps);
-    };
-    events.training.epoch = [this](const tune::EpochReport& epoch) {
-      keep(fmt::format(
-          "  epoch {}: train loss {:.4f}, validation loss {:.4f}, accuracy {}, macro F1 {}{}\n",
-          epoch.epoch, epoch.train_loss, epoch.loss, percent(epoch.accuracy),
-          percent(epoch.macro_f1), epoch.best ? "  (best)" : ""));
-    };
-    events.training.measured = [this](std::size_t done, std::size_t total) {
-      // The bar would end the job by an exception; it is paused with a snapshot.
-      if (!InterruptScope::requested()) bar_({"validation rows", done, total, 0, "texts"});
-    };
-    events.training.pause = [] { return InterruptScope::requested(); };
-    return events;
-  }
-  platform::ProgressSink sink() { return bar_.sink(); }
-
- private:
-  void clear() {
-    if (console_.error_is_terminal()) console_.status("\r\x1b[K");
-  }
-
-  using Clock = std::chrono::steady_clock;
-
-  void line(const std::string& text) {
-    bar_.hide();
-    console_.status("\r\x1b[K" + text);
-  }
-  void keep(const std::string& text) {
-    if (!console_.error_is_terminal()) return;
-    bar_.hide();
-    clear();
-    console_.status(text);
-  }
-  void add(const tune::Rung& rung) {
-    keep(fmt::format(
-        "{}: {} of the validation rows are right ({} to {}), {}{}\n", tune::name(rung.members),
-        percent(rung.validation.accuracy.value), percent(rung.validation.accuracy.interval.low),
-        percent(rung.validation.accuracy.interval.high), human_seconds(rung.seconds),
-        rung.p_value ? fmt::format(", against linear p = {:.3g}", *rung.p_value) : ""));
-  }
-  void add(const tune::StepReport& step, std::uint64_t steps) {
-    const auto now = Clock::now();
-    if (step.step <= last_step_) positions_ = 0;  // another training begins
-    last_step_ = step.step;
-    if (positions_ == 0) begun_ = now;
-    // The first step's own time is not known: it counts from the second one.
-    const double seconds = std::chrono::duration<double>(now - begun_).count();
-    const double rate = seconds > 0 ? static_cast<double>(positions_) / seconds : 0;
-    if (positions_ == 0) first_step_ = step.step;
-    positions_ += step.positions;
-    smoothed_ = smoothed_ == 0 ? step.loss : 0.9 * smoothed_ + 0.1 * step.loss;
-    if (!console_.error_is_terminal() || now - shown_ < std::chrono::milliseconds(200)) return;
-    shown_ = now;
-    const double done = static_cast<double>(step.step - first_step_);
-    const double left = done > 0 ? seconds / done * static_cast<double>(steps - step.step) : 0;
-    line(fmt::format("training  step {}/{}  loss {:.4f}  {:.0f} tokens/s  {} left", step.step,
-                     steps, smoothed_, rate, done > 0 ? human_seconds(left) : "..."));
-  }
-
-  Console& console_;
-  ProgressBar bar_;
-  Clock::time_point begun_, shown_;
-  std::uint64_t positions_ = 0, first_step_ = 0, last_step_ = 0;
-  double smoothed_ = 0;
 };
 
 Json report_of(const platform::TuneOutcome& outcome) {
@@ -257,7 +169,7 @@ void run(const Options& options, Session& session) {
   platform::TuneOutcome outcome;
   {
     InterruptScope interrupt;
-    Watcher watcher(session.console());
+    TuningWatcher watcher(session.console());
     outcome = session.platform().tune(request, watcher.events(), watcher.sink());
   }
   if (outcome.plan) return print_plan(options, outcome, session.console());
