@@ -23,7 +23,28 @@ void print_left_out(const tune::GenerationReport& report, Console& console) {
 
 }  // namespace
 
-void print_generation(const platform::TuneOutcome& outcome, Console& console) {
+void print_generation_plan(const platform::TuneOutcome& outcome, Console& console) {
+  const tune::TuningPlan& plan = *outcome.plan;
+  const tune::GenerationReport& report = *outcome.generation;
+  console.print("{}: {} training and {} validation rows; {} tokens, {} of them learned\n\n",
+                printable(outcome.name), grouped(report.training.rows),
+                grouped(report.validation.rows), grouped(report.training.tokens),
+                grouped(report.training.learned));
+  print_left_out(report, console);
+  std::vector<std::vector<std::string>> rows{{"MEMORY", ""}};
+  for (const auto& part : plan.memory) rows.push_back({part.name, human_bytes(part.bytes)});
+  rows.push_back({"at its peak", human_bytes(plan.peak_bytes)});
+  console.write(table(rows, {1}));
+  if (!plan.fits()) {
+    console.print("\nThere are {}: it does not fit. An adapter takes a fraction of it.\n",
+                  human_bytes(plan.usable_bytes));
+    return;
+  }
+  console.print("\n{} steps of {} examples, {} epochs of {} tokens; time is not predicted.\n",
+                grouped(plan.steps), plan.batch, plan.epochs, grouped(plan.positions));
+}
+
+void print_generation(const platform::TuneOutcome& outcome, Console& console, bool full) {
   const tune::GenerationReport& report = *outcome.generation;
   console.print("{}: {} training and {} validation rows{}; {} tokens, {} of them learned\n",
                 printable(outcome.name), grouped(report.training.rows),
@@ -34,12 +55,13 @@ void print_generation(const platform::TuneOutcome& outcome, Console& console) {
   console.print("\nOn the validation rows:\n");
   console.write(table({{"", "LOSS", "PERPLEXITY", "NEXT TOKEN RIGHT"},
                        row("base alone", report.before),
-                       row("with the adapter", report.after)},
+                       row(full ? "as trained" : "with the adapter", report.after)},
                       {1, 2, 3}));
   if (report.after.loss >= report.before.loss)
     console.print(
-        "\nThe adapter writes the validation rows no better than the base: a lower "
-        "--learning-rate\nor more data may help.\n");
+        "\n{} writes the validation rows no better than the base: a lower "
+        "--learning-rate\nor more data may help.\n",
+        full ? "The model" : "The adapter");
   console.print("\nWritten to {}\n", printable(outcome.directory.string()));
 }
 

@@ -20,8 +20,10 @@ namespace {
 // Tensors in float32 that are made row by row when they are read.
 class FloatCheckpoint : public format::Checkpoint {
  public:
-  explicit FloatCheckpoint(std::shared_ptr<const format::Checkpoint> base)
-      : base_(std::move(base)), tensors_(base_->tensors().begin(), base_->tensors().end()) {
+  explicit FloatCheckpoint(std::shared_ptr<const format::Checkpoint> base, MetadataTexts texts = {})
+      : base_(std::move(base)),
+        texts_(std::move(texts)),
+        tensors_(base_->tensors().begin(), base_->tensors().end()) {
     const math::Encoding& encoding = *math::find_encoding("f32");
     for (TensorInfo& tensor : tensors_) {
       if (!is_rotary_table(tensor.name)) {
@@ -30,8 +32,14 @@ class FloatCheckpoint : public format::Checkpoint {
       }
       by_name_.emplace(tensor.name, &tensor);
     }
+    const auto replaced = [&](const std::string& key) {
+      return key == "general.file_type" ||
+             std::any_of(texts_.begin(), texts_.end(),
+                         [&](const auto& text) { return text.first == key; });
+    };
     for (const auto& entry : base_->metadata().entries())  // views the base's texts
-      if (entry.key != "general.file_type") metadata_.add(entry.key, entry.value, entry.stored);
+      if (!replaced(entry.key)) metadata_.add(entry.key, entry.value, entry.stored);
+    for (const auto& [key, value] : texts_) metadata_.add(key, std::string_view(value));
     metadata_.add("general.file_type", std::uint64_t{0});  // llama.cpp's number of float32
   }
 
@@ -81,6 +89,7 @@ class FloatCheckpoint : public format::Checkpoint {
 
  private:
   std::shared_ptr<const format::Checkpoint> base_;
+  MetadataTexts texts_;
   std::vector<TensorInfo> tensors_;
   std::map<std::string_view, const TensorInfo*> by_name_;
   format::Metadata metadata_;
@@ -89,8 +98,8 @@ class FloatCheckpoint : public format::Checkpoint {
 class TrainedCheckpoint final : public FloatCheckpoint {
  public:
   // Not owned: the model of the weights holds it.
-  explicit TrainedCheckpoint(const TrainableWeights& weights)
-      : FloatCheckpoint({std::shared_ptr<void>(), &weights.model().checkpoint()}),
+  TrainedCheckpoint(const TrainableWeights& weights, MetadataTexts texts)
+      : FloatCheckpoint({std::shared_ptr<void>(), &weights.model().checkpoint()}, std::move(texts)),
         weights_(weights) {}
 
  protected:
@@ -113,8 +122,9 @@ std::shared_ptr<const format::Checkpoint> in_float32(
   return std::make_shared<FloatCheckpoint>(std::move(checkpoint));
 }
 
-std::shared_ptr<const format::Checkpoint> trained_checkpoint(const TrainableWeights& weights) {
-  return std::make_shared<TrainedCheckpoint>(weights);
+std::shared_ptr<const format::Checkpoint> trained_checkpoint(const TrainableWeights& weights,
+                                                             MetadataTexts texts) {
+  return std::make_shared<TrainedCheckpoint>(weights, std::move(texts));
 }
 
 void check_trainable(const Model& model) {

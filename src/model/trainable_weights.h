@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "math/device.h"
@@ -67,6 +68,9 @@ class TrainableWeights {
 };
 
 // The tensors of in_float32() with the values that the weights have now. `weights` must outlive it.
-std::shared_ptr<const format::Checkpoint> trained_checkpoint(const TrainableWeights& weights);
+// `texts`: keys of the metadata and their values, in place of those that the base has.
+using MetadataTexts = std::vector<std::pair<std::string, std::string>>;
+std::shared_ptr<const format::Checkpoint> trained_checkpoint(const TrainableWeights& weights,
+                                                             MetadataTexts texts = {});
 
 }  // namespace malina::model

@@ -18,15 +18,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Null where the model has none; what it refuses is said when a conversation needs it.
-const text::ChatTemplate* template_of(const ModelFile& file) {
-  if (const auto found = file.templates.find(""); found != file.templates.end())
-    return &found->second;
-  if (const auto refused = file.refused_templates.find(""); refused != file.refused_templates.end())
-    throw refused->second;
-  return nullptr;
-}
-
 void write_adapter(const fs::path& directory, tune::GenerationTuning& tuning,
                    const tune::GenerationFacts& facts, const model::Model& model) {
   const tune::GenerationCertificate certificate = tuning.certificate();
@@ -58,6 +49,14 @@ void store_adapter(const fs::path& directory, const std::string& name, const Res
 
 }  // namespace
 
+const text::ChatTemplate* writing_template(const ModelFile& file) {
+  if (const auto found = file.templates.find(""); found != file.templates.end())
+    return &found->second;
+  if (const auto refused = file.refused_templates.find(""); refused != file.refused_templates.end())
+    throw refused->second;
+  return nullptr;
+}
+
 TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedModel& base,
                                   std::shared_ptr<const ModelFile> file, Processor& processor,
                                   ModelStore& store, const tune::TuningEvents& events,
@@ -87,7 +86,7 @@ TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedMode
   generation.snapshot += ".snapshot";
   generation.base_digest = base_digest(base);
   const auto model = load_for_tuning(*file, processor, progress);
-  tune::GenerationTuning tuning(model, *file->tokenizer, template_of(*file), processor.device,
+  tune::GenerationTuning tuning(model, *file->tokenizer, writing_template(*file), processor.device,
                                 std::move(generation));
   tuning.read();
   outcome.finished = tuning.run({.stage = events.stage, .training = events.training});

@@ -7,8 +7,12 @@
 #include "platform/model_store.h"
 #include "platform/progress.h"
 #include "platform/tuning.h"
+#include "text/chat_template.h"
 
 namespace malina::platform {
+
+// Null where the model has none; what it refuses is said when a conversation needs it.
+const text::ChatTemplate* writing_template(const ModelFile& file);
 
 // The result is BASE:SUFFIX in the store, or a PEFT directory where `request.output` is given.
 // Throws base::Error as tune::GenerationTuning does; invalid_argument where the base is not in the

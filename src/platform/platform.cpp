@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "platform/adapter_file.h"
+#include "platform/full_tuning.h"
 #include "platform/generation_tuning.h"
 #include "platform/model_file.h"
 #include "platform/model_name.h"
@@ -123,9 +124,11 @@ void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
                                    const ResolvedModel* base) {
   check_suffix(request.suffix);
   if (!request.output.empty()) return;
-  const std::string name =
-      base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
-  if (base == nullptr || base->record) check_name(name);
+  const bool full = writes && request.generation.recipe.full && base != nullptr;
+  const std::string name = full              ? full_name(*base, request.suffix)
+                           : base != nullptr ? base_name(*base) + ":" + request.suffix
+                                             : request.suffix;
+  if (base == nullptr || base->record || full) check_name(name);
   const auto aliases = store_.list_aliases();
   const char* taken = nullptr;
   if (std::any_of(aliases.begin(), aliases.end(),
@@ -157,7 +160,8 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
     if (!base)
       throw base::Error(base::Fault::invalid_argument,
                         "a model is needed, where it is to learn to write");
-    return run_generation_tuning(request, *base, file, with, store_, events, progress);
+    const auto run = request.generation.recipe.full ? run_full_tuning : run_generation_tuning;
+    return run(request, *base, file, with, store_, events, progress);
   }
   const auto run = task == TuneTask::spans ? run_span_tuning : run_tuning;
   return run(request, base ? &*base : nullptr, file, with, classifiers, events, progress);

@@ -32,9 +32,15 @@ std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Proce
 std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math::Device& device,
                                                     base::ThreadPool& loaders,
                                                     const ProgressSink& progress) {
-  const std::uint64_t total = file.checkpoint->total_bytes();
+  return load_for_tuning(file.checkpoint, device, loaders, progress);
+}
+
+std::shared_ptr<const model::Model> load_for_tuning(
+    std::shared_ptr<const format::Checkpoint> checkpoint, math::Device& device,
+    base::ThreadPool& loaders, const ProgressSink& progress) {
+  const std::uint64_t total = checkpoint->total_bytes();
   return model::Model::load(
-      file.checkpoint, device, loaders,
+      std::move(checkpoint), device, loaders,
       {.window = {}, .progress = [&](double share) {
          if (progress)
            progress(
@@ -81,12 +87,13 @@ void check_free(const fs::path& directory, bool replace) {
   if (!replace)
     throw Error(Fault::already_exists,
                 fmt::format("{} is there already: --force replaces it", directory.string()));
-  const bool ours =
-      fs::is_directory(directory) &&
-      (fs::is_empty(directory) ||
-       std::ranges::any_of(
-           std::array{tune::kManifestName, tune::kSpanManifestName, kAdapterManifestName},
-           [&](std::string_view name) { return fs::is_regular_file(directory / name); }));
+  const bool ours = fs::is_directory(directory) &&
+                    (fs::is_empty(directory) ||
+                     std::ranges::any_of(std::array{tune::kManifestName, tune::kSpanManifestName,
+                                                    kAdapterManifestName, kTunedModelName},
+                                         [&](std::string_view name) {
+                                           return fs::is_regular_file(directory / name);
+                                         }));
   if (!ours)
     throw Error(Fault::invalid_argument,
                 fmt::format("{} is nothing that was tuned: --force does not replace it",

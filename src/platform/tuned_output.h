@@ -22,6 +22,9 @@ std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, Proce
 std::shared_ptr<const model::Model> load_for_tuning(const ModelFile& file, math::Device& device,
                                                     base::ThreadPool& loaders,
                                                     const ProgressSink& progress);
+std::shared_ptr<const model::Model> load_for_tuning(
+    std::shared_ptr<const format::Checkpoint> checkpoint, math::Device& device,
+    base::ThreadPool& loaders, const ProgressSink& progress);
 // 1 to 64 letters, digits, '-', '_' or '.', neither of the last two first, and no name of a
 // snapshot.
 bool is_suffix(std::string_view text);
@@ -34,6 +37,7 @@ std::string time_now();                         // UTC, ISO 8601
 // Absolute, without what a trailing slash leaves behind.
 std::filesystem::path place_of(const std::filesystem::path& directory);
 inline constexpr std::string_view kAdapterManifestName = "malina-adapter.json";
+inline constexpr std::string_view kTunedModelName = "malina-model.json";  // of a whole model
 
 // Throws already_exists where something is there, unless it may be replaced; invalid_argument where
 // it is nothing that tuning wrote.

@@ -47,7 +47,8 @@ void AdapterTraining::save() {
 
 void AdapterTraining::restore() {
   if (options_.snapshot.empty()) return;
-  auto snapshot = read_snapshot(options_.snapshot);
+  const auto arrays = trainer_.state().arrays;
+  auto snapshot = read_snapshot(options_.snapshot, arrays);
   if (!snapshot) return;
   const Json& stored = snapshot->state;
   const std::string name = options_.snapshot.string();
@@ -56,14 +57,11 @@ void AdapterTraining::restore() {
                 fmt::format("{} is of a job with another base, other data or another recipe: "
                             "remove it to begin anew",
                             name));
-  auto arrays = trainer_.state().arrays;
   if (snapshot->arrays.size() != arrays.size() + 3)
     throw Error(Fault::corrupt_file, fmt::format("{}: it holds other arrays", name));
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    if (snapshot->arrays[i].size() != arrays[i].size())
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    if (!snapshot->arrays[i].empty())  // it did not fit its place
       throw Error(Fault::corrupt_file, fmt::format("{}: an array of another size", name));
-    std::copy(snapshot->arrays[i].begin(), snapshot->arrays[i].end(), arrays[i].begin());
-  }
   best_adapter_ = std::move(snapshot->arrays[arrays.size()]);
   best_head_ = std::move(snapshot->arrays[arrays.size() + 1]);
   losses_ = std::move(snapshot->arrays[arrays.size() + 2]);
@@ -134,14 +132,13 @@ bool AdapterTraining::end_epoch(const TrainingEvents& events) {
 }
 
 void AdapterTraining::keep_best() {
-  best_adapter_.assign(trainer_.adapter().parameters().begin(),
-                       trainer_.adapter().parameters().end());
+  best_adapter_.assign(trainer_.parameters().begin(), trainer_.parameters().end());
   best_head_.assign(trainer_.head().parameters().begin(), trainer_.head().parameters().end());
 }
 
 void AdapterTraining::use_best() {
   math::require(!best_adapter_.empty(), "training", "no epoch has ended");
-  std::copy(best_adapter_.begin(), best_adapter_.end(), trainer_.adapter().parameters().begin());
+  std::copy(best_adapter_.begin(), best_adapter_.end(), trainer_.parameters().begin());
   std::copy(best_head_.begin(), best_head_.end(), trainer_.head().parameters().begin());
 }
 

@@ -48,8 +48,9 @@ Json report_json(const GenerationReport& report) {
 
 Json manifest_json(const GenerationReport& report, const GenerationRequest& request,
                    const GenerationFacts& facts) {
-  return {
-      {"format", "malina-adapter-1"},
+  const bool full = request.recipe.full;
+  Json manifest{
+      {"format", full ? "malina-model-1" : "malina-adapter-1"},
       {"name", facts.name},
       {"created", facts.created},
       {"program", facts.version},
@@ -60,22 +61,28 @@ Json manifest_json(const GenerationReport& report, const GenerationRequest& requ
       {"patience", request.patience},
       {"recipe", to_json(request.recipe)},
       {"report", report_json(report)}};
+  if (full) manifest["encoding"] = "f32";
+  return manifest;
 }
 
 std::string model_card(const GenerationReport& report, const GenerationRequest& request,
                        const GenerationFacts& facts) {
-  std::string card = fmt::format("---\nbase_model: {}\nlibrary_name: peft\n", facts.base_name);
+  const bool full = request.recipe.full;
+  std::string card = fmt::format("---\nbase_model: {}\nlibrary_name: {}\n", facts.base_name,
+                                 full ? "transformers" : "peft");
   if (!facts.base_licence.empty()) card += fmt::format("license: {}\n", facts.base_licence);
   card += fmt::format("pipeline_tag: text-generation\n---\n\n# {}\n\n", facts.name);
   card += fmt::format(
-      "A low-rank adapter for {}, trained on {} rows ({} tokens, {} of them learned), validated on "
-      "{}{}.\n\n| on the validation rows | loss | perplexity | next token right "
+      "{} {}, trained on {} rows ({} tokens, {} of them learned), validated on "
+      "{}{}.{}\n\n| on the validation rows | loss | perplexity | next token right "
       "|\n|---|---|---|---|\n",
-      facts.base_name, report.training.rows, report.training.tokens, report.training.learned,
-      report.validation.rows,
-      report.validation_from_training ? " that were held back from the same files" : "");
+      full ? "All weights of" : "A low-rank adapter for", facts.base_name, report.training.rows,
+      report.training.tokens, report.training.learned, report.validation.rows,
+      report.validation_from_training ? " that were held back from the same files" : "",
+      full ? " The weights are stored in float32, as they were trained and measured." : "");
   for (const auto& [name, evaluation] :
-       {std::pair("the base alone", &report.before), std::pair("with the adapter", &report.after)})
+       {std::pair("the base alone", &report.before),
+        std::pair(full ? "as trained" : "with the adapter", &report.after)})
     card += fmt::format("| {} | {:.4f} | {:.3f} | {:.1f} % |\n", name, evaluation->loss,
                         std::exp(evaluation->loss), 100 * evaluation->accuracy);
   card += fmt::format("\n## Data\n\nLicence: {}.\n\n",

@@ -18,6 +18,11 @@ std::optional<EpochReport> GenerationTraining::measure(const ScoreProgress& prog
   return report;
 }
 
+const model::TrainableWeights& GenerationTraining::best_weights() {
+  use_best();
+  return trainer().weights();
+}
+
 model::AdapterTensors GenerationTraining::best() {
   use_best();
   model::AdapterTensors tensors = model::tensors_of(trainer().adapter());

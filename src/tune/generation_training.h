@@ -1,4 +1,4 @@
-// Training of an adapter that writes: the model's own vocabulary is the head.
+// Training of an adapter that writes, or of a whole model: the model's own vocabulary is the head.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,8 @@ class GenerationTraining final : public AdapterTraining {
                      std::span<const TrainingExample> validation,
                      const AdapterTrainingOptions& options);
 
-  // Of the validation data, without any adapter.
+  // Of the validation data, without any adapter. Where the whole model is trained there is no base
+  // any more.
   Trainer::Evaluation of_base() { return trainer().evaluate(validation_, false).value(); }
   // With the parameters as they are: after best(), those.
   Trainer::Evaluation evaluate(std::span<const TrainingExample> examples) {
@@ -24,6 +25,8 @@ class GenerationTraining final : public AdapterTraining {
   }
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
+  // The same where the recipe is full.
+  const model::TrainableWeights& best_weights();
 
  private:
   std::optional<EpochReport> measure(const ScoreProgress& progress) override;

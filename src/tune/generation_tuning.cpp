@@ -52,9 +52,10 @@ GenerationData taken(GenerationData& from, const std::vector<bool>& marked) {
 
 }  // namespace
 
-Recipe generation_recipe() {
+Recipe generation_recipe(bool full) {
   Recipe recipe;
-  recipe.learning_rate = 5e-4F;
+  recipe.full = full;
+  recipe.learning_rate = full ? 2e-5F : 5e-4F;
   recipe.batch = 16;
   recipe.epochs = 0;
   return recipe;
@@ -64,6 +65,34 @@ std::size_t generation_epochs(std::size_t examples, std::size_t batch) {
   constexpr std::size_t kSteps = 200, kLeast = 3, kMost = 15;
   const std::size_t steps = std::max<std::size_t>(1, (examples + batch - 1) / batch);
   return std::clamp((kSteps + steps - 1) / steps, kLeast, kMost);
+}
+
+FullTuningMemory full_tuning_memory(std::shared_ptr<const format::Checkpoint> checkpoint,
+                                    std::size_t rows, bool recompute) {
+  math::PlanningDevice plan;
+  const auto model = model::Model::plan(model::in_float32(std::move(checkpoint)), plan);
+  model::check_trainable(*model);
+  const std::uint64_t weights = model->weight_bytes();
+  math::PlanningDevice beside;
+  const model::TrainingPass pass(model, beside, {.max_rows = rows, .recompute = recompute});
+  const OutputHead head(model, beside, 0, rows, 0);
+  return {.weights = weights,
+          .gradients = weights,
+          .moments = 2 * weights,
+          .best = weights,
+          .activations = beside.allocated_bytes()};
+}
+
+void FullTuningMemory::check(std::uint64_t usable) const {
+  if (bytes() <= usable) return;
+  const auto mib = [](std::uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  throw Error(Fault::out_of_memory,
+              fmt::format("training all weights needs {} MiB of memory and {} MiB are available: "
+                          "weights {}, gradients {}, two moments {}, the best epoch's weights {}, "
+                          "activations {}; --recompute takes less for the last, and an adapter "
+                          "(without --method full) a fraction of all",
+                          mib(bytes()), mib(usable), mib(weights), mib(gradients), mib(moments),
+                          mib(best), mib(activations)));
 }
 
 GenerationTuning::GenerationTuning(std::shared_ptr<const model::Model> model,
@@ -123,18 +152,30 @@ std::string GenerationTuning::origin() const {
 }
 
 bool GenerationTuning::run(const GenerationEvents& events) {
+  // A snapshot holds seconds of writing where it holds a whole model five times.
+  constexpr double kAdapterSeconds = 60, kFullSeconds = 600;
   if (run_ == nullptr) {
+    if (events.stage) events.stage("the base on the validation rows", 0, 1);
+    // Before a snapshot is read: then the base's weights are no longer there.
+    if (request_.recipe.full)
+      report_.before = Trainer(model_, device_, request_.recipe, 0, training_.examples)
+                           .evaluate(validation_.examples)
+                           .value();
     run_ = std::make_unique<GenerationTraining>(
         model_, device_, training_.examples, validation_.examples,
-        AdapterTrainingOptions{.recipe = request_.recipe,
-                               .patience = request_.patience,
-                               .snapshot = request_.snapshot,
-                               .origin = origin()});
-    if (events.stage) events.stage("the base on the validation rows", 0, 1);
-    report_.before = run_->of_base();
+        AdapterTrainingOptions{
+            .recipe = request_.recipe,
+            .patience = request_.patience,
+            .snapshot = request_.snapshot,
+            .snapshot_seconds = request_.recipe.full ? kFullSeconds : kAdapterSeconds,
+            .origin = origin()});
+    if (!request_.recipe.full) report_.before = run_->of_base();
   }
   if (!run_->run(events.training)) return false;
-  result_ = run_->best();
+  if (request_.recipe.full)
+    weights_ = &run_->best_weights();
+  else
+    result_ = run_->best();
   report_.history = run_->history();
   for (const EpochReport& epoch : report_.history)
     if (epoch.best)

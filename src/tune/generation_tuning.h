@@ -1,4 +1,5 @@
-// A tuning job for a model that writes: from conversations or completions to a low-rank adapter.
+// A tuning job for a model that writes: from conversations or completions to a low-rank adapter, or
+// to a model all of whose weights were trained.
 #pragma once
 
 #include <filesystem>
@@ -47,16 +48,30 @@ struct GenerationEvents {
 };
 
 // What a job starts with where nothing else is asked for: gentler than a classifier's recipe, since
-// all that the model writes may change. Its epochs are 0: as generation_epochs() has it.
-Recipe generation_recipe();
+// all that the model writes may change. Its epochs are 0: as generation_epochs() has it. `full`: of
+// all weights, with a rate that is lower still.
+Recipe generation_recipe(bool full = false);
 
 // 3 for many examples, up to 15 where 3 would be fewer than 200 steps: stopping when the validation
 // loss rises ends it before.
 std::size_t generation_epochs(std::size_t examples, std::size_t batch);
 
+// What training all weights of a model takes: its weights in float32, as many gradients, two
+// moments of AdamW, the best epoch's weights, and what a pass over `rows` tokens computes in.
+struct FullTuningMemory {
+  std::uint64_t weights = 0, gradients = 0, moments = 0, best = 0, activations = 0;
+  std::uint64_t bytes() const { return weights + gradients + moments + best + activations; }
+  // Throws base::Error(out_of_memory) with all of these where they are more than `usable`.
+  void check(std::uint64_t usable) const;
+};
+// `checkpoint`: of the base, in any encoding. Throws what model::check_trainable() throws.
+FullTuningMemory full_tuning_memory(std::shared_ptr<const format::Checkpoint> checkpoint,
+                                    std::size_t rows, bool recompute);
+
 // One thread.
 class GenerationTuning {
  public:
+  // Where the recipe is full the model is as Trainer wants it.
   GenerationTuning(std::shared_ptr<const model::Model> model, const text::Tokenizer& tokenizer,
                    const text::ChatTemplate* chat_template, math::CpuDevice& device,
                    GenerationRequest request);
@@ -73,6 +88,9 @@ class GenerationTuning {
   const model::AdapterTensors& result() const { return result_; }
   // What it makes of some of the validation rows, which are read again. After run().
   GenerationCertificate certificate();
+  // Where the recipe is full, after run() returned true: the model with the best epoch's weights,
+  // while this exists.
+  const model::TrainableWeights& weights() const { return *weights_; }
 
  private:
   const std::vector<std::filesystem::path>& validation_files() const {
@@ -89,6 +107,7 @@ class GenerationTuning {
   std::unique_ptr<GenerationTraining> run_;
   GenerationReport report_;
   model::AdapterTensors result_;
+  const model::TrainableWeights* weights_ = nullptr;  // run_'s
 };
 
 nlohmann::ordered_json report_json(const GenerationReport& report);

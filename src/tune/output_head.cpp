@@ -9,6 +9,7 @@
 #include "math/ops/cross_entropy.h"
 #include "math/ops/linear.h"
 #include "math/ops/matrix_product.h"
+#include "math/ops/weight_gradients.h"
 
 namespace malina::tune {
 
@@ -96,6 +97,7 @@ std::vector<double> OutputHead::learn(const Slice& hidden, std::span<const std::
                                    weights.subspan(first, count),
                                    std::span(losses).subspan(first, count)});
     if (!trained()) {
+      learn_matrix(input, scores);
       device_.run(math::LinearBackward{scores, model_->head(), gradient, false});
       continue;
     }
@@ -107,6 +109,14 @@ std::vector<double> OutputHead::learn(const Slice& hidden, std::span<const std::
     device_.run(math::MatrixProduct{.left = scores, .right = matrix_, .output = gradient});
   }
   return losses;
+}
+
+void OutputHead::learn_matrix(const Slice& hidden, const Slice& score_gradients) {
+  if (weights_ == nullptr) return;
+  device_.run(
+      math::LinearWeightGradient{hidden, score_gradients, weights_->gradient(model_->head())});
+  if (model_->head_bias())
+    device_.run(math::BiasGradient{score_gradients, weights_->gradient(model_->head_bias())});
 }
 
 std::vector<OutputHead::Judged> OutputHead::judge(const Slice& hidden,

@@ -9,15 +9,21 @@
 
 #include "math/device.h"
 #include "model/model.h"
+#include "model/trainable_weights.h"
 
 namespace malina::tune {
 
 // One thread. Classes: a matrix [classes, width] without bias, as Transformers' `score`, drawn
-// normally with a deviation of 0.02 from the seed. Vocabulary: frozen, nothing to train.
+// normally with a deviation of 0.02 from the seed. Vocabulary: frozen, nothing to train, unless the
+// whole model is trained.
 class OutputHead {
  public:
   OutputHead(std::shared_ptr<const model::Model> model, math::Device& device, std::size_t classes,
              std::size_t max_rows, std::uint64_t seed);
+
+  // From now on learn() adds to the gradients of the model's output matrix and its bias; of a head
+  // of the vocabulary. `weights` are of the same model and must outlive this.
+  void learn_vocabulary(const model::TrainableWeights& weights) { weights_ = &weights; }
 
   // [rows, outputs()], valid until the next call. At most block_rows() rows.
   math::Slice scores(const math::Slice& hidden);
@@ -41,8 +47,10 @@ class OutputHead {
 
  private:
   void score(const math::Slice& hidden, const math::Slice& output);
+  void learn_matrix(const math::Slice& hidden, const math::Slice& score_gradients);
 
   std::shared_ptr<const model::Model> model_;
+  const model::TrainableWeights* weights_ = nullptr;
   math::Device& device_;
   std::size_t outputs_, block_rows_;
   std::unique_ptr<math::Buffer> weight_, gradient_, scratch_;

@@ -1,4 +1,5 @@
-// How an adapter is trained: everything that, with base and data, decides every bit of the result.
+// How an adapter, or a whole model, is trained: everything that, with base and data, decides every
+// bit of the result.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +14,7 @@
 namespace malina::tune {
 
 struct Recipe {
+  bool full = false;  // all weights of the base, in float32; `adapter`, `b_ratio` are not looked at
   model::LowRankOptions adapter;
   float learning_rate = 1e-3F;  // of A and of the head
   float b_ratio = 1;            // of B's learning rate to A's (LoRA+: Hayou et al., 2024)

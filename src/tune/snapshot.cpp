@@ -84,7 +84,8 @@ void write_snapshot(const std::filesystem::path& path, const Json& state,
   file.commit();
 }
 
-std::optional<Snapshot> read_snapshot(const std::filesystem::path& path) {
+std::optional<Snapshot> read_snapshot(const std::filesystem::path& path,
+                                      std::span<const std::span<float>> into) {
   if (!std::filesystem::exists(path)) return std::nullopt;
   const base::File file = base::File::open(path);
   Reader reader(file);
@@ -93,8 +94,11 @@ std::optional<Snapshot> read_snapshot(const std::filesystem::path& path) {
   for (const Json& size : header["arrays"]) {
     if (!size.is_number_unsigned() || size.get<std::uint64_t>() > reader.left() / sizeof(float))
       corrupt(path, "it is cut short");
-    snapshot.arrays.emplace_back(size.get<std::uint64_t>());
-    reader.read(std::as_writable_bytes(std::span(snapshot.arrays.back())));
+    const std::size_t index = snapshot.arrays.size(), count = size.get<std::uint64_t>();
+    const bool placed = index < into.size() && into[index].size() == count;
+    if (index < into.size() && !placed && count == 0) corrupt(path, "an array is missing");
+    snapshot.arrays.emplace_back(placed ? 0 : count);
+    reader.read(std::as_writable_bytes(placed ? into[index] : std::span(snapshot.arrays.back())));
   }
   const std::string digest = reader.digest().hex();
   std::string stored(digest.size(), '\0');

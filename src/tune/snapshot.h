@@ -23,7 +23,9 @@ struct Snapshot {
 void write_snapshot(const std::filesystem::path& path, const nlohmann::ordered_json& state,
                     std::span<const std::span<const float>> arrays);
 // Nothing where there is no file. Throws base::Error(corrupt_file) where it is not what was
-// written; io.
-std::optional<Snapshot> read_snapshot(const std::filesystem::path& path);
+// written; io. An array whose place in `into` has its size is read there, and empty in what is
+// returned: a model's state does not stand in memory twice. Where this throws, `into` is spoilt.
+std::optional<Snapshot> read_snapshot(const std::filesystem::path& path,
+                                      std::span<const std::span<float>> into = {});
 
 }  // namespace malina::tune

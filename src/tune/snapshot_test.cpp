@@ -36,6 +36,20 @@ TEST_F(SnapshotTest, GivesBackWhatWasWritten) {
   EXPECT_FALSE(read_snapshot(directory_.path() / "none").has_value());
 }
 
+TEST_F(SnapshotTest, ReadsArraysIntoTheirPlaceWhereTheyFit) {
+  std::vector<float> place(3), other(2);
+  const std::vector<std::span<float>> fitting{place};
+  auto snapshot = read_snapshot(path_, fitting);
+  EXPECT_EQ(place, (std::vector<float>{1, -2.5F, 3e-30F}));
+  EXPECT_EQ(snapshot->arrays, (std::vector<std::vector<float>>{{}, {}}));
+  const std::vector<std::span<float>> too_small{other};
+  snapshot = read_snapshot(path_, too_small);
+  EXPECT_EQ(snapshot->arrays[0].size(), 3U);
+  EXPECT_EQ(other, (std::vector<float>{0, 0}));
+  const std::vector<std::span<float>> missing{place, other};
+  EXPECT_THROW(read_snapshot(path_, missing), base::Error);
+}
+
 TEST_F(SnapshotTest, RefusesEveryByteThatIsNotAsItWas) {
   for (std::size_t i = 0; i < bytes_.size(); ++i) {
     std::string broken = bytes_;

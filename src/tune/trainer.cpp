@@ -95,12 +95,18 @@ Trainer::Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& dev
     : model_(std::move(model)), device_(device), recipe_(recipe), examples_(examples) {
   if (examples.empty()) throw Error(Fault::invalid_argument, "there is no example to learn from");
   check(examples, recipe.rows, classes > 0 ? classes : model_->sizes().vocab, recipe.pooling);
-  adapter_ =
-      std::make_unique<model::TrainableAdapter>(*model_, recipe.adapter, recipe.seed, device);
+  math::require(!recipe.full || (classes == 0 && recipe.precision == math::Precision::exact),
+                "trainer", "a whole model with a head of its own, or in 8 bits");
+  if (recipe.full)
+    weights_ = std::make_unique<model::TrainableWeights>(model_, device);
+  else
+    adapter_ =
+        std::make_unique<model::TrainableAdapter>(*model_, recipe.adapter, recipe.seed, device);
   head_ = std::make_unique<OutputHead>(model_, device, classes, recipe.rows, recipe.seed + 1);
   pass();  // where there is no memory for it, that is said now
   optimizer_ =
-      std::make_unique<AdamW>(adapter_->size() + head_->parameters().size(), recipe.optimizer);
+      std::make_unique<AdamW>(parameters().size() + head_->parameters().size(), recipe.optimizer);
+  if (weights_) head_->learn_vocabulary(*weights_);
   if (recipe.share_prefix && recipe.pooling == Pooling::last) shared_ = shared_beginning(examples);
   steps_per_epoch_ = (examples.size() + recipe.batch - 1) / recipe.batch;
   steps_ = steps_per_epoch_ * recipe.epochs;
@@ -113,10 +119,18 @@ model::TrainingPass& Trainer::pass() {
     pass_ = std::make_unique<model::TrainingPass>(
         model_, device_,
         model::TrainingPassOptions{.max_rows = recipe_.rows,
-                                   .rank = recipe_.adapter.rank,
+                                   .rank = recipe_.full ? 0 : recipe_.adapter.rank,
                                    .recompute = recipe_.recompute,
                                    .precision = recipe_.precision});
   return *pass_;
+}
+
+std::span<float> Trainer::parameters() {
+  return weights_ ? weights_->parameters() : adapter_->parameters();
+}
+
+std::span<float> Trainer::gradients() {
+  return weights_ ? weights_->gradients() : adapter_->gradients();
 }
 
 void Trainer::rest() {
@@ -200,7 +214,10 @@ double Trainer::run(const MicroBatch& micro_batch, double total_weight) {
   const auto losses =
       head_->learn(states, micro_batch.targets, weights, pooled ? states : gradient);
   if (pooled) mean_of_rows_backward(states, micro_batch.counts, gradient);
-  pass().backward(gradient, *adapter_);
+  if (weights_)
+    pass().backward(gradient, *weights_);
+  else
+    pass().backward(gradient, *adapter_);
   double loss = 0;
   for (std::size_t i = 0; i < losses.size(); ++i) loss += losses[i] * double{weights[i]};
   return loss;
@@ -212,7 +229,7 @@ StepReport Trainer::run_step() {
   double total_weight = 0;
   for (const MicroBatch& part : micro_batches)
     for (const float weight : part.weights) total_weight += double{weight};
-  std::fill(adapter_->gradients().begin(), adapter_->gradients().end(), 0.0F);
+  std::fill(gradients().begin(), gradients().end(), 0.0F);
   std::fill(head_->gradients().begin(), head_->gradients().end(), 0.0F);
   StepReport report;
   for (const MicroBatch& part : micro_batches) {
@@ -237,7 +254,7 @@ DivergedError::DivergedError(std::uint64_t step)
 
 double Trainer::update(float rate) {
   base::ThreadPool& pool = device_.context().pool;
-  const double of_adapter = norm(adapter_->gradients(), pool);
+  const double of_adapter = norm(gradients(), pool);
   const double of_head = norm(head_->gradients(), pool);
   const double size = std::sqrt(of_adapter * of_adapter + of_head * of_head);
   if (!std::isfinite(size)) throw DivergedError(step_);
@@ -246,8 +263,8 @@ double Trainer::update(float rate) {
                            ? static_cast<float>(recipe_.clip / (size + 1e-6))
                            : 1;
   // In one go where all have the same rate: what pads the matrices stays zero.
-  if (recipe_.b_ratio == 1)
-    optimizer_->update(0, adapter_->parameters(), adapter_->gradients(), factor, rate, step_, pool);
+  if (recipe_.full || recipe_.b_ratio == 1)
+    optimizer_->update(0, parameters(), gradients(), factor, rate, step_, pool);
   else
     for (const auto& matrix : adapter_->matrices()) {
       const std::size_t count = matrix.rows * matrix.columns;
@@ -256,7 +273,7 @@ double Trainer::update(float rate) {
                          matrix.is_b ? rate * recipe_.b_ratio : rate, step_, pool);
     }
   if (head_->trained())
-    optimizer_->update(adapter_->size(), head_->parameters(), head_->gradients(), factor, rate,
+    optimizer_->update(parameters().size(), head_->parameters(), head_->gradients(), factor, rate,
                        step_, pool);
   return size;
 }
@@ -274,7 +291,7 @@ bool Trainer::run_over(std::span<const TrainingExample> examples, bool adapted, 
         model_, device_,
         model::TrainingPassOptions{
             .max_rows = rows,
-            .rank = recipe_.adapter.rank,
+            .rank = recipe_.full ? 0 : recipe_.adapter.rank,
             .recompute = true,
             .precision = exact ? math::Precision::exact : recipe_.precision});
   model::TrainingPass& pass = longer ? *longer : this->pass();
@@ -325,8 +342,7 @@ std::optional<Trainer::Evaluation> Trainer::evaluate(std::span<const TrainingExa
 }
 
 Trainer::State Trainer::state() {
-  State result{step_,
-               {adapter_->parameters(), optimizer_->first_moments(), optimizer_->second_moments()}};
+  State result{step_, {parameters(), optimizer_->first_moments(), optimizer_->second_moments()}};
   if (head_->trained()) result.arrays.push_back(head_->parameters());
   return result;
 }

@@ -1,5 +1,5 @@
-// Training of an adapter and a head: steps, gradients, updates, and a state that can be stored and
-// taken up again at any step with the same bits.
+// Training of an adapter and a head, or of a whole model: steps, gradients, updates, and a state
+// that can be stored and taken up again at any step with the same bits.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/trainable_weights.h"
 #include "model/training_pass.h"
 #include "tune/output_head.h"
 #include "tune/recipe.h"
@@ -54,7 +55,8 @@ class Trainer {
  public:
   // `classes`: of the head; 0: the model's own vocabulary. Throws base::Error(invalid_argument):
   // no example, an example without a trained token or longer than `recipe.rows`, a target out of
-  // range.
+  // range. Where the recipe is full the model's own weights are trained: it is to be of
+  // model::in_float32(), nobody else's, and there are no classes.
   Trainer(std::shared_ptr<const model::Model> model, math::CpuDevice& device, const Recipe& recipe,
           std::size_t classes, std::span<const TrainingExample> examples);
   ~Trainer();
@@ -91,7 +93,9 @@ class Trainer {
   // of them.
   void rest();
 
-  model::TrainableAdapter& adapter() { return *adapter_; }
+  model::TrainableAdapter& adapter() { return *adapter_; }  // where the recipe is not full
+  model::TrainableWeights& weights() { return *weights_; }  // where it is
+  std::span<float> parameters();                            // of adapter or weights
   OutputHead& head() { return *head_; }
   const Recipe& recipe() const { return recipe_; }
   // All that a later run needs to go on: parameters and moments of adapter and head, step.
@@ -119,13 +123,15 @@ class Trainer {
   void add_targets(const TrainingExample& example, std::size_t first, MicroBatch& target) const;
   double run(const MicroBatch& micro_batch, double total_weight);
   double update(float rate);
+  std::span<float> gradients();  // of parameters()
 
   std::shared_ptr<const model::Model> model_;
   math::CpuDevice& device_;
   Recipe recipe_;
   std::span<const TrainingExample> examples_;
-  std::span<const std::int32_t> shared_;  // of the first example
-  std::unique_ptr<model::TrainableAdapter> adapter_;
+  std::span<const std::int32_t> shared_;              // of the first example
+  std::unique_ptr<model::TrainableAdapter> adapter_;  // one of the two
+  std::unique_ptr<model::TrainableWeights> weights_;
   std::unique_ptr<OutputHead> head_;
   std::unique_ptr<model::TrainingPass> pass_;  // null while it rests
   std::unique_ptr<AdamW> optimizer_;

@@ -56,7 +56,8 @@ tune::Method method_of(const std::string& text) {
 tune::GenerationRequest generation_of(const Options& options, const tune::Recipe& given) {
   tune::GenerationRequest request;
   request.recipe = given;
-  const tune::Recipe usual = tune::generation_recipe();
+  request.recipe.full = options.method == "full";
+  const tune::Recipe usual = tune::generation_recipe(request.recipe.full);
   const auto is_given = [&](const char* name) { return options.cli->count(name) > 0; };
   if (!is_given("--learning-rate")) request.recipe.learning_rate = usual.learning_rate;
   if (!is_given("--batch")) request.recipe.batch = usual.batch;
@@ -107,11 +108,12 @@ void tell_of_unused(const Options& options, Method method, Console& console) {
     unused = {"--search", "--search-rates", "--pooling", "--twice", "--curve"};
   if (method == Method::linear)
     unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
+  if (options.method == "full") unused = {"--rank", "--alpha", "--rslora", "--b-ratio", "--fast"};
   std::string given;
   for (const char* name : unused)
     if (options.cli->count(name) > 0) given += (given.empty() ? "" : ", ") + std::string(name);
   if (!given.empty())
-    console.status(fmt::format("Without effect on --method {}: {}\n", tune::name(method), given));
+    console.status(fmt::format("Without effect on --method {}: {}\n", options.method, given));
 }
 
 // What another task has is not ignored.
@@ -121,6 +123,11 @@ void check_task(const Options& options, TuneTask task) {
       if (options.cli->count(name) > 0)
         throw base::Error(base::Fault::invalid_argument, fmt::format("{}: {}", name, why));
   };
+  const bool full = options.method == "full";
+  if (full && task != TuneTask::generation)
+    throw base::Error(base::Fault::invalid_argument,
+                      "--method full: is of conversations and completions, which teach a model to "
+                      "write");
   if (task == TuneTask::spans)
     refuse({"--pooling", "--twice", "--skip-long", "--label", "--report", "--curve", "--search",
             "--search-rates", "--dry-run", "--out-of-scope", "--out-of-scope-recall"},
@@ -128,14 +135,20 @@ void check_task(const Options& options, TuneTask task) {
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
   if (task != TuneTask::generation) return;
-  refuse({"--method", "--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve",
-          "--search", "--search-rates", "--dry-run", "--out-of-scope", "--out-of-scope-recall"},
+  if (!full) {
+    refuse({"--method"},
+           "is of a classifier, and the model is to learn to write, by an adapter or by full");
+    refuse({"--dry-run"}, "is of classifiers and of --method full");
+  }
+  refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve", "--search",
+          "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
 }
 
 void print_plan(const Options& options, const platform::TuneOutcome& outcome, Console& console) {
+  if (!options.json && outcome.generation) return print_generation_plan(outcome, console);
   if (!options.json) return app::print_plan(outcome, console);
   Json json = tune::plan_json(*outcome.plan);
   json["name"] = outcome.name;
@@ -184,7 +197,7 @@ void run(const Options& options, Session& session) {
   } else if (outcome.spans) {
     print_spans(outcome, session.console());
   } else if (outcome.generation) {
-    print_generation(outcome, session.console());
+    print_generation(outcome, session.console(), options.method == "full");
   } else {
     print_tuning_report(outcome, session.console());
   }
@@ -255,9 +268,13 @@ Action setup(CLI::App& cli) {
   cli.add_option("--validation", tuning.validation,
                  "Files to choose and calibrate on; by default a part of --data is held back");
   cli.add_option("--test", tuning.test, "Files that are read once, at the end, for the report");
-  cli.add_option("--suffix", request.suffix, "Its name is MODEL:SUFFIX")->required();
-  cli.add_option("--method", options->method, "auto takes the cheapest that no dearer one beats")
-      ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "labels", "blend"}))
+  cli.add_option("--suffix", request.suffix,
+                 "Its name is MODEL:SUFFIX, or MODEL-SUFFIX by --method full")
+      ->required();
+  cli.add_option("--method", options->method,
+                 "auto takes the cheapest that no dearer one beats; full trains all weights of a "
+                 "small model to write")
+      ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "labels", "blend", "full"}))
       ->capture_default_str();
   cli.add_option("--task", options->task,
                  "What is learned: a label, the spans in a text, or what the model writes; auto "
@@ -266,7 +283,8 @@ Action setup(CLI::App& cli) {
       ->capture_default_str();
   cli.add_option("--text", tuning.reading.text, "Column or key of the text");
   cli.add_option("--label", tuning.reading.label, "Column or key of the label");
-  cli.add_option("--output", request.output, "Directory to write; by default in the store");
+  cli.add_option("--output", request.output,
+                 "Directory to write, or by --method full a .gguf file; by default in the store");
   cli.add_flag("--force", request.replace, "Replace what stands there");
   cli.add_option("--target-accuracy", tuning.calibration.target_accuracy,
                  "What answers are to reach; below it the classifier abstains")
@@ -307,7 +325,8 @@ extern const Command tune{
         "of\n"
         "them it abstains is set. Texts with spans (\"slots\") make a tagger that marks them.\n"
         "Conversations (chat JSON lines) and completions teach the model to write: the adapter\n"
-        "stands in the store as MODEL:SUFFIX and answers at once.\n"
+        "stands in the store as MODEL:SUFFIX and answers at once. --method full trains all\n"
+        "weights instead, of small models, and the result is a model of its own.\n"
         "Ctrl-C pauses; the same command goes on, also after a kill.",
     .examples =
         "  malina tune --model smollm2-135m-instruct --data train.csv --suffix intents\n"
