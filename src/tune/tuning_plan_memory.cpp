@@ -48,7 +48,8 @@ void Tuning::Planner::count_memory() {
   }
   if (request_.method == Method::labels || may_climb_)
     for (Sizes& stage : label_stages(kept)) {
-      if (may_climb_ && !plan_.labels) plan_.labels.emplace();
+      if (may_climb_ && !plan_.labels)
+        plan_.labels = TuningPlan::Labels{.seconds = 0, .peak_bytes = 0};
       if (may_climb_)
         plan_.labels->peak_bytes = std::max(plan_.labels->peak_bytes, resident_ + sum(stage));
       stages.push_back(std::move(stage));
