@@ -20,12 +20,6 @@ namespace {
 // Every answer of a server that has just begun waits for it.
 constexpr std::uint64_t kTokens = 512;
 
-std::string digest_of(std::string_view text) {
-  base::Sha256 digest;
-  digest.update(text);
-  return digest.finish().text();
-}
-
 }  // namespace
 
 nlohmann::ordered_json certificate_facts(const tune::GenerationCertificate& certificate,
@@ -33,7 +27,7 @@ nlohmann::ordered_json certificate_facts(const tune::GenerationCertificate& cert
   return {{"file", tune::kCertificateName},
           {"rows", certificate.rows.size()},
           {"tolerance", certificate.tolerance},
-          {"digest", digest_of(text)}};
+          {"digest", certificate_digest(text)}};
 }
 
 void AdapterCertificates::check(const fs::path& place, const tune::GenerationForm& form,
@@ -42,7 +36,7 @@ void AdapterCertificates::check(const fs::path& place, const tune::GenerationFor
   if (!fs::exists(directory / kAdapterManifestName)) return;
   const auto text = certified_text(directory, kAdapterManifestName);
   if (!text) return;
-  std::string key = digest_of(*text);
+  std::string key = certificate_digest(*text);
   if (const fs::path weights = directory / "adapter_model.safetensors"; fs::exists(weights))
     key += base::digest_file(base::File::open(weights)).text();
   {

@@ -25,12 +25,6 @@ namespace {
 
 constexpr std::size_t kEachTime = 3;  // examples
 
-std::string digest_of(std::string_view text) {
-  base::Sha256 digest;
-  digest.update(text);
-  return digest.finish().text();
-}
-
 // What the manifest says of it; nullopt where it says nothing.
 std::optional<std::string> named_digest(const fs::path& manifest) {
   const Json json = base::parse_json<Json>(base::read_text(manifest), manifest.string(),
@@ -73,11 +67,17 @@ void remember(const fs::path& remembered, const std::string& state) {
 
 }  // namespace
 
+std::string certificate_digest(std::string_view text) {
+  base::Sha256 digest;
+  digest.update(text);
+  return digest.finish().text();
+}
+
 Json certificate_facts(const tune::Certificate& certificate, const std::string& text) {
   return {{"file", tune::kCertificateName},
           {"examples", certificate.examples.size()},
           {"tolerance", certificate.tolerance},
-          {"digest", digest_of(text)}};
+          {"digest", certificate_digest(text)}};
 }
 
 std::optional<std::string> certified_text(const fs::path& directory, std::string_view manifest) {
@@ -88,7 +88,7 @@ std::optional<std::string> certified_text(const fs::path& directory, std::string
     throw Error(Fault::corrupt_file,
                 fmt::format("{} is missing, which the manifest beside it names", file.string()));
   const std::string text = base::read_text(file);
-  if (digest_of(text) != *digest)
+  if (certificate_digest(text) != *digest)
     throw Error(Fault::corrupt_file,
                 fmt::format("{} is not the one that the manifest beside it names", file.string()));
   return text;

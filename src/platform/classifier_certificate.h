@@ -18,6 +18,9 @@ namespace malina::platform {
 nlohmann::ordered_json certificate_facts(const tune::Certificate& certificate,
                                          const std::string& text);
 
+// "sha256:..." of a certificate's text, as manifests have it.
+std::string certificate_digest(std::string_view text);
+
 // The text of the certificate that the directory's manifest names; nullopt where it names none.
 // Throws base::Error(corrupt_file) where that is missing, or another.
 std::optional<std::string> certified_text(const std::filesystem::path& directory,
