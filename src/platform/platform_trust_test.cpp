@@ -20,11 +20,9 @@ const Actor kTester{"local:tester", ""};
 // Waits for what begin() and end() report.
 template <typename Call>
 void wait_for(Call call) {
-  std::promise<void> promise;
-  call([&](std::exception_ptr failure) {
-    failure ? promise.set_exception(failure) : promise.set_value();
-  });
-  promise.get_future().get();
+  std::promise<std::exception_ptr> promise;
+  call([&](std::exception_ptr failure) { promise.set_value(std::move(failure)); });
+  if (auto failure = promise.get_future().get()) std::rethrow_exception(std::move(failure));
 }
 
 std::string message_of(const std::function<void()>& call, base::Fault fault) {

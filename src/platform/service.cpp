@@ -93,18 +93,14 @@ Error not_recorded(const RecordingState& state) {
                 .cause = state.cause});
 }
 
-// Waits for a record to be durable. What cannot be recorded must not be done.
+// Waits for a record to be durable. What cannot be recorded must not be done. The failure is handed
+// over, so that the writer's thread has nothing of it left to free (store/writer.cpp says why).
 template <class Start>
 void wait_for_record(Start start) {
-  std::promise<void> done;
-  start([&](std::exception_ptr error) {
-    if (error)
-      done.set_exception(error);
-    else
-      done.set_value();
-  });
+  std::promise<std::exception_ptr> done;
+  start([&](std::exception_ptr failure) { done.set_value(std::move(failure)); });
   try {
-    done.get_future().get();
+    if (auto failure = done.get_future().get()) std::rethrow_exception(std::move(failure));
   } catch (const Error& error) {
     if (error.fault() == Fault::overloaded) throw;
     throw not_recorded(govern::told_by(std::current_exception()).value_or(RecordingState{}));

@@ -281,31 +281,6 @@ class Limits(JobsTest):
         for job, owner in ((first, key), (third, key), (theirs, other)):
             self.assertEqual(self.ask(job.json(), "cancel", owner).status, 200)
 
-    def test_a_large_file_is_not_in_memory(self):
-        running = self.start_instead("--max-file", "256MiB")
-        running.upload("x")
-        before = running.resident_bytes()
-        highest = [before]
-        size = 150 << 20
-        head = form(("purpose", None, "fine-tune"), ("file", "a.csv", ""))
-        start, end = head.split(b"\r\n\r\n\r\n")
-        connection = running.connect()
-        connection.putrequest("POST", "/v1/files")
-        for name, value in {**running.headers(), "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
-                            "Content-Length": str(len(head) + size)}.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        connection.send(start + b"\r\n\r\n")
-        for _ in range(150):
-            connection.send(b"x" * (1 << 20))
-            highest.append(running.resident_bytes())
-        connection.send(b"\r\n" + end)
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
-        self.assertEqual(answer["bytes"], size)
-        self.assertLess(max(highest) - before, 40 << 20)
-        running.request("DELETE", f"/v1/files/{answer['id']}")
-
 
 class Repetitions(JobsTest):
     def test_a_request_that_comes_again_creates_nothing_again(self):

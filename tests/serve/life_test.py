@@ -138,28 +138,6 @@ class LifeTest(server.ServerTest):
         self.assertEqual((wrong.status, wrong.headers["allow"]), (405, "POST"))
         self.assertEqual(self.server.request("DELETE", "/v1/models").headers["allow"], "GET, HEAD")
 
-    def test_who_waits_for_a_connection_does_not_fill_the_log(self):
-        """With no descriptor left the system tells of the same waiting client again and again."""
-        self.server.get("/health")
-        pid = self.server.process.pid
-        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        said = lambda: self.server.errors().count("connections cannot be taken")
-        held = []
-        try:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (self.server.descriptors() + 3, before[1]))
-            held = [self.server.socket() for _ in range(8)]
-            end = time.monotonic() + server.SECONDS
-            while said() == 0:
-                self.assertLess(time.monotonic(), end)
-                time.sleep(0.05)
-            time.sleep(1)
-            self.assertEqual(said(), 1)
-        finally:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-            for connection in held:
-                connection.close()
-        self.assertEqual(self.server.get("/health").status, 200)
-
     def test_an_expectation_is_answered(self):
         body = json.dumps({"model": "tiny", "prompt": "x", "max_tokens": 1}).encode()
         with self.server.socket() as connection:
