@@ -14,34 +14,13 @@ std::vector<std::string> row(std::string title, const tune::Trainer::Evaluation&
           fmt::format("{:.1f} %", 100 * evaluation.accuracy)};
 }
 
+}  // namespace
+
 void print_left_out(const tune::GenerationReport& report, Console& console) {
   const std::size_t left_out = report.training.too_long + report.validation.too_long;
   if (left_out > 0)
     console.print("{} rows were longer than --max-tokens and left out (--skip-long)\n",
                   grouped(left_out));
-}
-
-}  // namespace
-
-void print_generation_plan(const platform::TuneOutcome& outcome, Console& console) {
-  const tune::TuningPlan& plan = *outcome.plan;
-  const tune::GenerationReport& report = *outcome.generation;
-  console.print("{}: {} training and {} validation rows; {} tokens, {} of them learned\n\n",
-                printable(outcome.name), grouped(report.training.rows),
-                grouped(report.validation.rows), grouped(report.training.tokens),
-                grouped(report.training.learned));
-  print_left_out(report, console);
-  std::vector<std::vector<std::string>> rows{{"MEMORY", ""}};
-  for (const auto& part : plan.memory) rows.push_back({part.name, human_bytes(part.bytes)});
-  rows.push_back({"at its peak", human_bytes(plan.peak_bytes)});
-  console.write(table(rows, {1}));
-  if (!plan.fits()) {
-    console.print("\nThere are {}: it does not fit. An adapter takes a fraction of it.\n",
-                  human_bytes(plan.usable_bytes));
-    return;
-  }
-  console.print("\n{} steps of {} examples, {} epochs of {} tokens; time is not predicted.\n",
-                grouped(plan.steps), plan.batch, plan.epochs, grouped(plan.positions));
 }
 
 void print_generation(const platform::TuneOutcome& outcome, Console& console, bool full) {

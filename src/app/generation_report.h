@@ -6,9 +6,8 @@
 
 namespace malina::app {
 
-// outcome.generation must be there.
-void print_generation_plan(const platform::TuneOutcome& outcome, Console& console);
-// `full`: all weights were trained, not an adapter.
+void print_left_out(const tune::GenerationReport& report, Console& console);
+// outcome.generation must be there. `full`: all weights were trained, not an adapter.
 void print_generation(const platform::TuneOutcome& outcome, Console& console, bool full);
 
 }  // namespace malina::app

@@ -164,41 +164,6 @@ void print_suspected(const TuningReport& report, Console& console) {
 
 }  // namespace
 
-void print_plan(const platform::TuneOutcome& outcome, Console& console) {
-  const tune::TuningPlan& plan = *outcome.plan;
-  const TuningReport& report = outcome.report;
-  console.print("{}: {} labels, {} training and {} validation rows\n\n", printable(outcome.name),
-                report.labels.size(), grouped(report.training_rows),
-                grouped(report.validation_rows));
-  std::vector<std::vector<std::string>> rows{{"MEMORY", ""}};
-  for (const auto& part : plan.memory) rows.push_back({part.name, human_bytes(part.bytes)});
-  rows.push_back({"at its peak", human_bytes(plan.peak_bytes)});
-  console.write(table(rows, {1}));
-  if (!plan.fits()) {
-    console.print("\nThere are {}: it does not fit. --recompute takes less.\n",
-                  human_bytes(plan.usable_bytes));
-    return;
-  }
-  rows = {{"TIME", ""}};
-  for (const auto& stage : plan.stages) rows.push_back({stage.name, human_seconds(stage.seconds)});
-  rows.push_back({"in all, at most", human_seconds(plan.seconds)});
-  console.print("\n{}", table(rows, {1}));
-  if (plan.steps > 0)
-    console.print(
-        "\n{} steps of {} texts, {} epochs of {} tokens, {:.0f} tokens/s; it ends sooner where "
-        "epochs bring nothing more.\n",
-        grouped(plan.steps), plan.batch, plan.epochs, grouped(plan.positions),
-        plan.positions_per_second);
-  if (plan.labels)
-    console.print(
-        "\nWhere the adapter beats what is cheaper, another one is trained that writes labels: at "
-        "most {}, and {} of memory in all.\n",
-        human_seconds(plan.labels->seconds), human_bytes(plan.labels->peak_bytes));
-  if (!plan.labels_left_out.empty())
-    console.print("\nWriting labels is left out: {}.\n", printable(plan.labels_left_out));
-  console.print("\nNothing was written.\n");
-}
-
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console) {
   const TuningReport& report = outcome.report;
   console.print("{}: {} labels, {} training and {} validation rows{}\n\n", printable(outcome.name),

@@ -10,7 +10,6 @@ namespace malina::app {
 
 std::string percent(double share);  // "91.3 %"
 
-void print_plan(const platform::TuneOutcome& outcome, Console& console);
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console);
 
 }  // namespace malina::app

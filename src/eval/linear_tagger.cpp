@@ -168,6 +168,27 @@ LinearTagger LinearTagger::fit(std::span<const std::string> texts,
   return tagger;
 }
 
+LinearTagger::Cost LinearTagger::cost_of(std::span<const std::string> texts, std::size_t types,
+                                         std::size_t threads) {
+  std::uint64_t values = 0, hashes = 0, words = 0;
+  std::vector<bool> seen(kBuckets, false);
+  for (const std::string& text : texts) {
+    const WordFeatures features(text);
+    for (std::size_t i = 0; i < features.size(); ++i, ++words) {
+      const std::vector<std::uint64_t> of_word = features.of(i);
+      for (const std::uint64_t hash : of_word) seen[hash] = true;
+      values += of_word.size();
+      hashes += of_word.capacity() * sizeof(std::uint64_t) + sizeof of_word + 16;
+    }
+  }
+  const auto width = static_cast<std::uint64_t>(std::count(seen.begin(), seen.end(), true));
+  Cost cost;
+  cost.model_bytes = (width + 1) * tag_count(types) * sizeof(float) + width * sizeof(std::uint32_t);
+  // Hashes and rows (a column and a value each) of all words; what fit_logistic() says it takes.
+  cost.working_bytes = hashes + values * 8 + words * 8 + values * 16 + threads * width * 8 * 8;
+  return cost;
+}
+
 ProbabilityTable LinearTagger::scores(std::string_view text) const {
   const WordFeatures features(text);
   ProbabilityTable table{weights_.classes, {}};

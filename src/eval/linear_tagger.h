@@ -38,6 +38,12 @@ class LinearTagger {
                           std::span<const std::vector<std::uint32_t>> tags, std::size_t types,
                           base::ThreadPool& pool, double cost = 4);
 
+  // What fit() takes: of the tagger itself, and beside it while it is fitted.
+  struct Cost {
+    std::uint64_t model_bytes = 0, working_bytes = 0;
+  };
+  static Cost cost_of(std::span<const std::string> texts, std::size_t types, std::size_t threads);
+
   std::size_t types() const { return (weights_.classes - 1) / 2; }
   // ln of the probabilities of each word's tags: [words, tags].
   ProbabilityTable scores(std::string_view text) const;

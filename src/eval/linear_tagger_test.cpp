@@ -53,6 +53,16 @@ TEST(LinearTagger, WordsAreRunsOfLettersAndSingleSigns) {
   EXPECT_TRUE(words_of(" \t\n").empty());
 }
 
+TEST(LinearTagger, WhatItTakesIsKnownBefore) {
+  const Data training = songs(200, 1);
+  base::ThreadPool pool(2);
+  const LinearTagger tagger = LinearTagger::fit(training.texts, training.tags, 2, pool);
+  const LinearTagger::Cost cost = LinearTagger::cost_of(training.texts, 2, 2);
+  EXPECT_LT(cost.model_bytes, tagger.bytes().size());
+  EXPECT_GT(cost.model_bytes + 100, tagger.bytes().size());  // its head and its digest
+  EXPECT_GT(LinearTagger::cost_of(training.texts, 2, 4).working_bytes, cost.working_bytes);
+}
+
 TEST(LinearTagger, FindsWhatStandsBesideCertainWords) {
   const Data training = songs(200, 1), test = songs(100, 2);
   base::ThreadPool one(1), two(2);

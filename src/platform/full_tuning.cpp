@@ -60,17 +60,23 @@ class FullTuning {
       outcome_.generation = reader.report();
       if (request_.dry_run) {
         outcome_.plan = plan(memory, usable, asked.recipe);
-        return std::move(outcome_);
+        if (!outcome_.plan->fits()) return std::move(outcome_);
+      } else {
+        memory.check(usable);
       }
-      memory.check(usable);
     }
-    fs::create_directories(output_.parent_path());
+    if (!request_.dry_run) fs::create_directories(output_.parent_path());
     const auto model = load_for_tuning(model::in_float32(file_->checkpoint), processor_.device,
                                        processor_.pool, progress_);
     tune::GenerationTuning tuning(model, *file_->tokenizer, writing_template(*file_),
                                   processor_.device, asked);
     tuning.read();
-    outcome_.finished = tuning.run({.stage = events.stage, .training = events.training});
+    const tune::GenerationEvents told{.stage = events.stage, .training = events.training};
+    if (request_.dry_run) {
+      tuning.plan_time(*outcome_.plan, told);
+      return std::move(outcome_);
+    }
+    outcome_.finished = tuning.run(told);
     outcome_.generation = tuning.report();
     if (!outcome_.finished) return std::move(outcome_);
     write(tuning);

@@ -20,8 +20,8 @@ inline constexpr std::string_view kTunedKey = "malina.tuned", kCardKey = "malina
 // For requests whose `generation.recipe` is full. The result has the base's tensors, in float32,
 // and stands in the store as full_name(), as a GGUF file; where `request.output` is given it is
 // there instead, a GGUF file if that ends in .gguf, otherwise a Hugging Face directory. Either
-// appears complete or not at all. A dry run reads the data and counts memory and steps, in
-// `outcome.plan`; time is not predicted. Throws base::Error as tune::GenerationTuning does;
+// appears complete or not at all. A dry run counts memory, and tries a few steps where
+// that suffices: `outcome.plan`. Throws base::Error as tune::GenerationTuning does;
 // out_of_memory with what is needed for what; unsupported where the model has experts or, for a
 // directory, what such a one has no words for; already_exists; io.
 TuneOutcome run_full_tuning(const TuneRequest& request, const ResolvedModel& base,

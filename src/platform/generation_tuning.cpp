@@ -9,6 +9,7 @@
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_memory.h"
 
 namespace malina::platform {
 
@@ -76,7 +77,7 @@ TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedMode
   outcome.directory = place_of(stored ? store.home() / "tuned" / ("." + outcome.name + ".adapter")
                                       : request.output);
   if (!stored) check_free(outcome.directory, request.replace);
-  fs::create_directories(outcome.directory.parent_path());
+  if (!request.dry_run) fs::create_directories(outcome.directory.parent_path());
 
   tune::GenerationRequest generation = request.generation;
   generation.training = request.tuning.training;
@@ -85,11 +86,20 @@ TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedMode
   generation.snapshot = outcome.directory;
   generation.snapshot += ".snapshot";
   generation.base_digest = base_digest(base);
+  TuningMemory memory(request);
+  memory.take_inputs(file.get(), request.tuning);
   const auto model = load_for_tuning(*file, processor, progress);
   tune::GenerationTuning tuning(model, *file->tokenizer, writing_template(*file), processor.device,
                                 std::move(generation));
   tuning.read();
-  outcome.finished = tuning.run({.stage = events.stage, .training = events.training});
+  const tune::GenerationEvents told{.stage = events.stage, .training = events.training};
+  if (request.dry_run) {
+    outcome.plan = tuning.plan(told);
+    outcome.generation = tuning.report();
+    return outcome;
+  }
+  memory.take(tuning.settle_memory(memory.left()));
+  outcome.finished = tuning.run(told);
   outcome.generation = tuning.report();
   if (!outcome.finished) return outcome;
   const tune::GenerationFacts facts{.name = outcome.name,

@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "platform/full_disk.h"
 #include "platform/job_failure.h"
-#include "platform/job_teller.h"
 #include "store/database.h"
 
 namespace malina::platform {
@@ -54,6 +53,19 @@ std::optional<double> best_loss(const TuneOutcome& outcome) {
     if (epoch->best) return epoch->loss;
   return std::nullopt;
 }
+
+// Given back when the job ends, whatever ended it.
+struct TakenMemory {
+  explicit TakenMemory(const SharedMemory& memory) : of(memory) {}
+  ~TakenMemory() {
+    if (bytes > 0) of.give_back(bytes);
+  }
+  TakenMemory(const TakenMemory&) = delete;
+  TakenMemory& operator=(const TakenMemory&) = delete;
+
+  const SharedMemory& of;
+  std::uint64_t bytes = 0;
+};
 
 }  // namespace
 
@@ -282,6 +294,27 @@ void JobRunner::train(const TuningJob& job) {
   if (!job.started && work_.forget) work_.forget(job.result_name);
   if (!records_.start(job.id)) return;  // paused or cancelled just now
   JobTeller teller(records_, job, [this] { return stops(training_); });
+  TakenMemory taken(options_.memory);
+  if (options_.memory.reserve)
+    request.memory = {.most = options_.memory.bytes, .take = [&](std::uint64_t bytes) {
+                        reserve(bytes, teller);
+                        taken.bytes += bytes;
+                      }};
+  work_on(job, request, teller);
+}
+
+void JobRunner::reserve(std::uint64_t bytes, JobTeller& teller) {
+  for (bool told = false; !options_.memory.reserve(bytes); told = true) {
+    if (!told)
+      teller.say(fmt::format("The job waits for {} MiB of memory that others use", bytes >> 20));
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, options_.look, [&] { return stopping_ || training_.interrupted; });
+    if (stopping_ || training_.interrupted)
+      throw Error(Fault::cancelled, "the job was interrupted");
+  }
+}
+
+void JobRunner::work_on(const TuningJob& job, const TuneRequest& request, JobTeller& teller) {
   TuneOutcome outcome;
   try {
     outcome = work_.tune(request, teller.events());

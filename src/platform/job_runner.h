@@ -16,6 +16,7 @@
 #include "platform/data_files.h"
 #include "platform/data_sets.h"
 #include "platform/job_records.h"
+#include "platform/job_teller.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
@@ -32,11 +33,19 @@ struct JobWork {
   std::function<void(const std::string& result_name)> forget = {};
 };
 
+// That jobs have together with whoever else takes of it. Empty functions: there is no bound.
+struct SharedMemory {
+  std::uint64_t bytes = 0;                                // in all
+  std::function<bool(std::uint64_t bytes)> reserve = {};  // false: others leave too little now
+  std::function<void(std::uint64_t bytes)> give_back = {};
+};
+
 struct JobRunnerOptions {
   unsigned threads = 0;                  // that compute; 0: one a core
   std::uint64_t room = 64ULL << 20;      // bytes that must be free on the disk to go on
   std::chrono::milliseconds look{2000};  // between two looks whether there is room again
   std::filesystem::path home;            // whose disk that is
+  SharedMemory memory = {};
 };
 
 // Its threads run at a lowered priority, so that answers come first; so do those that they start.
@@ -64,6 +73,9 @@ class JobRunner {
   bool stops(Lane& lane);  // true: leave the job
   void validate(const TuningJob& job);
   void train(const TuningJob& job);
+  void work_on(const TuningJob& job, const TuneRequest& request, JobTeller& teller);
+  // Waits for it; throws cancelled where the job is to be left meanwhile.
+  void reserve(std::uint64_t bytes, JobTeller& teller);
   TuneRequest request_of(const TuningJob& job);
   void finish(const TuningJob& job, const TuneOutcome& outcome, std::vector<JobEvent> events);
   void clear(const TuningJob& job);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <map>
@@ -38,6 +39,7 @@ class JobRunnerTest : public testing::Test {
   TuneOutcome tune(const TuneRequest& request, const tune::TuningEvents& events) {
     ++runs_;
     requests_.push_back(request);
+    if (request.memory.take) request.memory.take(100);
     events.stage("linear baseline", 0, 1);
     for (std::uint64_t step = 1; !may_end_; ++step) {
       events.training.step({.step = step, .loss = 1, .positions = 10}, 1000);
@@ -64,7 +66,8 @@ class JobRunnerTest : public testing::Test {
   void start() {
     runner_ = std::make_unique<JobRunner>(
         records_, files_, work_,
-        JobRunnerOptions{.threads = 1, .room = 1, .look = 10ms, .home = folder_.path()});
+        JobRunnerOptions{
+            .threads = 1, .room = 1, .look = 10ms, .home = folder_.path(), .memory = memory_});
   }
   TuningJob wait(const std::string& id, JobStatus status) {
     const auto end = std::chrono::steady_clock::now() + 60s;
@@ -92,6 +95,7 @@ class JobRunnerTest : public testing::Test {
   JobRecords records_{*database_, chain_};
   DataFile file_;
   JobWork work_;
+  SharedMemory memory_;
   std::atomic<bool> may_end_ = false;
   std::atomic<int> runs_ = 0;
   std::vector<TuneRequest> requests_;  // of the trainer's thread
@@ -118,6 +122,47 @@ TEST_F(JobRunnerTest, JobsAreDoneInTheOrderInWhichTheyCame) {
     EXPECT_EQ(requests_[i].suffix, std::string(1, "abc"[i]));
     EXPECT_FALSE(requests_[i].replace);
   }
+}
+
+TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
+  std::atomic<std::uint64_t> left = 50;
+  memory_ = {.bytes = 1000,
+             .reserve =
+                 [&](std::uint64_t bytes) {
+                   if (bytes > left) return false;
+                   left -= bytes;
+                   return true;
+                 },
+             .give_back = [&](std::uint64_t bytes) { left += bytes; }};
+  add_job("a");
+  start();
+  wait_for_runs(1);
+  const auto waits = [&] {
+    const auto events = records_.history().events("a", {}).items;
+    return std::ranges::count_if(events, [](const JobEvent& event) {
+      return event.message.find("waits for 0 MiB of memory") != std::string::npos;
+    });
+  };
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (waits() == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  // Whoever pauses it need not wait.
+  records_.pause(kAnna, "a", "");
+  EXPECT_TRUE(runner_->interrupt("a"));
+  while (runner_->interrupt("a")) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(records_.find("a")->status, JobStatus::paused);
+  EXPECT_EQ(left, 50U);
+  left = 150;
+  records_.resume(kAnna, "a", "");
+  runner_->wake();
+  wait_for_runs(2);
+  while (left != 50U && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(left, 50U);  // while it trains
+  may_end_ = true;
+  wait("a", JobStatus::succeeded);
+  runner_.reset();
+  EXPECT_EQ(left, 150U);
+  EXPECT_EQ(waits(), 1);
+  EXPECT_EQ(requests_.at(1).memory.most, 1000U);
 }
 
 TEST_F(JobRunnerTest, APausedJobStopsAndGoesOn) {

@@ -149,10 +149,15 @@ Service::Service(Platform& platform, const ServerSettings& settings)
                             settings_.trust_loopback));
   if (!settings_.upstreams.empty()) check_socket_path(connector());
   for (const std::string& name : settings_.models) pool_.acquire(platform_.resolve(name));
-  jobs_ = std::make_unique<TuningJobs>(platform_,
-                                       TuningJobsOptions{.threads = settings_.job_threads,
-                                                         .tenant_files = settings_.tenant_files,
-                                                         .tenant_jobs = settings_.tenant_jobs});
+  jobs_ = std::make_unique<TuningJobs>(
+      platform_,
+      TuningJobsOptions{
+          .threads = settings_.job_threads,
+          .tenant_files = settings_.tenant_files,
+          .tenant_jobs = settings_.tenant_jobs,
+          .memory = {.bytes = pool_.memory_bytes(),
+                     .reserve = [this](std::uint64_t bytes) { return pool_.reserve(bytes); },
+                     .give_back = [this](std::uint64_t bytes) { pool_.give_back(bytes); }}});
 }
 
 Service::~Service() = default;

@@ -113,8 +113,9 @@ constexpr Setting kTable[] = {
     {.table = "serve",
      .name = "memory",
      .type = SettingType::size,
-     .help = "Memory for all models, their answers and what clients send; auto is 80 % of what the "
-             "process may take",
+     .help =
+         "Memory for all models, their answers, tuning jobs and what clients send; auto is 80 % of "
+         "what the process may take",
      .place = [](Settings& s) -> SettingPlace { return &s.serve.memory; },
      .most = 1ULL << 50,
      .zero = "auto"},

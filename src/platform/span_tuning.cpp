@@ -13,6 +13,7 @@
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_memory.h"
 #include "tune/span_tagger.h"
 
 namespace malina::platform {
@@ -112,17 +113,25 @@ TuneOutcome run_span_tuning(const TuneRequest& request, const ResolvedModel* bas
   outcome.directory =
       place_of(request.output.empty() ? classifiers.place(outcome.name) : request.output);
   check_free(outcome.directory, request.replace);
-  fs::create_directories(outcome.directory.parent_path());
+  if (!request.dry_run) fs::create_directories(outcome.directory.parent_path());
 
   tune::SpanRequest spans = span_request(request, outcome.directory);
   const bool needs_model = spans.method != tune::SpanMethod::linear;
   if (base != nullptr && needs_model) spans.base_digest = base_digest(*base);
+  TuningMemory memory(request);
+  memory.take_inputs(needs_model ? file.get() : nullptr, request.tuning);
   const auto model = file && needs_model ? load_for_tuning(*file, processor, progress) : nullptr;
   tune::SpanTuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
                           std::move(spans));
   tuning.read();
   span_question(tuning.report().types);  // refused now, not after hours of training
   tune::SpanEvents span_events{.stage = events.stage, .rung = {}, .training = events.training};
+  if (request.dry_run) {
+    outcome.plan = tuning.plan(span_events);
+    outcome.spans = tuning.report();
+    return outcome;
+  }
+  memory.take(tuning.settle_memory(memory.left()));
   outcome.finished = tuning.run(span_events);
   outcome.spans = tuning.report();
   if (!outcome.finished) return outcome;

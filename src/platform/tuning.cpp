@@ -16,6 +16,7 @@
 #include "platform/processor.h"
 #include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_memory.h"
 #include "platform/tuning_report_page.h"
 #include "tune/label_task.h"
 
@@ -229,6 +230,8 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
   if (file) tuning_request.chat_template = template_of(*file);
   const bool needs_model = tuning_request.method != tune::Method::linear;
   if (base != nullptr && needs_model) tuning_request.base_digest = base_digest(*base);
+  TuningMemory memory(request);
+  memory.take_inputs(needs_model ? file.get() : nullptr, tuning_request);
   const auto model = file && needs_model ? load_for_tuning(*file, processor, progress) : nullptr;
   tune::Tuning tuning(model, file ? file->tokenizer.get() : nullptr, processor.device,
                       tuning_request);
@@ -239,6 +242,7 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
     outcome.report = tuning.report();
     return outcome;
   }
+  memory.take(tuning.settle_memory(memory.left()));
   outcome.finished = tuning.run(events);
   outcome.report = tuning.report();
   if (!outcome.finished) return outcome;

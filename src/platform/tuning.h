@@ -2,7 +2,9 @@
 // stands under its own name afterwards.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +30,13 @@ enum class TuneTask { automatic, classification, spans, generation };
 // are classified; texts with spans and no label are tagged. Throws what tune::ExampleReader throws.
 TuneTask task_of_data(const tune::TuningRequest& request);
 
+// Memory that others use, too. Empty: the job takes what the machine has.
+struct MemoryGrant {
+  std::uint64_t most = 0;  // bytes of the job in all
+  // Takes so many; waits until there are. May throw, which ends the job.
+  std::function<void(std::uint64_t bytes)> take = {};
+};
+
 struct TuneRequest {
   TuneTask task = TuneTask::automatic;
   std::string model;             // a name or a path; may be empty where the method is `linear`
@@ -36,6 +45,7 @@ struct TuneRequest {
   bool dry_run = false;          // a plan alone; nothing is written
   bool replace = false;          // what stands there
   unsigned threads = 0;
+  MemoryGrant memory;
   tune::TuningRequest tuning;
   // Where the data teaches the model to write (generation_tuning.h); its files and reading are
   // those of `tuning`.

@@ -111,7 +111,8 @@ TuningJobs::TuningJobs(Platform& platform, const TuningJobsOptions& options)
       files_(platform.home(), *database_, chain_, options.tenant_files),
       records_((files_.sweep(), *database_), chain_),
       runner_(records_, files_, work_of(platform),
-              {.threads = threads_of(options), .home = platform.home()}) {}
+              {.threads = threads_of(options), .home = platform.home(), .memory = options.memory}) {
+}
 
 TuningJobs::~TuningJobs() = default;
 

@@ -30,6 +30,7 @@ struct TuningJobsOptions {
   unsigned threads = 0;            // of a job; 0: half the cores, rounded up
   std::uint64_t tenant_files = 0;  // bytes of a tenant's files together
   std::size_t tenant_jobs = 0;     // of a tenant, that are not over; 0: any number
+  SharedMemory memory = {};        // with the models
 };
 
 // Safe on many threads; has threads of its own, which work on jobs. Failures are base::Error:

@@ -13,6 +13,7 @@
 #include "tune/generation_certificate.h"
 #include "tune/generation_task.h"
 #include "tune/generation_training.h"
+#include "tune/tuning_plan.h"
 
 namespace malina::tune {
 
@@ -80,8 +81,17 @@ class GenerationTuning {
   // Throws base::Error as read_generation_data does, and invalid_argument where there are too few
   // rows to hold some back.
   void read();
+  // As Tuning::settle_memory. Of an adapter: the whole model's is full_tuning_memory().
+  std::uint64_t settle_memory(std::uint64_t most) const;
   // To the end: true. False where the training was paused, as Tuning::run.
   bool run(const GenerationEvents& events);
+
+  // Instead of run(): what that will take, of an adapter. Tries a few steps, unless there is too
+  // little memory for it; nothing is written.
+  TuningPlan plan(const GenerationEvents& events);
+  // The time alone, into a plan that has the memory. Where the recipe is full the model's weights
+  // are others afterwards.
+  void plan_time(TuningPlan& plan, const GenerationEvents& events);
 
   const GenerationRequest& request() const { return request_; }
   const GenerationReport& report() const { return report_; }

@@ -362,6 +362,26 @@ TEST_F(LabelTuningTest, AutoClimbsWhereTheAdapterBeatsWhatIsCheaper) {
   EXPECT_EQ(report.rungs.back().probabilities.rows(), 40U);
 }
 
+TEST_F(LabelTuningTest, LabelsThatDoNotFitIntoMemoryAreLeftOut) {
+  Tuning tuning(model_, tokenizer_.get(), device_, climbing());
+  tuning.read();
+  const std::uint64_t all = tuning.settle_memory(1ULL << 40);
+  const std::uint64_t without = tuning.settle_memory(all - 1);
+  EXPECT_LT(without, all);
+  EXPECT_EQ(tuning.settle_memory(without), without);
+  ASSERT_TRUE(tuning.run({}));
+  EXPECT_EQ(tuning.report().rungs.size(), 5U);
+  EXPECT_NE(tuning.report().labels_left_out.find("MiB of memory"), std::string::npos);
+  try {
+    tuning.settle_memory(without - 1);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.fault(), base::Fault::out_of_memory);
+    EXPECT_NE(std::string(error.what()).find("beside model and data"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST_F(LabelTuningTest, ASearchIsOfTheAdapterWithAHead) {
   TuningRequest asked = climbing();
   asked.search = {2e-7F};

@@ -12,6 +12,7 @@
 #include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
+#include "tune/span_tuning_part.h"
 
 namespace malina::tune {
 
@@ -133,11 +134,6 @@ std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, doub
 
 }  // namespace
 
-struct SpanTuning::Part {
-  SpanTexts data;
-  SpanExamples encoded;  // empty until they are needed
-};
-
 std::string_view name(SpanMethod method) {
   if (method == SpanMethod::automatic) return "auto";
   return method == SpanMethod::linear ? "linear" : "lora";
@@ -220,17 +216,21 @@ void SpanTuning::add_rung(SpanMethod method, double seconds, const SpanEvents& e
   if (events.rung) events.rung(report_.rungs.back());
 }
 
-void SpanTuning::climb_linear(const SpanEvents& events) {
-  if (events.stage) events.stage("linear tagger", 0, 1);
-  const base::Stopwatch watch;
+std::vector<std::vector<std::uint32_t>> SpanTuning::tags_of(std::size_t texts) const {
   std::vector<std::vector<std::uint32_t>> tags;
-  for (std::size_t i = 0; i < training_->data.size(); ++i) {
+  for (std::size_t i = 0; i < texts; ++i) {
     const Places words = eval::words_of(training_->data.texts[i]);
     tags.push_back(
         eval::tags_of(tagged_spans(training_->data.slots[i], words, report_.types), words.size()));
   }
-  linear_ = eval::LinearTagger::fit(training_->data.texts, tags, report_.types.size(),
-                                    device_.context().pool);
+  return tags;
+}
+
+void SpanTuning::climb_linear(const SpanEvents& events) {
+  if (events.stage) events.stage("linear tagger", 0, 1);
+  const base::Stopwatch watch;
+  linear_ = eval::LinearTagger::fit(training_->data.texts, tags_of(training_->data.size()),
+                                    report_.types.size(), device_.context().pool);
   add_rung(SpanMethod::linear, watch.seconds(), events);
 }
 

@@ -17,6 +17,7 @@
 #include "tune/certificate.h"
 #include "tune/span_task.h"
 #include "tune/span_training.h"
+#include "tune/training_memory.h"
 
 namespace malina::tune {
 
@@ -107,8 +108,13 @@ class SpanTuning {
   // Throws base::Error as read_span_texts does, and invalid_argument where there is no span, or too
   // few rows to hold some back.
   void read();
+  // As Tuning::settle_memory.
+  std::uint64_t settle_memory(std::uint64_t most) const;
   // To the end: true. False where the training was paused, as Tuning::run.
   bool run(const SpanEvents& events);
+
+  // Instead of run(), as Tuning::plan.
+  TuningPlan plan(const SpanEvents& events);
 
   const SpanRequest& request() const { return request_; }
   const SpanReport& report() const { return report_; }
@@ -121,6 +127,12 @@ class SpanTuning {
   struct Part;
 
   void hold_back();
+  // span_plan.cpp
+  MemoryParts working_memory() const;
+  void plan_linear(TuningPlan& plan, const SpanEvents& events) const;
+  void plan_adapter(TuningPlan& plan, const SpanEvents& events);
+  // Of each word of some of the training texts.
+  std::vector<std::vector<std::uint32_t>> tags_of(std::size_t texts) const;
   void climb_linear(const SpanEvents& events);
   bool climb_adapter(const SpanEvents& events);
   void add_rung(SpanMethod method, double seconds, const SpanEvents& events);

@@ -86,6 +86,10 @@ class Tuning {
   // Reads the data; throws base::Error as read_labelled_texts does, and invalid_argument where
   // there are fewer than two labels, or too few rows to hold some back.
   void read();
+  // What run() takes at its peak, in bytes beside model and data, of which it may take `most`:
+  // throws base::Error(out_of_memory) where it needs more. In `automatic` labels are left out where
+  // they alone would.
+  std::uint64_t settle_memory(std::uint64_t most);
   // To the end: true. False where it was paused, in training or while texts are scored; then it can
   // be run again, or by another process from its snapshot.
   bool run(const TuningEvents& events);
@@ -127,6 +131,7 @@ class Tuning {
   void ask_for_labels();
   // Why labels cannot be asked for, and are left out; "" where they can.
   std::string labels_refusal();
+  std::string labels_shortage();  // of memory; "" where nobody limits it
   Recipe label_recipe() const;
   bool climb_labels(const TuningEvents& events);
   bool train_labels(const TuningEvents& events);
@@ -172,6 +177,7 @@ class Tuning {
   std::vector<std::filesystem::path> trial_files_;
   float asked_rate_;  // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
+  std::uint64_t most_bytes_ = 0;  // settle_memory(); 0: nobody asked
   TuningReport report_;
   TunedClassifier result_;
 };

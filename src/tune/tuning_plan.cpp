@@ -2,8 +2,6 @@
 #include "tune/tuning_plan.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <utility>
 
 #include "base/machine.h"
@@ -11,79 +9,22 @@
 #include "eval/stratified.h"
 #include "tune/frozen_features.h"
 #include "tune/label_answers.h"
+#include "tune/step_time.h"
+#include "tune/training_memory.h"
 #include "tune/tuning_curve.h"
 #include "tune/tuning_planner.h"
 
 namespace malina::tune {
 
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_of(const std::function<void()>& work) {
-  const auto begin = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-std::uint64_t tokens_of(std::span<const TrainingExample> examples) {
-  std::uint64_t tokens = 0;
-  for (const TrainingExample& example : examples) tokens += example.tokens.size();
-  return tokens;
-}
-
-// How long one fit of a logistic regression of so many rows takes, from two that were measured.
-class FitTime {
- public:
-  FitTime(std::size_t rows, const std::function<void(std::size_t rows)>& fit)
-      : sample_(std::clamp<std::size_t>(rows / 4, std::min<std::size_t>(rows, 64), 3000)) {
-    const double half = seconds_of([&] { fit(std::max<std::size_t>(sample_ / 2, 1)); });
-    seconds_ = seconds_of([&] { fit(sample_); });
-    power_ = half > 0 && seconds_ > 0 ? std::clamp(std::log2(seconds_ / half), 0.7, 1.3) : 1;
-  }
-  double one(std::size_t rows) const {
-    return seconds_ * std::pow(static_cast<double>(rows) / static_cast<double>(sample_), power_);
-  }
-  // With the search for the cost (eval/linear_baseline.cpp): usually five are tried, of five folds
-  // or, of many rows, of one part.
-  double searched(std::size_t rows) const {
-    constexpr double kTried = 5;
-    const std::size_t inside = rows * 4 / 5;
-    const double trial = rows <= 2000 ? 5 * one(inside) : one(std::min<std::size_t>(4000, inside));
-    return one(rows) + kTried * trial;
-  }
-
- private:
-  std::size_t sample_;
-  double seconds_ = 0, power_ = 1;
-};
-
-StepTime measure_steps(Trainer& trainer, std::span<const TrainingExample> validation) {
-  constexpr std::size_t kMost = 12, kFewest = 4, kScored = 96;
-  constexpr double kEnough = 6;  // seconds
-  trainer.run_step();            // the first one touches memory that nobody has used yet
-  StepTime time;
-  double seconds = 0;
-  std::size_t positions = 0, steps = 0;
-  for (; steps < kMost && (steps < kFewest || seconds < kEnough); ++steps) {
-    if (trainer.step() == trainer.steps()) trainer.set_step(0);
-    seconds += seconds_of([&] { positions += trainer.run_step().positions; });
-  }
-  time.positions = static_cast<double>(positions) / static_cast<double>(steps);
-  time.per_position = seconds / static_cast<double>(positions);
-  const auto sample = validation.first(std::min(validation.size(), kScored));
-  time.per_scored = seconds_of([&] { trainer.score(sample, [](std::size_t, const auto&) {}); }) /
-                    static_cast<double>(tokens_of(sample));
-  return time;
-}
-
-}  // namespace
-
 TuningPlan Tuning::Planner::make() {
-  resident_ = resident_bytes();
-  may_climb_ = request_.method == Method::automatic && ask_for_labels();
-  plan_.usable_bytes = resident_ + base::read_machine().usable_bytes();
-  count_memory();
+  const std::uint64_t resident = resident_bytes();
+  const MemoryParts parts = working_memory(base::read_machine().usable_bytes());
+  std::string left_out = std::move(plan_.labels_left_out);
+  plan_ = plan_of(parts, resident);
+  plan_.labels_left_out = std::move(left_out);
+  if (may_climb_)
+    plan_.labels =
+        TuningPlan::Labels{.seconds = 0, .peak_bytes = resident + bytes_of(label_memory())};
   if (!plan_.fits()) return plan_;  // then no step is tried either
   linear();
   if (tuning_.wants(Method::probe)) probe();

@@ -104,6 +104,8 @@ class TuneFullTest(program.ProgramTest):
         self.assertEqual(parts["two moments of AdamW"], 2 * parts["weights in float32"])
         self.assertEqual(plan["peak_bytes"], sum(parts.values()))
         self.assertEqual(plan["steps"], 14 * 3)
+        self.assertEqual(plan["stages"][-1]["name"], "training of all weights")
+        self.assertGreater(plan["seconds"], 0)
         self.assertIn("gradients", self.output(*self.arguments("x", "--dry-run")))
         self.assertNotIn("tiny-x", self.output("list"))
 

@@ -77,6 +77,20 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
             file.write("{}")
         self.error(CORRUPT, "decide", "tiny:items", "x")
 
+    def test_a_dry_run_leaves_nothing_behind(self):
+        self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
+        before = sorted(os.walk(self.home))
+        plan = self.json(*self.arguments("--model", "tiny", "--batch", "8", "--epochs", "4", "--dry-run"))
+        self.assertEqual([stage["name"] for stage in plan["stages"]],
+                         ["linear tagger", "training of the adapter", "test rows"])
+        self.assertEqual((plan["steps"], plan["epochs"]), (56, 4))  # of 108 rows, 8 a step
+        self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
+        shown = self.output(*self.arguments("--method", "linear", "--dry-run"))
+        for text in ("2 types of spans", "its fitting", "linear tagger", "Nothing was written"):
+            self.assertIn(text, shown)
+        self.assertNotIn("steps of", shown)
+        self.assertEqual(sorted(os.walk(self.home)), before)
+
     def test_white_space_at_the_ends_of_spans_is_no_part_of_them(self):
         def wide(count, start=0):
             for row in rows(count, start):

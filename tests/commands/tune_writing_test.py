@@ -37,6 +37,19 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         return ("tune", "--model", "tiny", "--data", "chats.jsonl", "--suffix", suffix, "--rank", "4",
                 "--batch", "8", "--epochs", "4", "--learning-rate", "0.01", *more)
 
+    def test_a_dry_run_leaves_nothing_behind(self):
+        before = sorted(os.walk(self.home))
+        plan = self.json(*self.arguments("x", "--dry-run"))
+        self.assertEqual([stage["name"] for stage in plan["stages"]],
+                         ["the base on the validation rows", "training of the adapter"])
+        self.assertEqual((plan["steps"], plan["epochs"], plan["batch"]), (72, 4, 8))
+        self.assertIn("vocabulary head", [part["name"] for part in plan["memory"]])
+        self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
+        shown = self.output(*self.arguments("x", "--dry-run"))
+        for text in ("144 training and 16 validation rows", "at its peak", "72 steps of 8 texts", "Nothing was written"):
+            self.assertIn(text, shown)
+        self.assertEqual(sorted(os.walk(self.home)), before)
+
     def answer(self, model, question):
         return self.output("run", model, question, "--temperature", "0", "--max-tokens", "8").strip()
 

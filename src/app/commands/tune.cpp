@@ -5,6 +5,7 @@
 #include "app/generation_report.h"
 #include "app/interrupt.h"
 #include "app/number_checks.h"
+#include "app/plan_report.h"
 #include "app/span_report.h"
 #include "app/tuning_report.h"
 #include "app/tuning_watcher.h"
@@ -130,16 +131,14 @@ void check_task(const Options& options, TuneTask task) {
                       "write");
   if (task == TuneTask::spans)
     refuse({"--pooling", "--twice", "--skip-long", "--label", "--report", "--curve", "--search",
-            "--search-rates", "--dry-run", "--out-of-scope", "--out-of-scope-recall"},
+            "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
   if (task != TuneTask::generation) return;
-  if (!full) {
+  if (!full)
     refuse({"--method"},
            "is of a classifier, and the model is to learn to write, by an adapter or by full");
-    refuse({"--dry-run"}, "is of classifiers and of --method full");
-  }
   refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve", "--search",
           "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
          "is of a classifier, and the model is to learn to write");
@@ -148,7 +147,6 @@ void check_task(const Options& options, TuneTask task) {
 }
 
 void print_plan(const Options& options, const platform::TuneOutcome& outcome, Console& console) {
-  if (!options.json && outcome.generation) return print_generation_plan(outcome, console);
   if (!options.json) return app::print_plan(outcome, console);
   Json json = tune::plan_json(*outcome.plan);
   json["name"] = outcome.name;

@@ -1,0 +1,58 @@
+// What teaching a model to write will take.
+#include "base/machine.h"
+#include "tune/generation_tuning.h"
+#include "tune/step_time.h"
+#include "tune/training_memory.h"
+
+namespace malina::tune {
+
+namespace {
+
+MemoryParts memory_of(const std::shared_ptr<const model::Model>& model, const Recipe& recipe,
+                      std::span<const TrainingExample> training,
+                      std::span<const TrainingExample> validation) {
+  // Validation rows are read without regard to steps: all that fit at once.
+  const double filled = std::max(
+      filled_share(training, recipe),
+      std::min(1.0, static_cast<double>(tokens_of(validation)) / static_cast<double>(recipe.rows)));
+  return adapter_training_memory(model, recipe, 0, filled);
+}
+
+}  // namespace
+
+std::uint64_t GenerationTuning::settle_memory(std::uint64_t most) const {
+  const MemoryParts parts =
+      memory_of(model_, request_.recipe, training_.examples, validation_.examples);
+  check_memory(parts, most);
+  return bytes_of(parts);
+}
+
+TuningPlan GenerationTuning::plan(const GenerationEvents& events) {
+  TuningPlan plan =
+      plan_of(memory_of(model_, request_.recipe, training_.examples, validation_.examples),
+              resident_bytes());
+  if (plan.fits()) plan_time(plan, events);
+  return plan;
+}
+
+void GenerationTuning::plan_time(TuningPlan& plan, const GenerationEvents& events) {
+  if (events.stage) events.stage("trying a few steps", 0, 1);
+  const Recipe& recipe = request_.recipe;
+  Trainer trainer(model_, device_, recipe, 0, training_.examples);
+  const StepTime time = measure_steps(trainer, validation_.examples);
+  plan.epochs = recipe.epochs;
+  plan.batch = recipe.batch;
+  plan.steps = trainer.steps();
+  plan.positions =
+      static_cast<std::uint64_t>(time.positions * static_cast<double>(trainer.steps_per_epoch()));
+  plan.positions_per_second = 1 / time.per_position;
+  const double scored = time.per_scored * static_cast<double>(tokens_of(validation_.examples));
+  const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
+  plan.stages = {{"the base on the validation rows", scored},
+                 {recipe.full ? "training of all weights" : "training of the adapter",
+                  epoch * static_cast<double>(recipe.epochs)}};
+  plan.seconds = 0;
+  for (const TuningPlan::Stage& stage : plan.stages) plan.seconds += stage.seconds;
+}
+
+}  // namespace malina::tune

@@ -1,0 +1,75 @@
+// What marking spans will take to learn.
+#include <algorithm>
+
+#include "base/machine.h"
+#include "tune/span_tuning_part.h"
+#include "tune/step_time.h"
+
+namespace malina::tune {
+
+MemoryParts SpanTuning::working_memory() const {
+  const eval::LinearTagger::Cost linear = eval::LinearTagger::cost_of(
+      training_->data.texts, report_.types.size(), device_.context().pool.threads());
+  const MemoryParts fitting{{"linear tagger", linear.model_bytes},
+                            {"its fitting", linear.working_bytes}};
+  if (request_.method == SpanMethod::linear) return fitting;
+  MemoryParts training{{"linear tagger", linear.model_bytes}};
+  // Validation rows are read without regard to steps: all that fit at once.
+  const double validation = static_cast<double>(tokens_of(validation_->encoded.examples)) /
+                            static_cast<double>(request_.recipe.rows);
+  const double filled = std::max(filled_share(training_->encoded.examples, request_.recipe),
+                                 std::min(1.0, validation));
+  for (auto& part : adapter_training_memory(model_, request_.recipe,
+                                            eval::tag_count(report_.types.size()), filled))
+    training.push_back(std::move(part));
+  return bytes_of(training) > bytes_of(fitting) ? training : fitting;
+}
+
+std::uint64_t SpanTuning::settle_memory(std::uint64_t most) const {
+  const MemoryParts parts = working_memory();
+  check_memory(parts, most);
+  return bytes_of(parts);
+}
+
+TuningPlan SpanTuning::plan(const SpanEvents& events) {
+  TuningPlan plan = plan_of(working_memory(), resident_bytes());
+  if (!plan.fits()) return plan;
+  plan_linear(plan, events);
+  if (request_.method != SpanMethod::linear) plan_adapter(plan, events);
+  for (const TuningPlan::Stage& stage : plan.stages) plan.seconds += stage.seconds;
+  return plan;
+}
+
+void SpanTuning::plan_linear(TuningPlan& plan, const SpanEvents& events) const {
+  if (events.stage) events.stage("trying the linear tagger", 0, 1);
+  const auto tags = tags_of(training_->data.size());
+  const FitTime time(training_->data.size(), [&](std::size_t count) {
+    eval::LinearTagger::fit(std::span(training_->data.texts).first(count),
+                            std::span(tags).first(count), report_.types.size(),
+                            device_.context().pool);
+  });
+  plan.stages.push_back({"linear tagger", time.one(training_->data.size())});
+}
+
+void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
+  if (events.stage) events.stage("trying a few steps", 0, 1);
+  const Recipe& recipe = request_.recipe;
+  Trainer trainer(model_, device_, recipe, eval::tag_count(report_.types.size()),
+                  training_->encoded.examples);
+  const StepTime time = measure_steps(trainer, validation_->encoded.examples);
+  plan.epochs = recipe.epochs;
+  plan.batch = recipe.batch;
+  plan.steps = trainer.steps();
+  plan.positions = tokens_of(training_->encoded.examples);
+  plan.positions_per_second = 1 / time.per_position;
+  const double scored =
+      time.per_scored * static_cast<double>(tokens_of(validation_->encoded.examples));
+  const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
+  plan.stages.push_back(
+      {"training of the adapter", epoch * static_cast<double>(recipe.epochs) + scored});
+  if (test_ != nullptr)
+    plan.stages.push_back(
+        {"test rows", time.per_scored * static_cast<double>(tokens_of(test_->encoded.examples))});
+}
+
+}  // namespace malina::tune

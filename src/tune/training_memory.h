@@ -1,0 +1,36 @@
+// What training takes in memory, before it is run: bytes of everything that comes beside model and
+// data, each from its own sizes, as the same code would allocate it on a planning device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "tune/trainer.h"
+#include "tune/tuning_plan.h"
+
+namespace malina::tune {
+
+using MemoryParts = std::vector<TuningPlan::Memory>;
+std::uint64_t bytes_of(const MemoryParts& parts);
+// Of the examples themselves.
+std::uint64_t bytes_of(std::span<const TrainingExample> examples);
+// Of the process, now.
+std::uint64_t resident_bytes();
+
+// The share of recipe.rows that the largest micro-batch of these examples uses, in this order.
+double filled_share(std::span<const TrainingExample> examples, const Recipe& recipe);
+
+// Training of an adapter with a head of so many classes; 0: the vocabulary is the head. `filled`:
+// the share of recipe.rows that is ever used. What no micro-batch reaches never becomes resident.
+MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& model,
+                                    const Recipe& recipe, std::size_t classes, double filled);
+
+// Throws base::Error(out_of_memory), which names all parts, where they are more than `most`.
+void check_memory(const MemoryParts& parts, std::uint64_t most);
+
+// A plan of these parts beside what is resident already, and of what the machine has.
+TuningPlan plan_of(const MemoryParts& parts, std::uint64_t resident);
+
+}  // namespace malina::tune
