@@ -37,6 +37,11 @@ std::string text_of_parts(const nlohmann::ordered_json& json, const std::string&
 
 std::string question_name(const decide::Question& question) { return question.name; }
 std::string escalation_of(const decide::Question& question) { return question.escalate_to; }
+QuestionPointer with_escalation(const decide::Question& question, std::string target) {
+  auto copy = std::make_shared<decide::Question>(question);
+  copy->escalate_to = std::move(target);
+  return copy;
+}
 bool extracts(const decide::Question& question) {
   return question.type == decide::QuestionType::extract;
 }

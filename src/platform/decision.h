@@ -28,7 +28,9 @@ std::vector<QuestionPointer> systemone_questions_of(const nlohmann::ordered_json
 std::string text_of_parts(const nlohmann::ordered_json& json, const std::string& path);
 std::string question_name(const decide::Question& question);  // may be empty
 std::string escalation_of(const decide::Question& question);  // who is asked instead; may be empty
-bool extracts(const decide::Question& question);              // its answer is pieces of the text
+// The same question, asked of this one where it abstains.
+QuestionPointer with_escalation(const decide::Question& question, std::string target);
+bool extracts(const decide::Question& question);  // its answer is pieces of the text
 // The same bytes for the same question: for digests.
 std::string canonical_text(const decide::Question& question);
 

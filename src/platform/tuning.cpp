@@ -131,6 +131,12 @@ TuneTask task_of_data(const tune::TuningRequest& request) {
                                                                : TuneTask::classification;
 }
 
+QuestionPointer own_question(const fs::path& directory) {
+  if (tune::SpanTagger::is_one(directory))
+    return span_question(tune::SpanTagger::manifest(directory).types);
+  return question_of(tune::Classifier::manifest(directory).labels);
+}
+
 LoadedClassifier::LoadedClassifier(const fs::path& directory, std::shared_ptr<const ModelFile> file,
                                    Processor& processor, const ProgressSink& progress)
     : LoadedClassifier(directory, file,

@@ -88,6 +88,9 @@ class TunedClassifiers {
   std::filesystem::path folder_;
 };
 
+// What one that find() gave was trained to answer. Throws what reading its manifest throws.
+QuestionPointer own_question(const std::filesystem::path& directory);
+
 // A classifier or a tagger ready to answer. One thread at a time, which has the processor's turn
 // where others use it too, unless takes_turns().
 class LoadedClassifier {

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "platform/answer.h"
 #include "platform/service.h"
+#include "platform/tuning.h"
 #include "platform/upstream.h"
 #include "serve/escalation.h"
 
@@ -98,39 +99,10 @@ asio::awaitable<Decided> ask(Exchange& exchange, platform::Service& service, std
   co_return co_await followed(exchange, answering);
 }
 
-}  // namespace
-
-std::string decision_input(const Json& input) {
-  if (input.is_string()) return input.get<std::string>();
-  std::vector<Said> all;
-  for (std::size_t i = 0; i < input.size(); ++i)
-    all.push_back(said(input[i], fmt::format("input[{}]", i)));
-  if (all.size() == 1 && all[0].who == "user") return all[0].text;
-  std::string text;
-  for (const Said& each : all)
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", each.who, each.text);
-  return text;
-}
-
-asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
-                                      platform::TunedRecord record, std::string text) {
-  platform::ModelPool::Lease lease;
-  lease.label = record.name;
-  Answering answering(exchange, service, std::move(lease));
-  co_await answering.start_tuned(std::move(record), std::move(text), "decision");
-  co_return co_await followed(exchange, answering);
-}
-
-asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
-                                std::vector<platform::QuestionPointer> questions,
-                                std::string text) {
-  for (std::size_t i = 0; i < questions.size(); ++i)
-    check_escalation(exchange, service, questions[i], i);
-  Questions first;
-  first.questions = questions;
-  first.text = text;
-  Decided decided = co_await ask(exchange, service, model, std::move(first), "decision");
-
+// Asks others, each once, what stands abstained in `decided` and has someone else to be asked.
+asio::awaitable<void> escalate_abstained(Exchange& exchange, platform::Service& service,
+                                         const std::vector<platform::QuestionPointer>& questions,
+                                         const std::string& text, Decided& decided) {
   std::map<std::string, std::vector<std::size_t>> escalated;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const std::string target = platform::escalation_of(*questions[i]);
@@ -159,6 +131,54 @@ asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, 
     decided.cached_tokens += second.cached_tokens;
     decided.output_tokens += second.output_tokens;
   }
+}
+
+}  // namespace
+
+std::string decision_input(const Json& input) {
+  if (input.is_string()) return input.get<std::string>();
+  std::vector<Said> all;
+  for (std::size_t i = 0; i < input.size(); ++i)
+    all.push_back(said(input[i], fmt::format("input[{}]", i)));
+  if (all.size() == 1 && all[0].who == "user") return all[0].text;
+  std::string text;
+  for (const Said& each : all)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", each.who, each.text);
+  return text;
+}
+
+asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
+                                      platform::TunedRecord record, std::string text,
+                                      std::string target) {
+  if (!target.empty() && record.kind == "tagger")
+    throw wrong("escalate_to", "is of classifiers: nobody else knows the types of a tagger");
+  std::vector<platform::QuestionPointer> questions;
+  if (!target.empty()) {
+    questions = co_await exchange.elsewhere([&] {
+      const platform::QuestionPointer own = platform::own_question(record.directory);
+      return std::vector{platform::with_escalation(*own, target)};
+    });
+    check_escalation(exchange, service, questions[0], "escalate_to");
+  }
+  platform::ModelPool::Lease lease;
+  lease.label = record.name;
+  Answering answering(exchange, service, std::move(lease));
+  co_await answering.start_tuned(std::move(record), text, "decision");
+  Decided decided = co_await followed(exchange, answering);
+  if (!questions.empty()) co_await escalate_abstained(exchange, service, questions, text, decided);
+  co_return decided;
+}
+
+asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
+                                std::vector<platform::QuestionPointer> questions,
+                                std::string text) {
+  for (std::size_t i = 0; i < questions.size(); ++i)
+    check_escalation(exchange, service, questions[i], fmt::format("questions[{}].escalate_to", i));
+  Questions first;
+  first.questions = questions;
+  first.text = text;
+  Decided decided = co_await ask(exchange, service, model, std::move(first), "decision");
+  co_await escalate_abstained(exchange, service, questions, text, decided);
   co_return decided;
 }
 

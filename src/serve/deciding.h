@@ -21,12 +21,14 @@ struct Decided {
   std::size_t input_tokens = 0, cached_tokens = 0, output_tokens = 0;
 };
 
-// decide_tuned: a tuned classifier's answer to its own question.
 // decide: asks the model; what it abstains from and has an escalate_to is asked of that alias,
 // or upstream (escalation.h), which the caller must be allowed to use, and recorded as a request of
 // its own. A target that is unknown, or not this caller's, throws before anything is computed.
+// decide_tuned: a tuned classifier's answer to its own question, likewise; `target` may be empty,
+// and is of no tagger, whose types nobody else knows.
 asio::awaitable<Decided> decide_tuned(Exchange& exchange, platform::Service& service,
-                                      platform::TunedRecord record, std::string text);
+                                      platform::TunedRecord record, std::string text,
+                                      std::string target);
 asio::awaitable<Decided> decide(Exchange& exchange, platform::Service& service, std::string model,
                                 std::vector<platform::QuestionPointer> questions, std::string text);
 

@@ -163,7 +163,7 @@ platform::RequestOutcome settle(Exchange& exchange, const Escalation& escalation
 }  // namespace
 
 void check_escalation(Exchange& exchange, platform::Service& service,
-                      const platform::QuestionPointer& question, std::size_t index) {
+                      const platform::QuestionPointer& question, const std::string& path) {
   const std::string target = platform::escalation_of(*question);
   const auto upstream = platform::upstream_of(target);
   if (!upstream) {
@@ -175,7 +175,7 @@ void check_escalation(Exchange& exchange, platform::Service& service,
     platform::check_for_upstream(*question);
   } catch (const base::Error& error) {
     base::ErrorDetails details = error.details();
-    details.parameter = fmt::format("questions[{}].escalate_to", index);
+    details.parameter = path;
     throw base::Error(error.fault(), error.what(), details);
   }
 }

@@ -10,10 +10,11 @@
 
 namespace malina::serve {
 
-// Before anything is computed: throws where the caller may not have the question at `index` asked
-// of its upstream (Service::check_upstream), or no upstream is asked such a one.
+// Before anything is computed: throws where the caller may not have the question asked of its
+// upstream (Service::check_upstream), or no upstream is asked such a one. `path`: of the field that
+// names it.
 void check_escalation(Exchange& exchange, platform::Service& service,
-                      const platform::QuestionPointer& question, std::size_t index);
+                      const platform::QuestionPointer& question, const std::string& path);
 
 struct Escalation {
   std::string upstream;

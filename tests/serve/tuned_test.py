@@ -26,6 +26,10 @@ class TunedTest(server.ServerTest):
         cls.tune("words", "--method", "linear")
         cls.tune("both", "--method", "blend")
         cls.tune("written", "--method", "labels")
+        # No word tells the labels apart: no threshold is sure enough, and it abstains always.
+        cls.write("hard.csv", "text,label\n" + "".join(
+            f"row {i} says {i * 7 % 97},{'odd' if (i * i // 7) % 2 else 'even'}\n" for i in range(120)))
+        cls.tune("unsure", "--method", "linear", data="hard.csv")
 
     @classmethod
     def write(cls, name, text):
@@ -82,6 +86,29 @@ class TunedTest(server.ServerTest):
             thread.join()
         self.assertEqual({pair: response.json().get("answers") for pair, response in found.items()}, expected)
         self.assertEqual(chats, [alone] * 4)
+
+    def test_what_it_abstains_from_is_asked_of_another(self):
+        own = self.answers("tiny:unsure")[0]
+        self.assertEqual((own["abstain"], own["escalated_to"]), (True, None))
+        asked = {"type": "choice", "instructions": "Which label fits?", "choices": ["even", "odd"]}
+        expected = self.decide("tiny", questions=[asked]).json()["answers"][0]
+        response = self.decide("tiny:unsure", escalate_to="tiny").json()
+        self.assertEqual(response["answers"], [{**expected, "escalated_to": "tiny"}])
+        self.assertEqual(response["model"], "tiny:unsure")
+        lines = [json.loads(line)["record"] for line in self.run_program("audit", "tail", "--json", "-n", "4").splitlines()]
+        self.assertEqual([(each["action"], each["model"]) for each in lines],
+                         [("decision", "tiny:unsure")] * 2 + [("decision.escalation", "tiny")] * 2)
+        sure = self.decide("tiny:words", escalate_to="tiny").json()["answers"]
+        self.assertEqual(sure, self.answers("tiny:words"))
+        self.assertIs(sure[0]["abstain"], False)
+        # Before anything is computed.
+        self.assert_error(self.decide("tiny:unsure", escalate_to="none"), 404)
+        key = self.make_key("--model", "tiny:unsure")
+        self.assert_error(self.decide("tiny:unsure", key=key, escalate_to="tiny"), 404)
+        self.assert_error(self.decide("tiny:unsure", escalate_to="upstream/big"), 403, "missing_permission",
+                          param="escalate_to")
+        self.assert_error(self.decide("tiny", questions=[asked], escalate_to="tiny"), 400, param="escalate_to")
+        self.assert_error(self.decide("tiny:unsure", escalate_to=""), 400, param="escalate_to")
 
     def test_it_is_listed_with_what_it_is(self):
         listed = {model["id"]: model for model in self.server.get("/v1/models").json()["data"]}

@@ -378,6 +378,30 @@ class UpstreamTest(server.ServerTest):
         self.assertEqual((answer["escalation_fault"], answer["escalated_to"]), ("unreachable", None))
         self.assertEqual(self.upstream.requests, [])
 
+    def test_a_tuned_classifier_asks_it_its_own_question(self):
+        with open(os.path.join(self.shared, "hard.csv"), "w", encoding="utf-8") as file:
+            file.write("text,label\n" + "".join(
+                f"row {i} says {i * 7 % 97},{'odd' if (i * i // 7) % 2 else 'even'}\n" for i in range(120)))
+        self.run_program("tune", "--model", "tiny", "--data", "hard.csv", "--suffix", "unsure", "--method", "linear")
+        self.connect()
+        self.upstream.answer = lambda body: completion("Odd", [("Odd", -0.5)])
+        ask = lambda target, key=self.permitted: self.server.post(
+            "/v1/decisions", {"model": "tiny:unsure", "input": TEXT, "escalate_to": target}, key=key)
+        answer, = ask("upstream/big").json()["answers"]
+        self.assertEqual((answer["choice"], answer["escalated_to"], answer["calibrated"]), ("odd", "upstream/big", False))
+        content = self.upstream.requests[0][2]["messages"][0]["content"]
+        for part in ("Which label fits?", "- even", "- odd", TEXT):
+            self.assertIn(part, content)
+        self.assertEqual(self.audited()[0][1], ("decision.escalation", "upstream/big", "done", 200))
+        self.assert_error(ask("upstream/big", self.server.key), 403, "missing_permission", "escalate_to")
+        self.assert_error(ask("upstream/no"), 400, "upstream_not_allowed", "escalate_to")
+        # The classifier's own answer stands where there is none.
+        self.upstream.answer = lambda body: completion("neither")
+        answer, = ask("upstream/big").json()["answers"]
+        self.assertEqual((answer["escalation_fault"], answer["escalated_to"], answer["abstain"], answer["calibrated"]),
+                         ("no_label", None, True, True))
+        self.assertEqual(len(self.upstream.requests), 2)
+
     def test_what_is_sure_stays_here(self):
         self.connect()
         self.assertIsNone(self.answer({**CHOICE, "abstain_below": 0})["escalated_to"])

@@ -26,6 +26,13 @@ constexpr std::array kBody{
           .help =
               "predicate, choice, score and extract: docs/reference/decisions.md. Required, but "
               "for a tuned classifier, which has its own question"},
+    Field{.name = "escalate_to",
+          .types = Type::text,
+          .shortest = 1,
+          .longest = 256,
+          .help =
+              "Of a tuned classifier: the model, the alias or the upstream (upstream/NAME) that "
+              "is asked its question where it abstains. Questions have their own"},
     Field{.name = "prompt_cache_key", .types = Type::text, .use = Use::inert},
     Field{.name = "prompt_cache_options", .types = Type::object, .use = Use::inert, .open = true},
     Field{.name = "safety_identifier", .types = Type::text, .use = Use::inert},
@@ -48,13 +55,19 @@ asio::awaitable<Decided> decided_by(Exchange& exchange, platform::Service& servi
     co_await exchange.elsewhere([&] { return service.model(exchange.caller(), model); });
     throw wrong_questions("questions is missing: only a tuned classifier has its own");
   }
+  const std::string target = exchange.body().value("escalate_to", "");
+  if (!tuned && !target.empty())
+    throw base::Error(base::Fault::invalid_argument,
+                      "escalate_to is of a tuned classifier: each question has its own",
+                      {.parameter = "escalate_to"});
   std::vector<platform::QuestionPointer> questions;
   if (asks)
     questions = co_await exchange.beside(
         [&] { return platform::questions_of(exchange.take("questions"), "questions"); });
   std::string text =
       co_await exchange.beside([&] { return decision_input(exchange.take("input")); });
-  if (tuned) co_return co_await decide_tuned(exchange, service, *std::move(tuned), std::move(text));
+  if (tuned)
+    co_return co_await decide_tuned(exchange, service, *std::move(tuned), std::move(text), target);
   co_return co_await decide(exchange, service, model, std::move(questions), std::move(text));
 }
 
