@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/generation_report.h"
@@ -56,9 +58,13 @@ void print_plan(const platform::TuneOutcome& outcome, Console& console) {
   print_data(outcome, console);
   print_memory(plan, console);
   if (!plan.fits()) {
-    console.print("\nThere are {}: it does not fit. --recompute takes less{}.\n",
-                  human_bytes(plan.usable_bytes),
-                  outcome.generation ? ", and an adapter a fraction of what all weights take" : "");
+    const auto has = [&](std::string_view name) {
+      return std::any_of(plan.memory.begin(), plan.memory.end(),
+                         [&](const auto& part) { return part.name == name; });
+    };
+    console.print("\nThere are {}: it does not fit.{}{}\n", human_bytes(plan.usable_bytes),
+                  has("activations and gradients") ? " --recompute takes less." : "",
+                  has("gradients") ? " An adapter takes a fraction of it." : "");
     return;
   }
   print_time(plan, console);

@@ -306,7 +306,8 @@ void JobRunner::train(const TuningJob& job) {
 void JobRunner::reserve(std::uint64_t bytes, JobTeller& teller) {
   for (bool told = false; !options_.memory.reserve(bytes); told = true) {
     if (!told)
-      teller.say(fmt::format("The job waits for {} MiB of memory that others use", bytes >> 20));
+      teller.say(
+          fmt::format("The job waits for {} MiB of memory that others use", (bytes >> 20) + 1));
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, options_.look, [&] { return stopping_ || training_.interrupted; });
     if (stopping_ || training_.interrupted)

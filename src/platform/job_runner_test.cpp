@@ -140,7 +140,7 @@ TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
   const auto waits = [&] {
     const auto events = records_.history().events("a", {}).items;
     return std::ranges::count_if(events, [](const JobEvent& event) {
-      return event.message.find("waits for 0 MiB of memory") != std::string::npos;
+      return event.message.find("waits for 1 MiB of memory") != std::string::npos;
     });
   };
   const auto end = std::chrono::steady_clock::now() + 60s;
@@ -163,6 +163,41 @@ TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
   EXPECT_EQ(left, 150U);
   EXPECT_EQ(waits(), 1);
   EXPECT_EQ(requests_.at(1).memory.most, 1000U);
+}
+
+TEST_F(JobRunnerTest, WhateverEndsAJobGivesItsMemoryBack) {
+  std::atomic<std::uint64_t> left = 150;
+  memory_ = {.bytes = 150,
+             .reserve =
+                 [&](std::uint64_t bytes) {
+                   if (bytes > left) return false;
+                   left -= bytes;
+                   return true;
+                 },
+             .give_back = [&](std::uint64_t bytes) { left += bytes; }};
+  work_.tune = [&](const TuneRequest& request, const tune::TuningEvents&) -> TuneOutcome {
+    request.memory.take(100);
+    if (request.suffix == "fails") throw base::Error(base::Fault::io, "no such thing");
+    ++runs_;
+    request.memory.take(100);  // for which the first waits
+    return {};
+  };
+  add_job("fails");
+  add_job("waits");
+  start();
+  wait("fails", JobStatus::failed);
+  wait_for_runs(1);
+  records_.cancel(kAnna, "waits", "");
+  EXPECT_TRUE(runner_->interrupt("waits"));
+  while (runner_->interrupt("waits")) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(records_.find("waits")->status, JobStatus::cancelled);
+  EXPECT_EQ(left, 150U);
+  add_job("stays");
+  runner_->wake();
+  wait_for_runs(2);
+  runner_.reset();  // the server stops while it waits
+  EXPECT_EQ(records_.find("stays")->status, JobStatus::queued);
+  EXPECT_EQ(left, 150U);
 }
 
 TEST_F(JobRunnerTest, APausedJobStopsAndGoesOn) {

@@ -194,6 +194,8 @@ std::vector<PooledModel> ModelPool::models() {
 
 bool ModelPool::reserve(std::uint64_t bytes) {
   std::unique_lock lock(mutex_);
+  // Nobody gives way in vain, however often it is asked for.
+  if (bytes_in_use(entries_) + bytes > options_.memory_bytes) return false;
   if (!make_room(bytes, lock)) return false;
   reserved_bytes_ += bytes;
   return true;

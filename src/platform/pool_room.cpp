@@ -13,6 +13,13 @@ std::uint64_t used_bytes(const PoolEntries& entries) {
   return bytes;
 }
 
+std::uint64_t bytes_in_use(const PoolEntries& entries) {
+  std::uint64_t bytes = 0;
+  for (const auto& [key, entry] : entries)
+    if (entry->users > 0) bytes += entry->reserved_bytes;
+  return bytes;
+}
+
 bool is_to_go(const PoolEntry& entry, PoolTime now) {
   if (entry.users > 0) return false;
   const bool old = entry.state == ModelState::ready && entry.keep_alive.count() >= 0 &&

@@ -21,6 +21,9 @@ inline constexpr std::chrono::seconds kPoolPatience{2};
 // Of all models and their adapters.
 std::uint64_t used_bytes(const PoolEntries& entries);
 
+// Of those that have users, who cannot give way.
+std::uint64_t bytes_in_use(const PoolEntries& entries);
+
 // Whether a model goes though nobody wants its room: nobody uses it, and it drains or has stood
 // unused for as long as it may.
 bool is_to_go(const PoolEntry& entry, PoolTime now);

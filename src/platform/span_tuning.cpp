@@ -131,6 +131,7 @@ TuneOutcome run_span_tuning(const TuneRequest& request, const ResolvedModel* bas
     outcome.spans = tuning.report();
     return outcome;
   }
+  if (events.stage) events.stage("counting memory", 0, 1);
   memory.take(tuning.settle_memory(memory.left()));
   outcome.finished = tuning.run(span_events);
   outcome.spans = tuning.report();

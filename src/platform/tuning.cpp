@@ -248,6 +248,7 @@ TuneOutcome run_tuning(const TuneRequest& request, const ResolvedModel* base,
     outcome.report = tuning.report();
     return outcome;
   }
+  if (events.stage) events.stage("counting memory", 0, 1);
   memory.take(tuning.settle_memory(memory.left()));
   outcome.finished = tuning.run(events);
   outcome.report = tuning.report();

@@ -1,5 +1,4 @@
 // What teaching a model to write will take.
-#include "base/machine.h"
 #include "tune/generation_tuning.h"
 #include "tune/step_time.h"
 #include "tune/training_memory.h"
@@ -11,11 +10,7 @@ namespace {
 MemoryParts memory_of(const std::shared_ptr<const model::Model>& model, const Recipe& recipe,
                       std::span<const TrainingExample> training,
                       std::span<const TrainingExample> validation) {
-  // Validation rows are read without regard to steps: all that fit at once.
-  const double filled = std::max(
-      filled_share(training, recipe),
-      std::min(1.0, static_cast<double>(tokens_of(validation)) / static_cast<double>(recipe.rows)));
-  return adapter_training_memory(model, recipe, 0, filled);
+  return adapter_training_memory(model, recipe, 0, filled_share(training, validation, recipe));
 }
 
 }  // namespace

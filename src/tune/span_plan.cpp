@@ -1,7 +1,4 @@
 // What marking spans will take to learn.
-#include <algorithm>
-
-#include "base/machine.h"
 #include "tune/span_tuning_part.h"
 #include "tune/step_time.h"
 
@@ -14,11 +11,8 @@ MemoryParts SpanTuning::working_memory() const {
                             {"its fitting", linear.working_bytes}};
   if (request_.method == SpanMethod::linear) return fitting;
   MemoryParts training{{"linear tagger", linear.model_bytes}};
-  // Validation rows are read without regard to steps: all that fit at once.
-  const double validation = static_cast<double>(tokens_of(validation_->encoded.examples)) /
-                            static_cast<double>(request_.recipe.rows);
-  const double filled = std::max(filled_share(training_->encoded.examples, request_.recipe),
-                                 std::min(1.0, validation));
+  const double filled =
+      filled_share(training_->encoded.examples, validation_->encoded.examples, request_.recipe);
   for (auto& part : adapter_training_memory(model_, request_.recipe,
                                             eval::tag_count(report_.types.size()), filled))
     training.push_back(std::move(part));

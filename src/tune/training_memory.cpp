@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <numeric>
 
 #include "base/error.h"
@@ -19,6 +20,8 @@ using base::Fault;
 namespace {
 
 constexpr const char* kActivations = "activations and gradients";
+
+std::uint64_t mib_up(std::uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; }
 
 }  // namespace
 
@@ -44,17 +47,18 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-double filled_share(std::span<const TrainingExample> examples, const Recipe& recipe) {
-  std::size_t most = 1;
-  for (std::size_t first = 0; first < examples.size(); first += recipe.batch) {
-    std::size_t used = 0;
-    for (std::size_t i = first; i < std::min(examples.size(), first + recipe.batch); ++i) {
-      if (used + examples[i].tokens.size() > recipe.rows) used = 0;
-      used += examples[i].tokens.size();
-      most = std::max(most, used);
-    }
-  }
-  return std::min(1.0, static_cast<double>(most) / static_cast<double>(recipe.rows));
+double filled_share(std::span<const TrainingExample> training,
+                    std::span<const TrainingExample> validation, const Recipe& recipe) {
+  std::vector<std::size_t> lengths;
+  for (const TrainingExample& example : training) lengths.push_back(example.tokens.size());
+  const std::size_t batch = std::min(recipe.batch, lengths.size());
+  std::partial_sort(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(batch),
+                    lengths.end(), std::greater<>());
+  std::size_t step = 0, read = 0;
+  for (std::size_t i = 0; i < batch; ++i) step += lengths[i];
+  for (const TrainingExample& example : validation) read += example.tokens.size();
+  return std::min(1.0,
+                  static_cast<double>(std::max(step, read)) / static_cast<double>(recipe.rows));
 }
 
 MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& model,
@@ -76,8 +80,8 @@ MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& m
   math::PlanningDevice small;
   const model::TrainableAdapter adapter(*model, recipe.adapter, recipe.seed, small);
   // Parameters and gradients; two moments; the best epoch's; the result.
-  parts.push_back({"adapter and optimiser",
-                   small.allocated_bytes() + (4 * adapter.size() + 6 * head) * sizeof(float)});
+  parts.push_back(
+      {kAdapterPart, small.allocated_bytes() + (4 * adapter.size() + 6 * head) * sizeof(float)});
   if (classes > 0) return parts;
   math::PlanningDevice scores;
   const OutputHead vocabulary(model, scores, 0, recipe.rows, 0);
@@ -87,20 +91,23 @@ MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& m
   return parts;
 }
 
+std::string shortage(std::uint64_t bytes, std::uint64_t most) {
+  if (bytes <= most) return "";
+  return fmt::format("it needs {} MiB of memory beside model and data, and {} MiB are available",
+                     mib_up(bytes), most >> 20);
+}
+
 void check_memory(const MemoryParts& parts, std::uint64_t most) {
-  if (bytes_of(parts) <= most) return;
-  const auto mib = [](std::uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  const std::string what = shortage(bytes_of(parts), most);
+  if (what.empty()) return;
   std::string all;
-  bool activations = false;
+  bool kept = false;  // activations
   for (const TuningPlan::Memory& part : parts) {
-    activations = activations || part.name == kActivations;
-    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", part.name, mib(part.bytes));
+    kept = kept || part.name == kActivations;
+    all += fmt::format("{}{} {}", all.empty() ? "" : ", ", part.name, mib_up(part.bytes));
   }
   throw Error(Fault::out_of_memory,
-              fmt::format("it needs {} MiB of memory beside model and data, and {} MiB are "
-                          "available: {}{}",
-                          mib(bytes_of(parts)), mib(most), all,
-                          activations ? "; --recompute takes less" : ""));
+              fmt::format("{}: {}{}", what, all, kept ? "; --recompute takes less" : ""));
 }
 
 TuningPlan plan_of(const MemoryParts& parts, std::uint64_t resident) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "tune/trainer.h"
@@ -19,14 +20,21 @@ std::uint64_t bytes_of(std::span<const TrainingExample> examples);
 // Of the process, now.
 std::uint64_t resident_bytes();
 
-// The share of recipe.rows that the largest micro-batch of these examples uses, in this order.
-double filled_share(std::span<const TrainingExample> examples, const Recipe& recipe);
+// The share of recipe.rows that the largest micro-batch uses: of training examples those of a step,
+// in any order at most; of validation examples, which are read without regard to steps, all that
+// fit.
+double filled_share(std::span<const TrainingExample> training,
+                    std::span<const TrainingExample> validation, const Recipe& recipe);
+
+inline constexpr const char* kAdapterPart = "adapter and optimiser";
 
 // Training of an adapter with a head of so many classes; 0: the vocabulary is the head. `filled`:
 // the share of recipe.rows that is ever used. What no micro-batch reaches never becomes resident.
 MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& model,
                                     const Recipe& recipe, std::size_t classes, double filled);
 
+// "" where so many bytes are at most `most`.
+std::string shortage(std::uint64_t bytes, std::uint64_t most);
 // Throws base::Error(out_of_memory), which names all parts, where they are more than `most`.
 void check_memory(const MemoryParts& parts, std::uint64_t most);
 

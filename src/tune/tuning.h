@@ -131,7 +131,6 @@ class Tuning {
   void ask_for_labels();
   // Why labels cannot be asked for, and are left out; "" where they can.
   std::string labels_refusal();
-  std::string labels_shortage();  // of memory; "" where nobody limits it
   Recipe label_recipe() const;
   bool climb_labels(const TuningEvents& events);
   bool train_labels(const TuningEvents& events);
@@ -177,7 +176,7 @@ class Tuning {
   std::vector<std::filesystem::path> trial_files_;
   float asked_rate_;  // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
-  std::uint64_t most_bytes_ = 0;  // settle_memory(); 0: nobody asked
+  std::string labels_shortage_;  // of memory, as settle_memory() found it
   TuningReport report_;
   TunedClassifier result_;
 };

@@ -1,6 +1,4 @@
 // The memory of a job's plan, stage by stage (training_memory.h).
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "tune/label_answers.h"
@@ -40,23 +38,16 @@ MemoryParts Tuning::Planner::working_memory(std::uint64_t most) {
     stages.push_back(label_memory());
   } else if (request_.method == Method::automatic) {
     plan_.labels_left_out = tuning_.labels_refusal();
-    if (plan_.labels_left_out.empty()) plan_.labels_left_out = labels_shortage(most);
     may_climb_ = plan_.labels_left_out.empty();
+    if (may_climb_) labels_shortage_ = shortage(bytes_of(label_memory()), most);
+    may_climb_ = may_climb_ && labels_shortage_.empty();
+    if (!labels_shortage_.empty()) plan_.labels_left_out = labels_shortage_;
     if (may_climb_) stages.push_back(label_memory());
   }
   return largest_of(stages);
 }
 
-std::string Tuning::Planner::labels_shortage(std::uint64_t most) {
-  measure_words();
-  const std::uint64_t bytes = bytes_of(label_memory());
-  if (bytes <= most) return "";
-  return fmt::format("it needs {} MiB of memory beside model and data, and {} MiB are available",
-                     bytes >> 20, most >> 20);
-}
-
 void Tuning::Planner::measure_words() {
-  if (values_ > 0) return;
   features_ = eval::TextFeatures::fit(tuning_.training_->data.texts, pool());
   for (const std::string& text : tuning_.training_->data.texts)
     values_ += features_.row(text).columns.size();
@@ -91,9 +82,10 @@ std::uint64_t Tuning::Planner::probe_bytes() const {
 }
 
 MemoryParts Tuning::Planner::adapter_memory() const {
-  const auto& examples = tuning_.training_->examples;
-  return adapter_training_memory(tuning_.model_, request_.recipe, classes(),
-                                 filled_share(examples, request_.recipe));
+  const auto validation = std::span(tuning_.validation_->examples);
+  return adapter_training_memory(
+      tuning_.model_, request_.recipe, classes(),
+      filled_share(tuning_.training_->examples, validation, request_.recipe));
 }
 
 // What the stages before it keep to the job's end. Of the adapter with a head, while another is
@@ -102,7 +94,8 @@ MemoryParts Tuning::Planner::kept_by_others() const {
   MemoryParts kept{{"linear baseline", linear_bytes()}};
   if (request_.method == Method::labels) return kept;
   kept.push_back({"features of the probe", feature_bytes()});
-  kept.push_back({"the adapter with a head", adapter_memory().back().bytes});
+  for (const auto& part : adapter_memory())
+    if (part.name == kAdapterPart) kept.push_back({"the adapter with a head", part.bytes});
   std::uint64_t asked = 0;
   for (const Part* part :
        {tuning_.training_.get(), tuning_.validation_.get(), tuning_.test_.get()}) {
@@ -127,15 +120,11 @@ MemoryParts Tuning::Planner::label_memory() const {
 }
 
 std::uint64_t Tuning::settle_memory(std::uint64_t most) {
-  const MemoryParts parts = Planner(*this, {}).working_memory(most);
+  Planner planner(*this, {});
+  const MemoryParts parts = planner.working_memory(most);
   check_memory(parts, most);
-  most_bytes_ = most;
+  labels_shortage_ = planner.labels_shortage();
   return bytes_of(parts);
-}
-
-std::string Tuning::labels_shortage() {
-  if (most_bytes_ == 0) return "";
-  return Planner(*this, {}).labels_shortage(most_bytes_);
 }
 
 }  // namespace malina::tune

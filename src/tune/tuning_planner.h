@@ -25,9 +25,9 @@ class Tuning::Planner {
   // Of the stage that takes most, beside what is resident: writing labels is one of them where it
   // fits into `most`, and is left out otherwise.
   MemoryParts working_memory(std::uint64_t most);
-  // Why writing labels does not fit into `most`, with what the stages before it keep; "" where it
-  // does. The labels have been asked for.
-  std::string labels_shortage(std::uint64_t most);
+  // After it: why writing labels does not fit, with what the stages before it keep; "" where it
+  // does.
+  const std::string& labels_shortage() const { return labels_shortage_; }
 
  private:
   std::size_t rows() const { return tuning_.training_->data.size(); }
@@ -69,8 +69,9 @@ class Tuning::Planner {
   const TuningEvents events_;
   const TuningRequest& request_;
   TuningPlan plan_;
-  std::uint64_t values_ = 0;  // of the words' features, in all rows; 0: not measured yet
-  bool may_climb_ = false;    // to labels
+  std::uint64_t values_ = 0;  // of the words' features, in all rows
+  std::string labels_shortage_;
+  bool may_climb_ = false;  // to labels
   eval::TextFeatures features_;
   double per_token_ = 0;
 };

@@ -282,6 +282,16 @@ class Limits(JobsTest):
             self.assertEqual(self.ask(job.json(), "cancel", owner).status, 200)
 
 
+class Memory(JobsTest):
+    options = ("--memory", "6MiB", "--max-bodies", "4MiB")
+
+    def test_a_job_that_can_never_fit_says_so(self):
+        job = self.job(self.upload(rows(60)))
+        failed = self.wait(job, "failed")
+        self.assertEqual(failed["error"]["code"], "out_of_memory")
+        self.assertIn("MiB", failed["error"]["message"])
+
+
 class Repetitions(JobsTest):
     def test_a_request_that_comes_again_creates_nothing_again(self):
         content = rows(60)
