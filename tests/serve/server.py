@@ -63,7 +63,7 @@ class Response:
         """The data of server-sent events, parsed; the last is the text [DONE] where it came."""
         found = []
         for block in self.body.decode().split("\n\n"):
-            for line in block.splitlines():
+            for line in block.split("\n"):  # splitlines() ends lines at characters that an answer may have
                 if line.startswith("data: "):
                     data = line[len("data: "):]
                     found.append(data if data == "[DONE]" else json.loads(data))
