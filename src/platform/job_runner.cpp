@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "platform/full_disk.h"
 #include "platform/job_failure.h"
+#include "platform/job_teller.h"
 #include "store/database.h"
 
 namespace malina::platform {
@@ -53,19 +54,6 @@ std::optional<double> best_loss(const TuneOutcome& outcome) {
     if (epoch->best) return epoch->loss;
   return std::nullopt;
 }
-
-// Given back when the job ends, whatever ended it.
-struct TakenMemory {
-  explicit TakenMemory(const SharedMemory& memory) : of(memory) {}
-  ~TakenMemory() {
-    if (bytes > 0) of.give_back(bytes);
-  }
-  TakenMemory(const TakenMemory&) = delete;
-  TakenMemory& operator=(const TakenMemory&) = delete;
-
-  const SharedMemory& of;
-  std::uint64_t bytes = 0;
-};
 
 }  // namespace
 
@@ -298,7 +286,7 @@ void JobRunner::train(const TuningJob& job) {
   if (options_.memory.reserve)
     request.memory = {.most = options_.memory.bytes, .take = [&](std::uint64_t bytes) {
                         reserve(bytes, teller);
-                        taken.bytes += bytes;
+                        taken.add(bytes);
                       }};
   work_on(job, request, teller);
 }

@@ -16,10 +16,12 @@
 #include "platform/data_files.h"
 #include "platform/data_sets.h"
 #include "platform/job_records.h"
-#include "platform/job_teller.h"
+#include "platform/shared_memory.h"
 #include "platform/tuning.h"
 
 namespace malina::platform {
+
+class JobTeller;
 
 // What a job is made of, so that tests can give their own.
 struct JobWork {
@@ -31,13 +33,6 @@ struct JobWork {
   std::function<void(const std::string& result_name)> discard;
   // Takes away what a training that did not end has left under this name. May be empty.
   std::function<void(const std::string& result_name)> forget = {};
-};
-
-// That jobs have together with whoever else takes of it. Empty functions: there is no bound.
-struct SharedMemory {
-  std::uint64_t bytes = 0;                                // in all
-  std::function<bool(std::uint64_t bytes)> reserve = {};  // false: others leave too little now
-  std::function<void(std::uint64_t bytes)> give_back = {};
 };
 
 struct JobRunnerOptions {

@@ -81,6 +81,17 @@ class JobRunnerTest : public testing::Test {
       std::this_thread::sleep_for(2ms);
     }
   }
+  // Of which so much is left to jobs.
+  static SharedMemory shared(std::uint64_t bytes, std::atomic<std::uint64_t>& left) {
+    return {.bytes = bytes,
+            .reserve =
+                [&left](std::uint64_t asked) {
+                  if (asked > left) return false;
+                  left -= asked;
+                  return true;
+                },
+            .give_back = [&left](std::uint64_t given) { left += given; }};
+  }
   void wait_for_runs(int runs) {
     const auto end = std::chrono::steady_clock::now() + 60s;
     while (runs_ < runs && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
@@ -126,14 +137,7 @@ TEST_F(JobRunnerTest, JobsAreDoneInTheOrderInWhichTheyCame) {
 
 TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
   std::atomic<std::uint64_t> left = 50;
-  memory_ = {.bytes = 1000,
-             .reserve =
-                 [&](std::uint64_t bytes) {
-                   if (bytes > left) return false;
-                   left -= bytes;
-                   return true;
-                 },
-             .give_back = [&](std::uint64_t bytes) { left += bytes; }};
+  memory_ = shared(1000, left);
   add_job("a");
   start();
   wait_for_runs(1);
@@ -167,14 +171,7 @@ TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
 
 TEST_F(JobRunnerTest, WhateverEndsAJobGivesItsMemoryBack) {
   std::atomic<std::uint64_t> left = 150;
-  memory_ = {.bytes = 150,
-             .reserve =
-                 [&](std::uint64_t bytes) {
-                   if (bytes > left) return false;
-                   left -= bytes;
-                   return true;
-                 },
-             .give_back = [&](std::uint64_t bytes) { left += bytes; }};
+  memory_ = shared(150, left);
   work_.tune = [&](const TuneRequest& request, const tune::TuningEvents&) -> TuneOutcome {
     request.memory.take(100);
     if (request.suffix == "fails") throw base::Error(base::Fault::io, "no such thing");

@@ -167,7 +167,13 @@ void check_escalation(Exchange& exchange, platform::Service& service,
   const std::string target = platform::escalation_of(*question);
   const auto upstream = platform::upstream_of(target);
   if (!upstream) {
-    if (!target.empty()) service.model(exchange.caller(), target);
+    if (target.empty()) return;
+    service.model(exchange.caller(), target);
+    if (service.tuned(exchange.caller(), target))
+      throw base::Error(
+          base::Fault::invalid_argument,
+          fmt::format("'{}' was tuned for its own question: no other is asked of it", target),
+          {.parameter = path});
     return;
   }
   try {

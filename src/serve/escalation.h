@@ -11,8 +11,8 @@
 namespace malina::serve {
 
 // Before anything is computed: throws where the caller may not have the question asked of its
-// upstream (Service::check_upstream), or no upstream is asked such a one. `path`: of the field that
-// names it.
+// upstream (Service::check_upstream), no upstream is asked such a one, there is no such model, or
+// it was tuned for a question of its own. `path`: of the field that names it.
 void check_escalation(Exchange& exchange, platform::Service& service,
                       const platform::QuestionPointer& question, const std::string& path);
 

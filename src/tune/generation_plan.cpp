@@ -35,12 +35,9 @@ void GenerationTuning::plan_time(TuningPlan& plan, const GenerationEvents& event
   const Recipe& recipe = request_.recipe;
   Trainer trainer(model_, device_, recipe, 0, training_.examples);
   const StepTime time = measure_steps(trainer, validation_.examples);
-  plan.epochs = recipe.epochs;
-  plan.batch = recipe.batch;
-  plan.steps = trainer.steps();
-  plan.positions =
-      static_cast<std::uint64_t>(time.positions * static_cast<double>(trainer.steps_per_epoch()));
-  plan.positions_per_second = 1 / time.per_position;
+  plan_steps(
+      plan, trainer, time,
+      static_cast<std::uint64_t>(time.positions * static_cast<double>(trainer.steps_per_epoch())));
   const double scored = time.per_scored * static_cast<double>(tokens_of(validation_.examples));
   const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
   plan.stages = {{"the base on the validation rows", scored},

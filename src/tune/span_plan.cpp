@@ -51,11 +51,7 @@ void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
   Trainer trainer(model_, device_, recipe, eval::tag_count(report_.types.size()),
                   training_->encoded.examples);
   const StepTime time = measure_steps(trainer, validation_->encoded.examples);
-  plan.epochs = recipe.epochs;
-  plan.batch = recipe.batch;
-  plan.steps = trainer.steps();
-  plan.positions = tokens_of(training_->encoded.examples);
-  plan.positions_per_second = 1 / time.per_position;
+  plan_steps(plan, trainer, time, tokens_of(training_->encoded.examples));
   const double scored =
       time.per_scored * static_cast<double>(tokens_of(validation_->encoded.examples));
   const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;

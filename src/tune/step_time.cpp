@@ -36,6 +36,15 @@ double FitTime::searched(std::size_t rows) const {
   return one(rows) + kTried * trial;
 }
 
+void plan_steps(TuningPlan& plan, const Trainer& trainer, const StepTime& time,
+                std::uint64_t positions) {
+  plan.epochs = trainer.recipe().epochs;
+  plan.batch = trainer.recipe().batch;
+  plan.steps = trainer.steps();
+  plan.positions = positions;
+  plan.positions_per_second = 1 / time.per_position;
+}
+
 StepTime measure_steps(Trainer& trainer, std::span<const TrainingExample> validation) {
   constexpr std::size_t kMost = 12, kFewest = 4, kScored = 96;
   constexpr double kEnough = 6;  // seconds

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "tune/trainer.h"
+#include "tune/tuning_plan.h"
 
 namespace malina::tune {
 
@@ -19,6 +20,10 @@ struct StepTime {
 };
 // Runs a few steps and scores a few examples: the trainer is of no use afterwards.
 StepTime measure_steps(Trainer& trainer, std::span<const TrainingExample> validation);
+
+// Writes into the plan what is trained, of an epoch of so many tokens.
+void plan_steps(TuningPlan& plan, const Trainer& trainer, const StepTime& time,
+                std::uint64_t positions);
 
 // How long one fit by liblinear of so many rows takes, from two that were measured.
 class FitTime {

@@ -176,7 +176,7 @@ class Tuning {
   std::vector<std::filesystem::path> trial_files_;
   float asked_rate_;  // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
-  std::string labels_shortage_;  // of memory, as settle_memory() found it
+  std::string labels_left_out_;  // why, as settle_memory() found it
   TuningReport report_;
   TunedClassifier result_;
 };

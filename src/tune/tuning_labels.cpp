@@ -47,7 +47,7 @@ bool Tuning::wants_labels() {
     return false;
   }
   report_.labels_left_out = labels_refusal();
-  if (report_.labels_left_out.empty()) report_.labels_left_out = labels_shortage_;
+  if (report_.labels_left_out.empty()) report_.labels_left_out = labels_left_out_;
   return report_.labels_left_out.empty();
 }
 

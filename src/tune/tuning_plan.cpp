@@ -19,12 +19,10 @@ namespace malina::tune {
 TuningPlan Tuning::Planner::make() {
   const std::uint64_t resident = resident_bytes();
   const MemoryParts parts = working_memory(base::read_machine().usable_bytes());
-  std::string left_out = std::move(plan_.labels_left_out);
   plan_ = plan_of(parts, resident);
-  plan_.labels_left_out = std::move(left_out);
+  plan_.labels_left_out = labels_left_out_;
   if (may_climb_)
-    plan_.labels =
-        TuningPlan::Labels{.seconds = 0, .peak_bytes = resident + bytes_of(label_memory())};
+    plan_.labels = TuningPlan::Labels{.seconds = 0, .peak_bytes = resident + label_bytes_};
   if (!plan_.fits()) return plan_;  // then no step is tried either
   linear();
   if (tuning_.wants(Method::probe)) probe();
@@ -85,11 +83,7 @@ void Tuning::Planner::adapter() {
   Trainer trainer(tuning_.model_, tuning_.device_, request_.recipe, classes(),
                   tuning_.training_->examples);
   const StepTime time = measure_steps(trainer, tuning_.validation_->examples);
-  plan_.epochs = request_.recipe.epochs;
-  plan_.batch = request_.recipe.batch;
-  plan_.steps = trainer.steps();
-  plan_.positions = tokens_of(tuning_.training_->examples);
-  plan_.positions_per_second = 1 / time.per_position;
+  plan_steps(plan_, trainer, time, tokens_of(tuning_.training_->examples));
   const double scored =
       time.per_scored * static_cast<double>(tokens_of(tuning_.validation_->examples));
   const double epoch = time.per_position * static_cast<double>(plan_.positions) + scored;
@@ -122,12 +116,9 @@ void Tuning::Planner::labels() {
   {
     Trainer trainer(tuning_.model_, tuning_.device_, recipe, 0, tuning_.training_->label_examples);
     const StepTime time = measure_steps(trainer, validation);
-    plan_.epochs = recipe.epochs;
-    plan_.batch = recipe.batch;
-    plan_.steps = trainer.steps();
-    plan_.positions =
-        static_cast<std::uint64_t>(time.positions * static_cast<double>(trainer.steps_per_epoch()));
-    plan_.positions_per_second = 1 / time.per_position;
+    plan_steps(plan_, trainer, time,
+               static_cast<std::uint64_t>(time.positions *
+                                          static_cast<double>(trainer.steps_per_epoch())));
     const double epoch = time.per_position * static_cast<double>(plan_.positions) +
                          time.per_scored * static_cast<double>(tokens_of(validation));
     add("training of the adapter", epoch * static_cast<double>(recipe.epochs));

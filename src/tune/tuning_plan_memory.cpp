@@ -32,17 +32,17 @@ MemoryParts Tuning::Planner::working_memory(std::uint64_t most) {
     if (tuning_.wants(Method::probe))
       stages.back().push_back({"features of the probe", feature_bytes()});
   }
-  plan_.labels_left_out.clear();
-  may_climb_ = false;
   if (request_.method == Method::labels) {
     stages.push_back(label_memory());
   } else if (request_.method == Method::automatic) {
-    plan_.labels_left_out = tuning_.labels_refusal();
-    may_climb_ = plan_.labels_left_out.empty();
-    if (may_climb_) labels_shortage_ = shortage(bytes_of(label_memory()), most);
-    may_climb_ = may_climb_ && labels_shortage_.empty();
-    if (!labels_shortage_.empty()) plan_.labels_left_out = labels_shortage_;
-    if (may_climb_) stages.push_back(label_memory());
+    labels_left_out_ = tuning_.labels_refusal();
+    if (labels_left_out_.empty()) {
+      MemoryParts labels = label_memory();
+      label_bytes_ = bytes_of(labels);
+      labels_left_out_ = shortage(label_bytes_, most);
+      may_climb_ = labels_left_out_.empty();
+      if (may_climb_) stages.push_back(std::move(labels));
+    }
   }
   return largest_of(stages);
 }
@@ -123,7 +123,7 @@ std::uint64_t Tuning::settle_memory(std::uint64_t most) {
   Planner planner(*this, {});
   const MemoryParts parts = planner.working_memory(most);
   check_memory(parts, most);
-  labels_shortage_ = planner.labels_shortage();
+  labels_left_out_ = planner.labels_left_out();
   return bytes_of(parts);
 }
 

@@ -25,9 +25,8 @@ class Tuning::Planner {
   // Of the stage that takes most, beside what is resident: writing labels is one of them where it
   // fits into `most`, and is left out otherwise.
   MemoryParts working_memory(std::uint64_t most);
-  // After it: why writing labels does not fit, with what the stages before it keep; "" where it
-  // does.
-  const std::string& labels_shortage() const { return labels_shortage_; }
+  // After it: why `automatic` will not write labels; "" where it may.
+  const std::string& labels_left_out() const { return labels_left_out_; }
 
  private:
   std::size_t rows() const { return tuning_.training_->data.size(); }
@@ -70,8 +69,9 @@ class Tuning::Planner {
   const TuningRequest& request_;
   TuningPlan plan_;
   std::uint64_t values_ = 0;  // of the words' features, in all rows
-  std::string labels_shortage_;
-  bool may_climb_ = false;  // to labels
+  std::string labels_left_out_;
+  std::uint64_t label_bytes_ = 0;  // beside what is resident
+  bool may_climb_ = false;         // to labels
   eval::TextFeatures features_;
   double per_token_ = 0;
 };

@@ -103,6 +103,9 @@ class TunedTest(server.ServerTest):
         self.assertIs(sure[0]["abstain"], False)
         # Before anything is computed.
         self.assert_error(self.decide("tiny:unsure", escalate_to="none"), 404)
+        self.assert_error(self.decide("tiny:unsure", escalate_to="tiny:words"), 400, param="escalate_to")
+        self.assert_error(self.decide("tiny", questions=[{**asked, "abstain_below": 1, "escalate_to": "tiny:words"}]), 400,
+                          param="questions[0].escalate_to")
         key = self.make_key("--model", "tiny:unsure")
         self.assert_error(self.decide("tiny:unsure", key=key, escalate_to="tiny"), 404)
         self.assert_error(self.decide("tiny:unsure", escalate_to="upstream/big"), 403, "missing_permission",
