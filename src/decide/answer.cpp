@@ -90,11 +90,17 @@ Json to_systemone(const Question& question, const Answer& answer) {
   Json json;
   Json probabilities = Json::object();
   const bool score = question.type == QuestionType::score;
-  for (std::size_t i = 0; i < question.options.size(); ++i)
-    probabilities[score ? std::to_string(i) : question.options[i].label] = answer.probabilities[i];
-  if (question.type == QuestionType::predicate) {
-    json = {{"type", "noul"}, {"noul", answer.probabilities[0]}};
+  if (answer.written)
+    probabilities = Json();
+  else if (question.type == QuestionType::predicate)
     probabilities = {{"false", 1 - answer.probabilities[0]}, {"true", answer.probabilities[0]}};
+  else
+    for (std::size_t i = 0; i < question.options.size(); ++i)
+      probabilities[score ? std::to_string(i) : question.options[i].label] =
+          answer.probabilities[i];
+  if (question.type == QuestionType::predicate) {
+    json = {{"type", "noul"}, {"noul", answer.written ? Json() : Json(answer.probabilities[0])}};
+    if (answer.written) json["answer"] = answer.holds;
   } else if (score) {
     json = {{"type", "score"}, {"score", answer.score}};
     for (std::size_t i = 0; i < question.options.size(); ++i)
@@ -103,8 +109,9 @@ Json to_systemone(const Question& question, const Answer& answer) {
     json = {{"type", "choice"}, {"choice", question.options[answer.best].label}};
   }
   json["probabilities"] = std::move(probabilities);
-  if (question.type != QuestionType::predicate) json["confidence"] = answer.confidence;
-  json["answer_confidence"] = answer.probability;
+  if (question.type != QuestionType::predicate)
+    json["confidence"] = known(answer, answer.confidence);
+  json["answer_confidence"] = known(answer, answer.probability);
   json["abstained"] = answer.abstain;
   add_own_fields(json, answer);
   return json;

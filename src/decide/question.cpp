@@ -195,37 +195,68 @@ void add_criteria(Question& question, const Fields& fields, const QuestionLimits
 
 namespace {
 
-std::optional<double> threshold_of(const Json& abstain, const std::string& name,
-                                   const std::string& type) {
-  if (abstain.is_null()) return std::nullopt;
-  const Json* found = &abstain;
-  std::string path = "abstain";
-  if (abstain.is_object()) {
-    const std::string key = abstain.contains(name) ? name : type;
-    if (!abstain.contains(key) || abstain[key].is_null()) return std::nullopt;
-    found = &abstain[key];
-    path += "." + key;
+// What a member of the request has for a question: the same for all, or by their names or types.
+class ByQuestion {
+ public:
+  // Throws where it has something for nobody. Borrows both.
+  ByQuestion(const char* member, const Json& given, const Json& questions)
+      : member_(member), given_(given) {
+    if (!given.is_object()) return;
+    for (const auto& [key, value] : given.items())
+      if (!questions.contains(key) && key != "choice" && key != "score" && key != "noul")
+        throw refusal(member, fmt::format("has {}, which is neither a question's name nor a type",
+                                          base::in_quotes(key)));
   }
-  if (!found->is_number() || !(*found >= 0 && *found <= 1))
+
+  struct Found {
+    std::string path;
+    const Json& value;  // null where there is none
+  };
+  Found of(const std::string& name, const std::string& type) const {
+    if (!given_.is_object()) return {member_, given_};
+    const std::string key = given_.contains(name) ? name : type;
+    static const Json none;
+    return {member_ + "." + key, given_.contains(key) ? given_[key] : none};
+  }
+
+ private:
+  const std::string member_;
+  const Json& given_;
+};
+
+std::optional<double> threshold_of(const ByQuestion::Found& found) {
+  const auto& [path, value] = found;
+  if (value.is_null()) return std::nullopt;
+  if (!value.is_number() || !(value >= 0 && value <= 1))
     throw refusal(path, "must be a number from 0 to 1");
-  return found->get<double>();
+  return value.get<double>();
+}
+
+std::string target_of(const ByQuestion::Found& found, const Question& question,
+                      const QuestionLimits& limits) {
+  const auto& [path, value] = found;
+  if (value.is_null()) return "";
+  if (!value.is_string() || value.get_ref<const std::string&>().empty())
+    throw refusal(path, "must be a text, and not empty");
+  check_size(value.get_ref<const std::string&>(), limits.name_bytes, path);
+  if (!question.abstain_below)
+    throw refusal(path, fmt::format("needs 'abstain' for {}: what is not answered is passed on",
+                                    base::in_quotes(question.name)));
+  return value.get<std::string>();
 }
 
 }  // namespace
 
 std::vector<Question> parse_systemone(const Json& json, const std::string& path,
-                                      const Json& abstain, const QuestionLimits& limits) {
+                                      const Json& abstain, const Json& escalate_to,
+                                      const QuestionLimits& limits) {
   if (!json.is_object() || json.empty())
     throw refusal(path, "must be an object of questions by name, with at least one");
   if (json.size() > limits.questions)
     throw refusal(path,
                   fmt::format("has {} questions, more than {}", json.size(), limits.questions));
-  if (abstain.is_object())
-    for (const auto& [key, value] : abstain.items())
-      if (!json.contains(key) && key != "choice" && key != "score" && key != "noul")
-        throw refusal("abstain",
-                      fmt::format("has {}, which is neither a question's name nor a type",
-                                  base::in_quotes(key)));
+  const ByQuestion thresholds("abstain", abstain, json);
+  const ByQuestion targets("escalate_to", escalate_to, json);
   std::vector<Question> questions;
   for (const auto& [name, each] : json.items()) {
     const Fields fields(each, fmt::format("{}.{}", path, name),
@@ -238,7 +269,8 @@ std::vector<Question> parse_systemone(const Json& json, const std::string& path,
                     : type == "score" ? QuestionType::score
                                       : QuestionType::predicate;
     question.instructions = instructions_of(fields, limits);
-    question.abstain_below = threshold_of(abstain, name, type);
+    question.abstain_below = threshold_of(thresholds.of(name, type));
+    question.escalate_to = target_of(targets.of(name, type), question, limits);
     add_criteria(question, fields, limits);
   }
   return questions;

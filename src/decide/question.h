@@ -69,8 +69,10 @@ std::vector<Question> parse_questions(const Json& json, const std::string& path,
 std::vector<Question> parse_question_file(std::string_view text, const std::string& file);
 
 // POST /v1/systemone's: a map of {type: choice | score | noul, instructions, criteria} by name, in
-// its order. `abstain`: the request's threshold, or thresholds by question or by type; null: none.
+// its order. `abstain`: the request's threshold, `escalate_to`: who is asked what is below it; or
+// an object of them by question or by type; null: none.
 std::vector<Question> parse_systemone(const Json& json, const std::string& path,
-                                      const Json& abstain = {}, const QuestionLimits& limits = {});
+                                      const Json& abstain = {}, const Json& escalate_to = {},
+                                      const QuestionLimits& limits = {});
 
 }  // namespace malina::decide

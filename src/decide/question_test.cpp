@@ -113,10 +113,41 @@ TEST(Question, SystemOnesQuestionsByName) {
   }
 }
 
+TEST(Question, SystemOnesQuestionsArePassedOnByNameOrType) {
+  const Json questions = Json::parse(R"({"urgent": {"type": "noul", "instructions": "x"},
+    "mood": {"type": "score", "instructions": "How?", "criteria": ["low", "high"]}})");
+  const auto ask = [&](const char* abstain, const char* target) {
+    std::string targets;
+    for (const Question& each :
+         parse_systemone(questions, "questions", Json::parse(abstain), Json::parse(target)))
+      targets += each.escalate_to + ";";
+    return targets;
+  };
+  const auto refusal_of_target = [&](const char* abstain, const char* target) -> std::string {
+    try {
+      return "none: " + ask(abstain, target);
+    } catch (const base::Error& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(ask("0.5", R"("large")"), "large;large;");
+  EXPECT_EQ(ask("0.5", R"({"urgent": "large", "score": "larger"})"), "large;larger;");
+  EXPECT_EQ(ask(R"({"noul": 0.5})", R"({"noul": "large", "score": null})"), "large;;");
+  EXPECT_EQ(refusal_of_target("null", R"("large")"),
+            "escalate_to: needs 'abstain' for 'urgent': what is not answered is passed on");
+  EXPECT_EQ(refusal_of_target(R"({"urgent": 0.5})", R"({"mood": "large"})"),
+            "escalate_to.mood: needs 'abstain' for 'mood': what is not answered is passed on");
+  EXPECT_EQ(refusal_of_target("0.5", R"({"moot": "large"})"),
+            "escalate_to: has 'moot', which is neither a question's name nor a type");
+  EXPECT_EQ(refusal_of_target("0.5", R"("")"), "escalate_to: must be a text, and not empty");
+  EXPECT_EQ(refusal_of_target("0.5", R"({"mood": 1})"),
+            "escalate_to.mood: must be a text, and not empty");
+}
+
 TEST(Question, AThresholdForNobodyIsRefused) {
   const Json questions = Json::parse(R"({"urgent": {"type": "noul", "instructions": "x"}})");
   const auto ask = [&](const char* abstain) {
-    return parse_systemone(questions, "questions", Json::parse(abstain), {})[0].abstain_below;
+    return parse_systemone(questions, "questions", Json::parse(abstain))[0].abstain_below;
   };
   EXPECT_EQ(ask(R"({"urgent": 0.7})"), 0.7);
   EXPECT_EQ(ask(R"({"noul": 0.6, "choice": 0.9})"), 0.6);

@@ -27,8 +27,9 @@ std::vector<QuestionPointer> questions_of(const nlohmann::ordered_json& json,
 
 std::vector<QuestionPointer> systemone_questions_of(const nlohmann::ordered_json& json,
                                                     const std::string& path,
-                                                    const nlohmann::ordered_json& abstain) {
-  return shared(decide::parse_systemone(json, path, abstain));
+                                                    const nlohmann::ordered_json& abstain,
+                                                    const nlohmann::ordered_json& escalate_to) {
+  return shared(decide::parse_systemone(json, path, abstain, escalate_to));
 }
 
 std::string text_of_parts(const nlohmann::ordered_json& json, const std::string& path) {
@@ -41,6 +42,10 @@ QuestionPointer with_escalation(const decide::Question& question, std::string ta
   auto copy = std::make_shared<decide::Question>(question);
   copy->escalate_to = std::move(target);
   return copy;
+}
+void note_escalation(Decision& decision, const std::string& target) {
+  decision.json["escalated_to"] = target;
+  if (decision.systemone.is_object()) decision.systemone["escalated_to"] = target;
 }
 bool extracts(const decide::Question& question) {
   return question.type == decide::QuestionType::extract;

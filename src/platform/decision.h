@@ -23,7 +23,8 @@ std::vector<QuestionPointer> questions_of(const nlohmann::ordered_json& json,
                                           const std::string& path);
 std::vector<QuestionPointer> systemone_questions_of(const nlohmann::ordered_json& json,
                                                     const std::string& path,
-                                                    const nlohmann::ordered_json& abstain);
+                                                    const nlohmann::ordered_json& abstain,
+                                                    const nlohmann::ordered_json& escalate_to);
 // A text, or a list of OpenAI's parts input_text and input_json, as a text.
 std::string text_of_parts(const nlohmann::ordered_json& json, const std::string& path);
 std::string question_name(const decide::Question& question);  // may be empty
@@ -43,5 +44,7 @@ struct Decision {
   nlohmann::ordered_json json;       // as POST /v1/decisions answers
   nlohmann::ordered_json systemone;  // as POST /v1/systemone does
 };
+// Writes into an answer that this model gave it in place of the one that was asked first.
+void note_escalation(Decision& decision, const std::string& target);
 
 }  // namespace malina::platform

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "platform/language_model.h"
+#include "platform/local_escalation.h"
 #include "platform/resumable_file.h"
 #include "platform/tuning.h"
 
@@ -51,8 +52,11 @@ std::size_t read_standard_input(std::span<char> buffer) {
 // What is added for one question, as columns.
 struct Columns {
   std::string prefix;
-  static constexpr std::array<std::string_view, 6> kNames{"answer",     "probability", "confidence",
-                                                          "label_mass", "abstain",     "error"};
+  bool escalates;  // has the last one
+  static constexpr std::array<std::string_view, 7> kNames{
+      "answer", "probability", "confidence", "label_mass", "abstain", "error", "escalated_to"};
+  static constexpr std::size_t kError = 5;
+  std::size_t count() const { return kNames.size() - (escalates ? 0 : 1); }
   std::string name(std::size_t i) const { return prefix + std::string(kNames[i]); }
 };
 
@@ -61,19 +65,26 @@ std::vector<Columns> columns_of(const std::vector<QuestionPointer>& questions,
   std::vector<Columns> all;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const std::string name = question_name(*questions[i]);
-    Columns& columns = all.emplace_back();
+    Columns& columns =
+        all.emplace_back(Columns{.prefix = {}, .escalates = !escalation_of(*questions[i]).empty()});
     if (questions.size() > 1)
       columns.prefix = (name.empty() ? fmt::format("q{}", i + 1) : name) + "_";
     const auto clashes = [&] {
       for (std::size_t other = 0; other < i; ++other)
         if (all[other].prefix == columns.prefix) return true;
-      for (std::size_t each = 0; each < Columns::kNames.size(); ++each)
+      for (std::size_t each = 0; each < columns.count(); ++each)
         if (std::ranges::find(taken, columns.name(each)) != taken.end()) return true;
       return false;
     };
     while (clashes()) columns.prefix = "decision_" + columns.prefix;
   }
   return all;
+}
+
+// Says in a refusal of which line it is.
+void name_line(Decision& decision, const TableRow& row) {
+  if (!decision.refusal.empty())
+    decision.refusal = fmt::format("line {}: {}", row.line, decision.refusal);
 }
 
 class Run {
@@ -108,6 +119,7 @@ class Run {
   void ask(Group& group, std::size_t question, std::vector<std::size_t> rows);
   void finish(Group& group);
   void collect(Group& group, std::size_t question, Asked& asked);
+  void escalate(Group& group, std::size_t question);
   std::string lines_of(const Group& group);
   void write(std::string_view lines);
   void report() const;
@@ -149,7 +161,7 @@ void Run::open_input() {
   table_ = read_table(request_.format, std::move(read), request_.column, name);
   columns_ = columns_of(request_.questions, table_->columns());
   for (const Columns& columns : columns_)
-    for (std::size_t i = 0; i < Columns::kNames.size(); ++i) added_.push_back(columns.name(i));
+    for (std::size_t i = 0; i < columns.count(); ++i) added_.push_back(columns.name(i));
 }
 
 Json Run::description() const {
@@ -240,9 +252,7 @@ void Run::ask(Group& group, std::size_t question, std::vector<std::size_t> rows)
     if (classifier_ != nullptr) {
       std::vector<Decision> decisions = classifier_->decide(request.texts);
       for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (!decisions[i].refusal.empty())
-          decisions[i].refusal =
-              fmt::format("line {}: {}", group.rows[rows[i]].line, decisions[i].refusal);
+        name_line(decisions[i], group.rows[rows[i]]);
         group.decisions[question][rows[i]] = std::move(decisions[i]);
       }
       return;
@@ -273,15 +283,35 @@ void Run::collect(Group& group, std::size_t question, Asked& asked) {
   for (std::size_t i = 0; i < asked.rows.size(); ++i) {
     Decision& decision = group.decisions[question][asked.rows[i]];
     decision = std::move(decisions[i]);
-    if (!decision.refusal.empty())
-      decision.refusal =
-          fmt::format("line {}: {}", group.rows[asked.rows[i]].line, decision.refusal);
+    name_line(decision, group.rows[asked.rows[i]]);
+  }
+}
+
+// What was abstained from.
+void Run::escalate(Group& group, std::size_t question) {
+  std::vector<std::size_t> rows;
+  std::vector<std::string> texts;
+  std::vector<Decision>& decisions = group.decisions[question];
+  for (std::size_t i = 0; i < decisions.size(); ++i) {
+    if (!decisions[i].refusal.empty() || !decisions[i].abstain) continue;
+    rows.push_back(i);
+    texts.push_back(group.rows[i].text);
+  }
+  if (rows.empty()) return;
+  auto second = request_.escalation->ask(request_.questions[question], texts);
+  report_.escalated += rows.size();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    decisions[rows[i]] = std::move(second[i]);
+    name_line(decisions[rows[i]], group.rows[rows[i]]);
   }
 }
 
 void Run::finish(Group& group) {
   for (std::size_t question = 0; question < group.asked.size(); ++question)
     for (Asked& asked : group.asked[question]) collect(group, question, asked);
+  if (request_.escalation != nullptr)
+    for (std::size_t question = 0; question < columns_.size(); ++question)
+      if (columns_[question].escalates) escalate(group, question);
   write(lines_of(group));
   report_.rows += group.rows.size();
   report();
@@ -298,11 +328,16 @@ std::string Run::lines_of(const Group& group) {
       const bool refused = !decision.refusal.empty();
       failed = failed || refused;
       if (decision.abstain) ++report_.abstained;
-      const std::array<Json, 6> values{Json(decision.answer),     Json(decision.probability),
-                                       Json(decision.confidence), Json(decision.label_mass),
-                                       Json(decision.abstain),    Json(decision.refusal)};
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        const bool error = i + 1 == values.size();
+      const std::array<Json, 7> values{
+          Json(decision.answer),
+          Json(decision.probability),
+          Json(decision.confidence),
+          Json(decision.label_mass),
+          Json(decision.abstain),
+          Json(decision.refusal),
+          refused ? Json() : decision.json.value("escalated_to", Json())};
+      for (std::size_t i = 0; i < columns.count(); ++i) {
+        const bool error = i == Columns::kError;
         added.emplace_back(columns.name(i), error == refused ? values[i] : Json());
       }
       if (request_.format == TableFormat::json_lines)

@@ -17,6 +17,7 @@ namespace malina::platform {
 
 class LanguageModel;
 class LoadedClassifier;
+class LocalEscalation;
 
 struct DecisionFileRequest {
   std::vector<QuestionPointer> questions;
@@ -27,6 +28,8 @@ struct DecisionFileRequest {
   std::function<void(std::string_view line)> write = {};
   bool overwrite = false;    // an output that is there already
   bool start_again = false;  // what an interrupted run has left is thrown away
+  // What a row's answer abstained from is asked of others, where its question has somebody.
+  LocalEscalation* escalation = nullptr;
   // The digest of the model's file, and what else decides the answers: a partial output of others
   // is not continued.
   std::string model = {}, settings = {};
@@ -37,14 +40,16 @@ struct DecisionFileReport {
   std::uint64_t resumed = 0;    // an earlier run
   std::uint64_t failed = 0;     // of this run: rows with an error
   std::uint64_t abstained = 0;  // of this run: answers
+  std::uint64_t escalated = 0;  // of this run: answers that were asked of another model
   std::uint64_t positions = 0;  // of this run: that were computed
   double seconds = 0;           // of this run
 };
 
 // Adds to each row, for each question, answer, probability, confidence, label_mass, abstain and
-// error (with the question's name before them where there are several questions; with "decision_"
-// where the table has such a column). A row that cannot be answered has an error and no answer. The
-// bytes do not depend on how rows were grouped, nor on kills.
+// error, and escalated_to where somebody else may be asked (with the question's name before them
+// where there are several questions; with "decision_" where the table has such a column). A row
+// that cannot be answered has an error and no answer. The bytes do not depend on how rows were
+// grouped, nor on kills.
 //
 // With an output, rows go to "OUTPUT.part", and "OUTPUT.part.json" says of what: a run that finds
 // them goes on after the last whole row, if input, questions, model and settings are the same, and

@@ -191,19 +191,27 @@ std::unique_ptr<LoadedClassifier> Platform::load_classifier(std::string_view nam
   return classifier;
 }
 
+// Whoever else may answer decides the answers too.
+void Platform::add_targets(DecisionFileRequest& request) {
+  for (const QuestionPointer& question : request.questions)
+    if (const std::string target = escalation_of(*question); !target.empty())
+      request.model += fmt::format(" {}", inspect(target).digest.value_or(""));
+}
+
 DecisionFileReport Platform::decide_file(LanguageModel& model, std::string_view name,
                                          DecisionFileRequest request,
                                          const ProgressSink& progress) {
   if (!request.output.empty()) {
     request.model = inspect(name, {}, progress).digest.value_or("");
+    add_targets(request);
   }
   return decide_rows(model, request, progress);
 }
 
 DecisionFileReport Platform::decide_file(LoadedClassifier& classifier, DecisionFileRequest request,
                                          const ProgressSink& progress) {
-  request.questions = {classifier.question()};
   request.model = classifier.digest();
+  if (!request.output.empty()) add_targets(request);
   return decide_rows(classifier, request, progress);
 }
 

@@ -92,7 +92,7 @@ class Platform {
   // the digest.
   DecisionFileReport decide_file(LanguageModel& model, std::string_view name,
                                  DecisionFileRequest request, const ProgressSink& progress = {});
-  // The same by a tuned classifier, whose question is the only one.
+  // The same by a tuned classifier, whose question is the only one of the request.
   DecisionFileReport decide_file(LoadedClassifier& classifier, DecisionFileRequest request,
                                  const ProgressSink& progress = {});
   // Writes a copy of a model with its matrices in another encoding (quantization.h).
@@ -172,6 +172,7 @@ class Platform {
   const std::filesystem::path& home() const { return store_.home(); }
 
  private:
+  void add_targets(DecisionFileRequest& request);
   AliasRecording alias_recording(const Actor& by);
   void check_name_of_tuned(const TuneRequest& request, bool writes, const ResolvedModel* base);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);

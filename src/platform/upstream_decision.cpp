@@ -39,11 +39,13 @@ std::optional<Decision> upstream_decision(const decide::Question& question, std:
   decision.answer = decide::answer_text(question, *read);
   decision.abstain = read->abstain;
   decision.json = decide::to_json(question, *read);
+  if (!extracts(question)) decision.systemone = decide::to_systemone(question, *read);
   return decision;
 }
 
 void note_fault(Decision& decision, UpstreamFault fault) {
   decision.json["escalation_fault"] = name(fault);
+  if (decision.systemone.is_object()) decision.systemone["escalation_fault"] = name(fault);
 }
 
 }  // namespace malina::platform

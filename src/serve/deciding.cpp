@@ -124,8 +124,7 @@ asio::awaitable<void> escalate_abstained(Exchange& exchange, platform::Service& 
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       platform::Decision& decision = decided.decisions[chosen[i]];
       decision = std::move(second.decisions[i]);
-      decision.json["escalated_to"] = target;
-      if (decision.systemone.is_object()) decision.systemone["escalated_to"] = target;
+      platform::note_escalation(decision, target);
     }
     decided.input_tokens += second.input_tokens;
     decided.cached_tokens += second.cached_tokens;

@@ -227,6 +227,63 @@ class DecideTest(program.ProgramTest):
         with open(self.path("out.csv")) as file:
             self.assertIn("answer", file.read())
 
+    def other_model(self):
+        return gguf_file.write_model(self.path("other.gguf"), layers=2, context=1024,
+                                     values=lambda name, shape: normal("other " + name, shape))
+
+    def test_what_it_abstains_from_is_asked_of_another_model(self):
+        other = self.other_model()
+        passed_on = {**CHOICE, "abstain_below": 1, "escalate_to": other}
+        self.question(passed_on)
+        expected = json.loads(self.output("decide", other, "--question", "q.json", "where is my card?", "--json",
+                                          "--context", "512"))["answers"][0]
+        answer = json.loads(self.decide("where is my card?", "--json"))["answers"][0]
+        self.assertEqual(answer, {**expected, "abstain": True, "escalated_to": other})
+        self.assertIn(", by " + other, self.decide("hello"))
+        # A row between the two probabilities of two texts: one is passed on, the other is not.
+        self.question(CHOICE)
+        texts = [f"row {i}" for i in range(70)]
+        alone = [json.loads(self.decide(text, "--json"))["answers"][0] for text in texts[:2]]
+        best = [max(each["probability"] for each in answer["probabilities"]) for answer in alone]
+        self.question({**passed_on, "abstain_below": sum(best) / 2}, "q.json")
+        self.write("in.csv", "text,n\n" + "".join(f"{text},{i}\n" for i, text in enumerate(texts)) + ",empty\n")
+        rows = self.rows(self.decide("in.csv"))
+        self.assertEqual(list(rows[0]), ["text", "n", *ADDED, "escalated_to"])
+        self.assertEqual([row["escalated_to"] for row in rows[:2]], [other if each == min(best) else "" for each in best])
+        self.assertEqual(rows[-1]["error"], "line 72: the text is empty")
+        self.assertEqual(rows[-1]["escalated_to"], "")
+        said = self.decide("in.csv", "--output", "out.csv")
+        self.assertIn(f"{sum(bool(row['escalated_to']) for row in rows)} escalated", said)
+        with open(self.path("out.csv"), newline="") as file:
+            self.assertEqual(self.rows(file.read()), rows)
+        self.question([{**passed_on, "name": "a"}, {**CHOICE, "name": "b"}])
+        header = self.decide("in.csv").splitlines()[0].split(",")
+        self.assertEqual(header[2:], [*("a_" + each for each in ADDED), "a_escalated_to", *("b_" + each for each in ADDED)])
+
+    def test_a_part_is_not_continued_with_another_second_model(self):
+        other = self.other_model()
+        self.question({**CHOICE, "abstain_below": 1, "escalate_to": other})
+        self.write("in.csv", "text\n" + "".join(f"row {i}\n" for i in range(400)))
+        self.leave_a_part()
+        gguf_file.write_model(other, layers=2, context=1024, values=lambda name, shape: normal("third " + name, shape))
+        self.assertIn("whose model was another", self.refusal(EXISTS, "in.csv", "--output", "out.csv"))
+
+    def test_who_cannot_be_asked_is_named_before_anything_is_computed(self):
+        for target, code, said in (("none", NOT_FOUND, "none"), ("upstream/big", USAGE, "'upstream/big' is an upstream")):
+            self.question({**CHOICE, "abstain_below": 0, "escalate_to": target})
+            self.assertIn(said, self.refusal(code, "hello"))
+        self.question(CHOICE)
+        self.assertIn("a question has its own 'escalate_to'", self.refusal(USAGE, "hello", "--escalate-to", self.model))
+
+    def test_a_text_too_long_for_the_second_model_is_its_rows_error(self):
+        small = gguf_file.write_model(self.path("small.gguf"), layers=2, context=400, values=normal)
+        self.question({**CHOICE, "abstain_below": 1, "escalate_to": small})
+        self.write("in.csv", "text\nhello\n" + "word " * 80 + "\nhello again\n")
+        rows = self.rows(self.decide("in.csv"))
+        self.assertEqual([bool(row["error"]) for row in rows], [False, True, False])
+        self.assertIn(f"line 3: {small}: ", rows[1]["error"])
+        self.assertIn(small, self.refusal(USAGE, "word " * 80))
+
     def test_what_is_wrong_is_named(self):
         self.write("in.csv", "body,other\nx,y\n")
         self.assertIn("which column has the texts? There are 'body', 'other'", self.refusal(USAGE, "in.csv"))

@@ -145,6 +145,19 @@ class DecisionsTest(server.ServerTest):
         self.assert_error(self.server.post("/v1/systemone", {**body, "abstain": 0, "questions": {"a": {"type": "choice",
                           "instructions": "x"}}}), 400, param="questions.a.criteria")
 
+    def test_system_ones_questions_are_passed_on(self):
+        noul = {"type": "noul", "instructions": "Urgent?"}
+        body = {"model": "tiny", "state": "where is my card?", "questions": {"a": noul, "b": noul}, "abstain": 1}
+        own = self.server.post("/v1/systemone", body).json()["answers"]
+        answers = self.server.post("/v1/systemone", {**body, "escalate_to": {"a": "tiny"}}).json()["answers"]
+        self.assertEqual(answers, {"a": {**own["a"], "escalated_to": "tiny"}, "b": own["b"]})
+        for wrong, status in (("none", 404), ("", 400), ({"c": "tiny"}, 400), (1, 400), ({"noul": 1}, 400)):
+            self.assert_error(self.server.post("/v1/systemone", {**body, "escalate_to": wrong}), status)
+        self.assert_error(self.server.post("/v1/systemone", {**body, "escalate_to": "upstream/none"}), 403,
+                          param="escalate_to")
+        self.assert_error(self.server.post("/v1/systemone", {**body, "abstain": {"a": 1}, "escalate_to": "tiny"}), 400,
+                          param="escalate_to")
+
 
 if __name__ == "__main__":
     server.main()

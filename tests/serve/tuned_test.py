@@ -113,6 +113,18 @@ class TunedTest(server.ServerTest):
         self.assert_error(self.decide("tiny", questions=[asked], escalate_to="tiny"), 400, param="escalate_to")
         self.assert_error(self.decide("tiny:unsure", escalate_to=""), 400, param="escalate_to")
 
+    def test_the_command_asks_another_what_it_abstains_from(self):
+        question = {"type": "choice", "instructions": "Which label fits?", "choices": ["even", "odd"]}
+        expected = self.decide("tiny", questions=[question]).json()["answers"][0]
+        answers = json.loads(self.run_program("decide", "tiny:unsure", QUESTION, "--escalate-to", "tiny", "--json"))["answers"]
+        self.assertEqual(answers, [{**expected, "escalated_to": "tiny"}])
+        sure = self.run_program("decide", "tiny:words", QUESTION, "--escalate-to", "tiny", "--json")
+        self.assertEqual(sure, self.run_program("decide", "tiny:words", QUESTION, "--json"))
+        self.write("ask.csv", "text\n" + QUESTION + "\n")
+        table = self.run_program("decide", "tiny:unsure", "ask.csv", "--escalate-to", "tiny").splitlines()
+        self.assertTrue(table[0].endswith(",error,escalated_to"))
+        self.assertTrue(table[1].endswith(",tiny"))
+
     def test_it_is_listed_with_what_it_is(self):
         listed = {model["id"]: model for model in self.server.get("/v1/models").json()["data"]}
         self.assertNotIn("kind", listed["tiny"])

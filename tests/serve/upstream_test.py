@@ -249,6 +249,24 @@ class UpstreamTest(server.ServerTest):
         self.assertEqual({each["escalated_to"] for each in (predicate, score, extract)}, {"upstream/big"})
         self.assertEqual(len(self.upstream.requests), 3)
 
+    def test_system_ones_questions(self):
+        self.connect()
+        self.upstream.answer = lambda body: completion(
+            "No" if body["messages"][0]["content"].startswith("Urgent?") else "high")
+        body = {"model": "tiny", "state": TEXT, "abstain": 1, "escalate_to": "upstream/big", "questions": {
+            "urgent": {"type": "noul", "instructions": "Urgent?"},
+            "mood": {"type": "score", "instructions": "How?", "criteria": ["low", "high"]},
+            "intent": {"type": "choice", "instructions": "Which?", "criteria": ["card", "refund"]}}}
+        response = self.server.post("/v1/systemone", body, key=self.permitted)
+        self.assertEqual(response.status, 200, response.body)
+        answers = response.json()["answers"]
+        self.assertEqual((answers["urgent"]["noul"], answers["urgent"]["answer"]), (None, False))
+        self.assertEqual((answers["mood"]["score"], answers["mood"]["probabilities"]), (1, None))
+        self.assertEqual({answers[name]["escalated_to"] for name in ("urgent", "mood")}, {"upstream/big"})
+        # What it wrote is no answer to the last one, whose first answer stands.
+        self.assertEqual((answers["intent"]["escalated_to"], answers["intent"]["escalation_fault"]), (None, "no_label"))
+        self.assertAlmostEqual(sum(answers["intent"]["probabilities"].values()), 1)
+
     def test_many_questions_at_once(self):
         self.connect()
         response = self.decide(*[{**CHOICE, "name": str(i)} for i in range(40)])

@@ -7,6 +7,7 @@
 #include "app/interrupt.h"
 #include "app/progress_bar.h"
 #include "base/error.h"
+#include "platform/local_escalation.h"
 #include "platform/tuning.h"
 
 namespace malina::app {
@@ -23,6 +24,7 @@ struct Options {
   std::string input = "-";
   std::string column, format, output;
   std::optional<std::string> template_file;
+  std::string escalate_to;  // of a tuned classifier
   bool json = false, overwrite = false, start_again = false;
 };
 
@@ -99,12 +101,35 @@ void print(Console& console, const std::string& name, const platform::Decision& 
   line += fmt::format("  probability {:.4f}", decision.probability);
   if (json["type"] == "score") line += fmt::format(", score {:.2f}", json["score"].get<double>());
   if (decision.abstain) line += ", " + console.styled(Style::yellow, "abstains");
+  if (json.contains("escalated_to") && json["escalated_to"].is_string())
+    line += ", by " + printable(json["escalated_to"].get<std::string>());
   console.print("{}\n", line);
   if (json.contains("spans")) return print_spans(console, json["spans"]);
   if (json.contains("probabilities")) console.write(options_table(json));
   console.write(
       console.styled(Style::dim, fmt::format("  label mass {:.4f}{}\n", decision.label_mass,
                                              decision.calibrated ? "" : "; not calibrated")));
+}
+
+// Loads whoever else is asked as the first one was loaded.
+platform::LocalEscalation escalation_of(const Options& options, Session& session) {
+  return platform::LocalEscalation([&options, &session](const std::string& target) {
+    RunChoices choices = options.run;
+    choices.model = target;
+    return load_model(choices, session);
+  });
+}
+
+// Where an answer abstains and its question has somebody else to be asked.
+void escalate(const Options& options, const std::string& text,
+              const std::vector<platform::QuestionPointer>& questions,
+              std::vector<platform::Decision>& decisions, Session& session) {
+  platform::LocalEscalation escalation = escalation_of(options, session);
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    if (!decisions[i].abstain || platform::escalation_of(*questions[i]).empty()) continue;
+    decisions[i] = std::move(escalation.ask(questions[i], {&text, 1}).at(0));
+    if (!decisions[i].refusal.empty()) throw Error(Fault::invalid_argument, decisions[i].refusal);
+  }
 }
 
 std::vector<platform::Decision> decisions_of(
@@ -137,6 +162,7 @@ void decide_table(const Options& options, platform::TableFormat format,
                   std::vector<platform::QuestionPointer> questions, Session& session,
                   Decide&& decide) {
   Console& console = session.console();
+  platform::LocalEscalation escalation = escalation_of(options, session);
   platform::DecisionFileRequest request{
       .questions = std::move(questions),
       .input = options.input,
@@ -150,6 +176,7 @@ void decide_table(const Options& options, platform::TableFormat format,
           },
       .overwrite = options.overwrite,
       .start_again = options.start_again,
+      .escalation = &escalation,
       .settings =
           fmt::format("exact {}, kv {}, window {}, context {}, template {}", options.run.run.exact,
                       options.run.run.kv_type, options.run.window, options.run.run.context,
@@ -167,6 +194,7 @@ void decide_table(const Options& options, platform::TableFormat format,
   if (report.resumed > 0) line += fmt::format(", {} of them from before", grouped(report.resumed));
   if (report.failed > 0) line += fmt::format(", {} with an error", grouped(report.failed));
   if (report.abstained > 0) line += fmt::format(", {} abstained", grouped(report.abstained));
+  if (report.escalated > 0) line += fmt::format(", {} escalated", grouped(report.escalated));
   const double rows = static_cast<double>(report.rows - report.resumed);
   line += fmt::format("; {:.1f} s, {:.1f} rows/s\n", report.seconds,
                       report.seconds > 0 ? rows / report.seconds : 0);
@@ -180,7 +208,14 @@ void run_classifier(const Options& options, platform::LoadedClassifier& classifi
     throw Error(Fault::invalid_argument,
                 fmt::format("{} was tuned for its own question; --question is for models",
                             options.run.model));
-  const std::vector<platform::QuestionPointer> questions{classifier.question()};
+  const std::vector questions{
+      options.escalate_to.empty()
+          ? classifier.question()
+          : platform::with_escalation(*classifier.question(), options.escalate_to)};
+  if (!options.escalate_to.empty() && platform::extracts(*classifier.question()))
+    throw Error(Fault::invalid_argument,
+                "--escalate-to is of classifiers: nobody else knows the types of a tagger");
+  platform::check_local_escalation(session.platform(), questions);
   if (const auto format = format_of(options)) {
     decide_table(options, *format, questions, session, [&](auto request, const auto& sink) {
       return session.platform().decide_file(classifier, std::move(request), sink);
@@ -189,9 +224,10 @@ void run_classifier(const Options& options, platform::LoadedClassifier& classifi
   }
   const std::vector<std::string> texts{options.input == "-" ? read_standard_input()
                                                             : options.input};
-  const auto decisions = classifier.decide(texts);
+  auto decisions = classifier.decide(texts);
   if (!decisions.front().refusal.empty())
     throw Error(Fault::invalid_argument, decisions.front().refusal);
+  escalate(options, texts.front(), questions, decisions, session);
   show(options, decisions, questions, session);
 }
 
@@ -214,19 +250,26 @@ void run(const Options& options, Session& session) {
         fmt::format("--question is missing, and {} is no tuned classifier", options.run.model));
   if (options.question == "-" && options.input == "-")
     throw Error(Fault::invalid_argument, "the question and the text cannot both be standard input");
+  if (!options.escalate_to.empty())
+    throw Error(Fault::invalid_argument,
+                "--escalate-to is of a tuned classifier; a question has its own 'escalate_to'");
   auto questions = platform::read_questions(read_file(options.question), options.question);
+  platform::check_local_escalation(session.platform(), questions);
   std::string text;
   if (!format) text = options.input == "-" ? read_standard_input() : options.input;
   const auto model = load_model(options.run, session);
   if (options.template_file) model->set_chat_template(read_file(*options.template_file));
-  if (format)
+  if (format) {
     decide_table(options, *format, std::move(questions), session,
                  [&](auto request, const auto& sink) {
                    return session.platform().decide_file(*model, options.run.model,
                                                          std::move(request), sink);
                  });
-  else
-    show(options, decisions_of(text, questions, *model, session), questions, session);
+  } else {
+    auto decisions = decisions_of(text, questions, *model, session);
+    escalate(options, text, questions, decisions, session);
+    show(options, decisions, questions, session);
+  }
 }
 
 Action setup(CLI::App& cli) {
@@ -239,6 +282,9 @@ Action setup(CLI::App& cli) {
       "TEXT", options->input,
       "A text; or a FILE.csv, .tsv or .jsonl with one in each row; or - for standard input, "
       "which is the default");
+  cli.add_option("--escalate-to", options->escalate_to,
+                 "The model or the alias that is asked what a tuned classifier abstains from; a "
+                 "question has its own 'escalate_to'");
   cli.add_option("--column", options->column,
                  "The column with the texts; by default 'text', or the only one");
   cli.add_option("--format", options->format,
@@ -267,6 +313,8 @@ extern const Command decide{
         "\"refund\"]}\n"
         "Rows of a file get the columns answer, probability, confidence, label_mass, abstain and "
         "error.\n"
+        "What abstains is asked of another model where the question, or --escalate-to, names one; "
+        "then there is a column escalated_to.\n"
         "A classifier that 'malina tune' made is named as MODEL and needs no question.\n"
         "With --output a run that was stopped or killed goes on where it was by the same command.",
     .examples =

@@ -31,6 +31,14 @@ constexpr std::array kBody{
           .most = 1,
           .open = true,
           .help = "A threshold of the answer's probability, or thresholds by question or type"},
+    Field{.name = "escalate_to",
+          .types = Type::text | Type::object,
+          .shortest = 1,
+          .longest = 256,
+          .open = true,
+          .help =
+              "The model, the alias or the upstream (upstream/NAME) that is asked what is below "
+              "the threshold, or those by question or type"},
     Field{.name = "stream", .use = Use::refused, .neutral = "[false]"},
 };
 
@@ -58,8 +66,10 @@ Json reply_of(const std::string& model, const std::vector<std::string>& names,
 asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   const Json& body = exchange.body();
   const Json abstain = body.value("abstain", Json());
+  const Json escalate_to = body.value("escalate_to", Json());
   std::vector<platform::QuestionPointer> questions = co_await exchange.beside([&] {
-    return platform::systemone_questions_of(exchange.take("questions"), "questions", abstain);
+    return platform::systemone_questions_of(exchange.take("questions"), "questions", abstain,
+                                            escalate_to);
   });
   std::vector<std::string> names;
   for (const auto& question : questions) names.push_back(platform::question_name(*question));
@@ -71,6 +81,7 @@ asio::awaitable<void> answer(Exchange& exchange, platform::Service& service) {
   } catch (const base::Error& error) {  // which speaks of OpenAI's fields
     base::ErrorDetails details = error.details();
     if (details.parameter == "input") details.parameter = "state";
+    if (details.parameter.ends_with(".escalate_to")) details.parameter = "escalate_to";
     throw base::Error(error.fault(), error.what(), details);
   }
   co_await exchange.reply_made([&] { return reply_of(model, names, decided); });
