@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "app/progress_bar.h"
+#include "app/tuning_report.h"
 
 namespace malina::app {
 
 namespace {
-
-std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
 std::vector<std::string> row(std::string title, const tune::SpanMeasures& measures) {
   return {std::move(title),
@@ -48,7 +47,8 @@ void print_test(const tune::SpanReport& report, Console& console) {
   if (report.chosen != 0)
     console.print("; linear {}, McNemar's exact p = {:.3g}", percent(test.linear.exact.value),
                   test.p_value);
-  console.print("\n  expected calibration error of whole answers {:.4f}\n", test.calibration_error);
+  console.print("\n  expected calibration error of whole answers {:.4f}\n",
+                test.answers.calibration_error);
   if (report.calibration.abstention)
     console.print("  answers {} of them, {} of these wholly right\n", percent(test.answered),
                   percent(test.answered_exact));
@@ -74,15 +74,20 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error of whole "
       "answers\n{:.4f} (before: {:.4f})\n",
-      report.calibration.temperature, report.error_after, report.error_before);
+      report.calibration.temperature, report.after.calibration_error,
+      report.before.calibration_error);
   if (report.calibration.abstention)
     console.print("Below a probability of {:.3f} it abstains\n",
                   report.calibration.abstention->threshold);
   else
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
+  print_bins(report.after.bins, console);
+  print_coverage(report.after.risk_coverage, console);
   if (report.test) print_test(report, console);
-  console.print("\nWritten to {}\n", printable(outcome.directory.string()));
+  if (report.curve) print_curve(*report.curve, console);
+  console.print("\nWritten to {}, with all of this and more in {}\n",
+                printable(outcome.directory.string()), tune::kReportName);
 }
 
 }  // namespace malina::app

@@ -13,9 +13,50 @@ namespace malina::app {
 
 std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
-namespace {
-
 using tune::TuningReport;
+
+// One line for each bin that holds rows.
+void print_bins(std::span<const eval::ReliabilityBin> bins, Console& console) {
+  std::vector<std::vector<std::string>> rows{{"CONFIDENCE", "ROWS", "MEAN", "RIGHT", ""}};
+  for (const eval::ReliabilityBin& bin : bins) {
+    if (bin.rows == 0) continue;
+    std::string bar(20, '.');
+    std::fill_n(bar.begin(), static_cast<std::size_t>(20 * bin.accuracy + 0.5), '#');
+    bar[std::min<std::size_t>(19, static_cast<std::size_t>(20 * bin.confidence))] = '|';
+    rows.push_back({fmt::format("{:.0f} to {:.0f} %", 100 * bin.low, 100 * bin.high),
+                    grouped(bin.rows), percent(bin.confidence), percent(bin.accuracy), bar});
+  }
+  console.print("\nOf answers as confident (|), so many are right (#):\n{}",
+                table(rows, {1, 2, 3}));
+}
+
+// The first point at each tenth of the rows and beyond.
+void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& console) {
+  std::vector<std::string> answered{"ANSWERED"}, wrong{"WRONG"}, least{"CONFIDENCE"};
+  double due = 0.5;
+  for (const eval::RiskCoveragePoint& point : points) {
+    if (point.coverage + 1e-9 < due) continue;
+    answered.push_back(fmt::format("{:.0f} %", 100 * point.coverage));
+    wrong.push_back(percent(point.risk));
+    least.push_back(fmt::format("{:.3f}", point.threshold));
+    while (due <= point.coverage + 1e-9) due += 0.1;
+  }
+  std::vector<std::size_t> right;
+  for (std::size_t i = 1; i < answered.size(); ++i) right.push_back(i);
+  console.print("\nWhere only the most confident are answered:\n{}",
+                table({answered, wrong, least}, right));
+}
+
+void print_curve(const tune::CurveReport& curve, Console& console) {
+  console.print("\nMore labels, for {}:", tune::name(curve.members));
+  for (const auto& point : curve.points)
+    console.print("{} {} wrong of {} rows", &point == &curve.points.front() ? "" : ",",
+                  percent(point.error.value), grouped(point.rows));
+  console.print("\n");
+  for (const auto& forecast : curve.forecasts) console.print("  {}\n", forecast.text);
+}
+
+namespace {
 
 void print_rungs(const TuningReport& report, Console& console) {
   std::vector<std::vector<std::string>> rows{
@@ -49,38 +90,6 @@ void print_test(const TuningReport& report, Console& console) {
                   percent(test.answered_accuracy));
   console.print("  sets hold the right label for {}, with {:.2f} labels on average\n",
                 percent(test.set_coverage), test.set_size);
-}
-
-// One line for each bin that holds rows.
-void print_bins(const eval::CalibrationMeasures& measures, Console& console) {
-  std::vector<std::vector<std::string>> rows{{"CONFIDENCE", "ROWS", "MEAN", "RIGHT", ""}};
-  for (const eval::ReliabilityBin& bin : measures.bins) {
-    if (bin.rows == 0) continue;
-    std::string bar(20, '.');
-    std::fill_n(bar.begin(), static_cast<std::size_t>(20 * bin.accuracy + 0.5), '#');
-    bar[std::min<std::size_t>(19, static_cast<std::size_t>(20 * bin.confidence))] = '|';
-    rows.push_back({fmt::format("{:.0f} to {:.0f} %", 100 * bin.low, 100 * bin.high),
-                    grouped(bin.rows), percent(bin.confidence), percent(bin.accuracy), bar});
-  }
-  console.print("\nOf answers as confident (|), so many are right (#):\n{}",
-                table(rows, {1, 2, 3}));
-}
-
-// The first point at each tenth of the rows and beyond.
-void print_coverage(const tune::AnswerReport& answers, Console& console) {
-  std::vector<std::string> answered{"ANSWERED"}, wrong{"WRONG"}, least{"CONFIDENCE"};
-  double due = 0.5;
-  for (const eval::RiskCoveragePoint& point : answers.risk_coverage) {
-    if (point.coverage + 1e-9 < due) continue;
-    answered.push_back(fmt::format("{:.0f} %", 100 * point.coverage));
-    wrong.push_back(percent(point.risk));
-    least.push_back(fmt::format("{:.3f}", point.threshold));
-    while (due <= point.coverage + 1e-9) due += 0.1;
-  }
-  std::vector<std::size_t> right;
-  for (std::size_t i = 1; i < answered.size(); ++i) right.push_back(i);
-  console.print("\nWhere only the most confident are answered:\n{}",
-                table({answered, wrong, least}, right));
 }
 
 // A label on one line, and not wider than the terminal likes.
@@ -140,15 +149,6 @@ void print_search(const TuningReport& report, Console& console) {
   console.print("\nSearch for the learning rate:\n{}", table(rows, {0, 1, 2, 3}));
 }
 
-void print_curve(const tune::CurveReport& curve, Console& console) {
-  console.print("\nMore labels, for {}:", tune::name(curve.members));
-  for (const auto& point : curve.points)
-    console.print("{} {} wrong of {} rows", &point == &curve.points.front() ? "" : ",",
-                  percent(point.error.value), grouped(point.rows));
-  console.print("\n");
-  for (const auto& forecast : curve.forecasts) console.print("  {}\n", forecast.text);
-}
-
 void print_suspected(const TuningReport& report, Console& console) {
   constexpr std::size_t kShown = 5;
   console.print("\n{} labels are perhaps wrong, the surest first:\n",
@@ -194,8 +194,8 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
   if (!report.search.empty()) print_search(report, console);
-  print_bins(report.after, console);
-  print_coverage(report.answers, console);
+  print_bins(report.after.bins, console);
+  print_coverage(report.answers.risk_coverage, console);
   if (report.test) print_test(report, console);
   print_labels(report, console);
   if (!report.suspected.empty()) print_suspected(report, console);

@@ -1,6 +1,7 @@
 // What a tuning job found out, for the terminal.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "app/console.h"
@@ -9,6 +10,12 @@
 namespace malina::app {
 
 std::string percent(double share);  // "91.3 %"
+
+// Parts that reports have in common: of answers as confident as this, how many are right; what is
+// wrong where only the most confident are answered; what more labels would bring.
+void print_bins(std::span<const eval::ReliabilityBin> bins, Console& console);
+void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& console);
+void print_curve(const tune::CurveReport& curve, Console& console);
 
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console);
 

@@ -12,6 +12,7 @@
 #include "platform/decider.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
+#include "platform/span_report_page.h"
 #include "platform/tuned_output.h"
 #include "platform/tuning_memory.h"
 #include "tune/span_tagger.h"
@@ -25,7 +26,8 @@ namespace fs = std::filesystem;
 namespace {
 
 void write_tagger(const fs::path& directory, const tune::SpanTuning& tuning,
-                  const tune::SpanFacts& facts, const model::Model* model) {
+                  const tune::SpanFacts& facts, const std::string& page,
+                  const model::Model* model) {
   const std::string card = model_card(tuning.report(), tuning.request(), facts);
   const tune::Certificate certificate = tuning.certificate();
   const std::string certified = to_text(certificate);
@@ -35,6 +37,7 @@ void write_tagger(const fs::path& directory, const tune::SpanTuning& tuning,
       {std::string(tune::kSpanManifestName),
        manifest.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"},
       {std::string(tune::kCertificateName), certified},
+      {std::string(tune::kReportName), page},
       {std::string(tune::kLinearTaggerName), tuning.linear().bytes()}};
   if (tuning.report().uses_adapter()) {
     model::write_peft(directory, tuning.adapter(), *model,
@@ -142,8 +145,9 @@ TuneOutcome run_span_tuning(const TuneRequest& request, const ResolvedModel* bas
                               .base_licence = file ? licence_of(*file) : "",
                               .created = time_now(),
                               .version = MALINA_VERSION};
+  outcome.page = span_report_page(tuning.report(), tuning.request(), facts);
   place_directory(outcome.directory, [&](const fs::path& directory) {
-    write_tagger(directory, tuning, facts, model.get());
+    write_tagger(directory, tuning, facts, outcome.page, model.get());
   });
   std::error_code ignored;
   fs::remove(tuning.request().snapshot, ignored);

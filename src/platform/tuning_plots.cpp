@@ -9,9 +9,7 @@
 
 namespace malina::platform {
 
-using tune::TuningReport;
-
-Plot reliability_plot(const eval::CalibrationMeasures& measures, std::string title) {
+Plot reliability_plot(std::span<const eval::ReliabilityBin> bins, std::string title) {
   Plot plot{.title = std::move(title),
             .description =
                 "Of answers with about the same confidence, the share that is right. On the "
@@ -21,7 +19,7 @@ Plot reliability_plot(const eval::CalibrationMeasures& measures, std::string tit
             .series = {{.name = "", .mark = PlotMark::line_and_dots, .points = {}}}};
   plot.width = 310, plot.height = 300;  // three fit beside each other
   plot.guides.push_back({{0, 0}, {1, 1}});
-  for (const eval::ReliabilityBin& bin : measures.bins) {
+  for (const eval::ReliabilityBin& bin : bins) {
     if (bin.rows == 0) continue;
     const auto right = static_cast<std::size_t>(bin.accuracy * static_cast<double>(bin.rows) + 0.5);
     const eval::Interval interval = eval::wilson_interval(right, bin.rows);
@@ -34,8 +32,8 @@ Plot reliability_plot(const eval::CalibrationMeasures& measures, std::string tit
   return plot;
 }
 
-Plot risk_coverage_plot(const tune::AnswerReport& answers, const eval::Calibration& calibration,
-                        std::string title) {
+Plot risk_coverage_plot(std::span<const eval::RiskCoveragePoint> points,
+                        std::optional<double> threshold, std::string title) {
   Plot plot{.title = std::move(title),
             .description =
                 "The share of answers that is wrong where only the most confident rows are "
@@ -44,19 +42,18 @@ Plot risk_coverage_plot(const tune::AnswerReport& answers, const eval::Calibrati
             .y = {},
             .series = {{.name = "", .mark = PlotMark::line, .points = {}}}};
   std::vector<double> risks{0.01};
-  for (const eval::RiskCoveragePoint& point : answers.risk_coverage) {
+  for (const eval::RiskCoveragePoint& point : points) {
     plot.series[0].points.push_back({point.coverage, point.risk});
     risks.push_back(point.risk);
   }
   plot.y = axis_of("wrong among these", risks);
   plot.y.low = 0;
   plot.y.percent = true;
-  // With a label that is out of scope there is more to abstaining than a threshold.
-  if (!calibration.abstention || calibration.out_of_scope) return plot;
+  if (!threshold) return plot;
   double coverage = 0;  // of the rows at or above the threshold
-  for (const eval::RiskCoveragePoint& point : answers.risk_coverage)
-    if (point.threshold >= calibration.abstention->threshold) coverage = point.coverage;
-  plot.mark = {coverage, fmt::format("threshold {:.3f}", calibration.abstention->threshold)};
+  for (const eval::RiskCoveragePoint& point : points)
+    if (point.threshold >= *threshold) coverage = point.coverage;
+  plot.mark = {coverage, fmt::format("threshold {:.3f}", *threshold)};
   return plot;
 }
 
@@ -64,10 +61,6 @@ namespace {
 
 PlotAxis epoch_axis(std::span<const tune::EpochReport> history) {
   return {.name = "epoch", .low = 0, .high = static_cast<double>(history.back().epoch)};
-}
-
-std::size_t forecast_reach(const TuningReport& report) {
-  return report.curves.front().forecasts.back().more;
 }
 
 void mark_best(std::span<const tune::EpochReport> history, Plot& plot) {
@@ -102,13 +95,14 @@ Plot loss_plot(std::span<const tune::EpochReport> history, std::span<const tune:
   return plot;
 }
 
-Plot metric_plot(std::span<const tune::EpochReport> history) {
+Plot metric_plot(std::span<const tune::EpochReport> history, const MetricNames& names) {
   Plot plot{.title = "Validation rows after each epoch",
-            .description = "Accuracy and macro F1 of the validation rows after each epoch.",
+            .description = fmt::format("Of the validation rows after each epoch: {} and {}.",
+                                       names.accuracy, names.f1),
             .x = epoch_axis(history),
             .y = {},
-            .series = {{.name = "accuracy", .mark = PlotMark::line_and_dots, .points = {}},
-                       {.name = "macro F1", .mark = PlotMark::line_and_dots, .points = {}}}};
+            .series = {{.name = names.accuracy, .mark = PlotMark::line_and_dots, .points = {}},
+                       {.name = names.f1, .mark = PlotMark::line_and_dots, .points = {}}}};
   std::vector<double> values;
   for (const tune::EpochReport& epoch : history) {
     const auto at = static_cast<double>(epoch.epoch);
@@ -124,7 +118,7 @@ Plot metric_plot(std::span<const tune::EpochReport> history) {
   return plot;
 }
 
-Plot learning_curve_plot(const TuningReport& report) {
+Plot learning_curve_plot(std::span<const tune::CurveReport> curves) {
   Plot plot{.title = "Errors by training rows",
             .description =
                 "The share of wrong answers on the validation rows against the number of training "
@@ -134,9 +128,9 @@ Plot learning_curve_plot(const TuningReport& report) {
             .series = {}};
   plot.width = 620;
   std::vector<double> errors{0.01};
-  const std::size_t rows = report.curves.front().points.back().rows;
-  const double most = static_cast<double>(rows + forecast_reach(report));
-  for (const tune::CurveReport& curve : report.curves) {
+  const std::size_t rows = curves.front().points.back().rows;
+  const double most = static_cast<double>(rows + curves.front().forecasts.back().more);
+  for (const tune::CurveReport& curve : curves) {
     PlotSeries measured{
         .name = tune::name(curve.members), .mark = PlotMark::dots, .points = {}, .curve = {}};
     for (const auto& point : curve.points) {
@@ -152,7 +146,7 @@ Plot learning_curve_plot(const TuningReport& report) {
     }
     plot.series.push_back(std::move(measured));
   }
-  plot.x.low = static_cast<double>(report.curves.front().points.front().rows) * 0.9;
+  plot.x.low = static_cast<double>(curves.front().points.front().rows) * 0.9;
   plot.x.high = most * 1.05;
   plot.y = axis_of("wrong", errors);
   plot.y.low = 0;

@@ -17,19 +17,10 @@ using tune::Rung;
 using tune::TuningReport;
 using Rows = HtmlPage::Rows;
 
-std::string percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
-
 std::string with_interval(const Measured& measured) {
   return fmt::format("{} ({} to {})", percent(measured.accuracy.value),
                      percent(measured.accuracy.interval.low),
                      percent(measured.accuracy.interval.high));
-}
-
-std::string duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
 class Page {
@@ -44,12 +35,13 @@ class Page {
     calibration();
     coverage();
     if (!report_.history.empty())
-      training("Training of the adapter", report_.history, report_.losses, request_.recipe);
+      add_training(page_, "Training of the adapter", report_.history, report_.losses,
+                   request_.recipe);
     if (!report_.label_history.empty())
-      training("Training of the adapter that writes labels", report_.label_history,
-               report_.label_losses, report_.label_recipe.value());
+      add_training(page_, "Training of the adapter that writes labels", report_.label_history,
+                   report_.label_losses, report_.label_recipe.value());
     if (!report_.search.empty()) add_search(page_, report_, request_.recipe.learning_rate);
-    if (!report_.curves.empty()) add_curves(page_, report_);
+    if (!report_.curves.empty()) add_curves(page_, report_.curves);
     labels();
     if (!report_.suspected.empty()) add_suspected(page_, report_);
     sources();
@@ -99,12 +91,6 @@ class Page {
                                        report_.calibration.abstention->threshold));
   }
 
-  static std::string sentence(std::string text) {
-    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
-      text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return escaped(text);
-  }
-
   void ladder() {
     page_.add(
         "<h2>Methods</h2>\n<p>On rows that were not learned from{}, with 95 % intervals; p: "
@@ -139,16 +125,6 @@ class Page {
       page_.add("<p>Writing labels was left out: {}.</p>\n", escaped(report_.labels_left_out));
   }
 
-  // The share as a bar, its interval as a line; the figures stand beside it.
-  static std::string bar(const eval::Estimate& share) {
-    constexpr double kWidth = 160;
-    return fmt::format(
-        "<svg width=\"{0:.0f}\" height=\"14\" aria-hidden=\"true\"><rect class=\"area\" x=\"0\" "
-        "y=\"2\" width=\"{1:.1f}\" height=\"10\"/><line class=\"whisker d1\" x1=\"{2:.1f}\" "
-        "x2=\"{3:.1f}\" y1=\"7\" y2=\"7\"/></svg>",
-        kWidth, kWidth * share.value, kWidth * share.interval.low, kWidth * share.interval.high);
-  }
-
   // --- how far probabilities can be believed ---
 
   void calibration() {
@@ -174,12 +150,13 @@ class Page {
                  {"area under risk and coverage", true}},
                 rows);
     page_.add_text("<div class=\"plots\">\n");
-    page_.add_text(figure(reliability_plot(report_.before, "Before")));
-    page_.add_text(figure(reliability_plot(report_.after, "After, validation rows")));
-    if (report_.test) page_.add_text(figure(reliability_plot(report_.test->measures, "Test rows")));
+    page_.add_text(figure(reliability_plot(report_.before.bins, "Before")));
+    page_.add_text(figure(reliability_plot(report_.after.bins, "After, validation rows")));
+    if (report_.test)
+      page_.add_text(figure(reliability_plot(report_.test->measures.bins, "Test rows")));
     page_.add_text("</div>\n");
-    bins("Bins of the validation rows, after", report_.after);
-    if (report_.test) bins("Bins of the test rows", report_.test->measures);
+    add_bins(page_, "Bins of the validation rows, after", report_.after.bins);
+    if (report_.test) add_bins(page_, "Bins of the test rows", report_.test->measures.bins);
     page_.add(
         "<p>Sets that are to hold the right label for {} of texts keep every label of a "
         "probability of at least {:.4f}",
@@ -191,70 +168,14 @@ class Page {
     page_.add_text(".</p>\n");
   }
 
-  void bins(std::string_view title, const eval::CalibrationMeasures& measures) {
-    Rows rows;
-    for (const eval::ReliabilityBin& bin : measures.bins)
-      if (bin.rows > 0)
-        rows.push_back({fmt::format("{} to {}", percent(bin.low), percent(bin.high)),
-                        grouped(bin.rows), percent(bin.confidence), percent(bin.accuracy)});
-    page_.details(
-        title, {{"confidence"}, {"rows", true}, {"mean confidence", true}, {"right", true}}, rows);
-  }
-
   void coverage() {
-    page_.add_text(
-        "<h2>Answering only some</h2>\n<p>The rows of the greatest confidence are answered, the "
-        "others go elsewhere: what is wrong among the answers.</p>\n<div class=\"plots\">\n");
-    page_.add_text(
-        figure(risk_coverage_plot(report_.answers, report_.calibration, "Validation rows")));
-    if (report_.test)
-      page_.add_text(
-          figure(risk_coverage_plot(report_.test->answers, report_.calibration, "Test rows")));
-    page_.add_text("</div>\n");
-    coverage_table("Answers of the validation rows", report_.answers);
-    if (report_.test) coverage_table("Answers of the test rows", report_.test->answers);
-  }
-
-  void coverage_table(std::string_view title, const tune::AnswerReport& answers) {
-    Rows rows;
-    double due = 0.1;
-    for (const eval::RiskCoveragePoint& point : answers.risk_coverage) {
-      if (point.coverage + 1e-9 < due) continue;
-      rows.push_back({percent(point.coverage), fmt::format("{:.3f}", point.threshold),
-                      fmt::format("{:.2f} %", 100 * point.risk)});
-      while (due <= point.coverage + 1e-9) due += 0.1;
-    }
-    page_.details(title, {{"answered", true}, {"threshold", true}, {"wrong among these", true}},
-                  rows);
-  }
-
-  // --- the adapter ---
-
-  void training(std::string_view title, std::span<const tune::EpochReport> history,
-                std::span<const tune::StepLoss> losses, const tune::Recipe& recipe) {
-    page_.add("<h2>{}</h2>\n<div class=\"plots\">\n", title);
-    page_.add_text(figure(loss_plot(history, losses)));
-    page_.add_text(figure(metric_plot(history)));
-    page_.add_text("</div>\n");
-    Rows rows;
-    for (const tune::EpochReport& epoch : history)
-      rows.push_back({fmt::format("{}{}", epoch.epoch, epoch.best ? " (best so far)" : ""),
-                      fmt::format("{:.4f}", epoch.train_loss), fmt::format("{:.4f}", epoch.loss),
-                      percent(epoch.accuracy), percent(epoch.macro_f1)});
-    page_.details("Epochs",
-                  {{"epoch"},
-                   {"training loss", true},
-                   {"validation loss", true},
-                   {"accuracy", true},
-                   {"macro F1", true}},
-                  rows);
-    page_.begin_facts();
-    page_.fact("rank, alpha", fmt::format("{}, {:g}", recipe.adapter.rank, recipe.adapter.alpha));
-    page_.fact("learning rate", fmt::format("{:g}", recipe.learning_rate));
-    page_.fact("texts of a step", grouped(recipe.batch));
-    page_.fact("epochs at most", grouped(recipe.epochs));
-    page_.fact("seed", fmt::format("{}", recipe.seed));
-    page_.end_table();
+    // With a label that is out of scope there is more to abstaining than a threshold.
+    std::optional<double> threshold;
+    if (report_.calibration.abstention && !report_.calibration.out_of_scope)
+      threshold = report_.calibration.abstention->threshold;
+    std::span<const eval::RiskCoveragePoint> test;
+    if (report_.test) test = report_.test->answers.risk_coverage;
+    add_coverage(page_, report_.answers.risk_coverage, test, threshold);
   }
 
   // --- labels ---
@@ -294,30 +215,17 @@ class Page {
   // --- where it comes from ---
 
   void sources() {
-    page_.add_text("<h2>Data and base</h2>\n");
-    page_.begin_facts();
-    const auto part = [&](std::string_view name, std::size_t rows,
-                          const std::vector<base::Digest>& files) {
-      std::string text = grouped(rows) + " rows";
-      for (const base::Digest& digest : files) text += "<br><code>" + digest.text() + "</code>";
-      page_.fact(name, text);
-    };
-    part("training", report_.training_rows, report_.training_files);
-    part(report_.validation_from_training ? "validation, held back from training" : "validation",
-         report_.validation_rows, report_.validation_files);
-    if (report_.test) part("test", report_.test_rows, report_.test_files);
+    add_data(page_, {.training_rows = report_.training_rows,
+                     .validation_rows = report_.validation_rows,
+                     .test_rows = report_.test_rows,
+                     .validation_from_training = report_.validation_from_training,
+                     .training = report_.training_files,
+                     .validation = report_.validation_files,
+                     .test = report_.test_files,
+                     .licence = report_.licence});
     page_.fact("texts that were cut", fmt::format("{}, after {} tokens", grouped(report_.truncated),
                                                   grouped(request_.form.max_tokens)));
-    page_.fact("licence of the data",
-               report_.licence.empty() ? "not stated" : foreign(report_.licence));
-    if (!facts_.base_digest.empty()) {
-      page_.fact("base", fmt::format("{}<br><code>{}</code>", foreign(facts_.base_name),
-                                     escaped(facts_.base_digest)));
-      page_.fact("licence of the base",
-                 facts_.base_licence.empty() ? "not stated" : foreign(facts_.base_licence));
-    }
-    page_.fact("program", "malina " + escaped(facts_.version));
-    page_.end_table();
+    add_origin(page_, facts_.base_name, facts_.base_digest, facts_.base_licence, facts_.version);
   }
 
   const TuningReport& report_;

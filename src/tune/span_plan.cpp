@@ -1,14 +1,25 @@
 // What marking spans will take to learn.
+#include <algorithm>
+
 #include "tune/span_tuning_part.h"
 #include "tune/step_time.h"
+#include "tune/tuning_curve.h"
 
 namespace malina::tune {
 
 MemoryParts SpanTuning::working_memory() const {
-  const eval::LinearTagger::Cost linear = eval::LinearTagger::cost_of(
-      training_->data.texts, report_.types.size(), device_.context().pool.threads());
-  const MemoryParts fitting{{"linear tagger", linear.model_bytes},
-                            {"its fitting", linear.working_bytes}};
+  const auto cost_of = [&](std::size_t texts) {
+    return eval::LinearTagger::cost_of(std::span(training_->data.texts).first(texts),
+                                       report_.types.size(), device_.context().pool.threads());
+  };
+  const auto sizes = curve_sizes(training_->data.size(), report_.types.size());
+  const eval::LinearTagger::Cost linear = cost_of(training_->data.size());
+  // Beside the whole one, the learning curve fits another to half of the texts.
+  const eval::LinearTagger::Cost half =
+      sizes.empty() ? eval::LinearTagger::Cost{} : cost_of(sizes[sizes.size() - 2]);
+  const MemoryParts fitting{
+      {"linear tagger", linear.model_bytes},
+      {"its fitting", std::max(linear.working_bytes, half.model_bytes + half.working_bytes)}};
   if (request_.method == SpanMethod::linear) return fitting;
   MemoryParts training{{"linear tagger", linear.model_bytes}};
   const double filled =
@@ -43,6 +54,10 @@ void SpanTuning::plan_linear(TuningPlan& plan, const SpanEvents& events) const {
                             device_.context().pool);
   });
   plan.stages.push_back({"linear tagger", time.one(training_->data.size())});
+  double curve = 0;
+  for (const std::size_t size : curve_sizes(training_->data.size(), report_.types.size()))
+    if (size < training_->data.size()) curve += time.one(size);
+  if (curve > 0) plan.stages.push_back({"learning curve", curve});
 }
 
 void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {

@@ -37,6 +37,13 @@ Json to_json(const SpanCalibration& calibration) {
   return json;
 }
 
+Json to_json(const SpanAnswers& answers) {
+  return {{"expected_calibration_error", answers.calibration_error},
+          {"risk_coverage_area", answers.risk_coverage_area},
+          {"bins", bins_json(answers.bins)},
+          {"risk_coverage", risk_coverage_json(answers.risk_coverage)}};
+}
+
 Json test_json(const SpanReport& report) {
   if (!report.test) return nullptr;
   const SpanReport::Test& test = *report.test;
@@ -50,7 +57,8 @@ Json test_json(const SpanReport& report) {
           {"chosen", to_json(test.chosen)},
           {"linear", to_json(test.linear)},
           {"p_value", test.p_value},
-          {"expected_calibration_error", test.calibration_error},
+          {"expected_calibration_error", test.answers.calibration_error},
+          {"calibration", to_json(test.answers)},
           {"answered", test.answered},
           {"answered_exact", test.answered_exact},
           {"types", types}};
@@ -80,6 +88,8 @@ Json report_json(const SpanReport& report) {
                       {"token_accuracy", epoch.accuracy},
                       {"f1", epoch.macro_f1},
                       {"best", epoch.best}});
+  Json curves = Json::array();
+  if (report.curve) curves.push_back(curve_json(*report.curve));
   return {{"task", "spans"},
           {"types", report.types},
           {"training_rows", report.training_rows},
@@ -92,8 +102,11 @@ Json report_json(const SpanReport& report) {
           {"reason", report.reason},
           {"epochs", epochs},
           {"calibration", to_json(report.calibration)},
-          {"calibration_error_before", report.error_before},
-          {"calibration_error_after", report.error_after},
+          {"calibration_error_before", report.before.calibration_error},
+          {"calibration_error_after", report.after.calibration_error},
+          {"before_calibration", to_json(report.before)},
+          {"after_calibration", to_json(report.after)},
+          {"learning_curves", curves},
           {"test", test_json(report)}};
 }
 

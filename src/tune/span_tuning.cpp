@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
+#include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
 
 namespace malina::tune {
@@ -28,108 +27,6 @@ constexpr std::size_t kMostHeldBack = 2000;
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   base::Random random(seed);
   return base::shuffled_order(count, random);
-}
-
-// Whether each text's whole answer is right, and how likely it was said to be.
-struct Judged {
-  std::vector<bool> right;
-  std::vector<double> probability;
-};
-
-std::vector<FoundSpan> expected_spans(std::span<const Slot> slots,
-                                      std::span<const std::string> types) {
-  std::vector<FoundSpan> spans;
-  for (const Slot& slot : slots) {
-    const auto type = std::lower_bound(types.begin(), types.end(), slot.type);
-    // A type that was never learned is expected and cannot be found.
-    spans.push_back({.type = static_cast<std::size_t>(type - types.begin()) +
-                             (type != types.end() && *type == slot.type ? 0 : types.size() + 1),
-                     .begin = slot.start,
-                     .end = slot.end});
-  }
-  return spans;
-}
-
-void count(std::span<const FoundSpan> found, std::span<const FoundSpan> expected,
-           eval::SpanCounts& counts) {
-  counts.found += found.size();
-  counts.expected += expected.size();
-  for (const FoundSpan& span : found)
-    counts.right += std::any_of(expected.begin(), expected.end(),
-                                [&](const FoundSpan& other) { return span.same_place(other); })
-                        ? 1
-                        : 0;
-}
-
-bool same(std::span<const FoundSpan> found, std::span<const FoundSpan> expected) {
-  return std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
-                    [](const FoundSpan& a, const FoundSpan& b) { return a.same_place(b); });
-}
-
-Judged judge(const SpanTexts& data, std::span<const ScoredText> scored,
-             std::span<const std::string> types, double temperature) {
-  Judged judged;
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const eval::TagAnswer answer = eval::decode_tags(scored[i].scores, temperature);
-    judged.right.push_back(same(found_spans(answer.spans, scored[i].places, data.texts[i]),
-                                expected_spans(data.slots[i], types)));
-    judged.probability.push_back(answer.probability);
-  }
-  return judged;
-}
-
-SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
-                     std::span<const std::string> types) {
-  SpanMeasures measures;
-  for (std::size_t i = 0; i < data.size(); ++i)
-    count(found_spans(eval::decode_tags(scored[i].scores).spans, scored[i].places, data.texts[i]),
-          expected_spans(data.slots[i], types), measures.spans);
-  const Judged judged = judge(data, scored, types, 1);
-  const auto right =
-      static_cast<std::size_t>(std::count(judged.right.begin(), judged.right.end(), true));
-  measures.exact = {.value = static_cast<double>(right) / static_cast<double>(data.size()),
-                    .interval = eval::wilson_interval(right, data.size())};
-  return measures;
-}
-
-double p_value(const Judged& first, const Judged& second) {
-  eval::Discordance counts;
-  for (std::size_t i = 0; i < first.right.size(); ++i) {
-    counts.only_first += first.right[i] && !second.right[i] ? 1 : 0;
-    counts.only_second += second.right[i] && !first.right[i] ? 1 : 0;
-  }
-  return eval::mcnemar_exact(counts.only_first, counts.only_second);
-}
-
-// Of whole answers, in 15 bins of equal width (Naeini et al., 2015).
-double calibration_error(const Judged& judged) {
-  constexpr std::size_t kBins = 15;
-  std::vector<double> rows(kBins), confidence(kBins), right(kBins);
-  for (std::size_t i = 0; i < judged.right.size(); ++i) {
-    const auto bin = std::min<std::size_t>(
-        kBins - 1, static_cast<std::size_t>(judged.probability[i] * static_cast<double>(kBins)));
-    rows[bin] += 1;
-    confidence[bin] += judged.probability[i];
-    right[bin] += judged.right[i] ? 1 : 0;
-  }
-  double error = 0;
-  for (std::size_t bin = 0; bin < kBins; ++bin) error += std::abs(confidence[bin] - right[bin]);
-  return error / static_cast<double>(judged.right.size());
-}
-
-// Binary answers as a table of two classes, of which the first is "it is right" and always the
-// likelier one: a threshold on its probability is one on that of the answer.
-std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target) {
-  eval::ProbabilityTable table{.classes = 2, .values = {}};
-  std::vector<std::uint32_t> labels;
-  for (std::size_t i = 0; i < judged.right.size(); ++i) {
-    const double half = judged.probability[i] / 2;
-    table.values.insert(table.values.end(), {0.5 + half, 0.5 - half});
-    labels.push_back(judged.right[i] ? 0 : 1);
-  }
-  auto threshold = eval::fit_abstention(labels, table, target);
-  if (threshold) threshold->threshold = std::max(0.0, 2 * (threshold->threshold - 0.5));
-  return threshold;
 }
 
 }  // namespace
@@ -232,6 +129,7 @@ void SpanTuning::climb_linear(const SpanEvents& events) {
   linear_ = eval::LinearTagger::fit(training_->data.texts, tags_of(training_->data.size()),
                                     report_.types.size(), device_.context().pool);
   add_rung(SpanMethod::linear, watch.seconds(), events);
+  measure_curve(events);
 }
 
 // All that decides the examples, beside the recipe.
@@ -257,18 +155,15 @@ bool SpanTuning::climb_adapter(const SpanEvents& events) {
                                                               .origin = origin()});
   if (!run_->run(events.training)) return false;
   report_.history = run_->history();
+  report_.losses = step_losses(run_->losses());
   adapter_ = run_->best();
   add_rung(SpanMethod::lora, watch.seconds(), events);
   return true;
 }
 
 std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) {
+  if (method == SpanMethod::linear) return scored_by(*linear_, part.data.texts);
   std::vector<ScoredText> result(part.data.size());
-  if (method == SpanMethod::linear) {
-    for (std::size_t i = 0; i < result.size(); ++i)
-      result[i] = {eval::words_of(part.data.texts[i]), linear_->scores(part.data.texts[i])};
-    return result;
-  }
   auto tables = run_->scores(part.encoded.examples);
   for (std::size_t i = 0; i < tables.size(); ++i)
     result[part.encoded.rows[i]] = {part.encoded.places[i], std::move(tables[i])};
@@ -332,14 +227,10 @@ void SpanTuning::calibrate() {
   const Judged before = judge(validation_->data, scores, report_.types, 1);
   const Judged after =
       judge(validation_->data, scores, report_.types, report_.calibration.temperature);
-  report_.error_before = calibration_error(before);
-  report_.error_after = calibration_error(after);
-  Judged held_out;
-  for (std::size_t k = half; k < order.size(); ++k) {
-    held_out.right.push_back(after.right[order[k]]);
-    held_out.probability.push_back(after.probability[order[k]]);
-  }
-  report_.calibration.abstention = threshold_of(held_out, request_.target_accuracy);
+  report_.before = answers_of(before);
+  report_.after = answers_of(after);
+  report_.calibration.abstention =
+      threshold_of(after.part(std::span(order).subspan(half)), request_.target_accuracy);
 }
 
 Certificate SpanTuning::certificate() const {
@@ -372,7 +263,7 @@ void SpanTuning::test() {
   SpanReport::Test result{.chosen = measure(test_->data, chosen, report_.types),
                           .linear = measure(test_->data, linear, report_.types),
                           .p_value = p_value(judge(test_->data, linear, report_.types, 1), judged),
-                          .calibration_error = calibration_error(judged),
+                          .answers = answers_of(judged),
                           .types = {}};
   const double threshold =
       report_.calibration.abstention ? report_.calibration.abstention->threshold : 2;
@@ -391,9 +282,9 @@ void SpanTuning::test() {
       return spans;
     };
     for (std::size_t i = 0; i < test_->data.size(); ++i)
-      count(only(found_spans(eval::decode_tags(chosen[i].scores).spans, chosen[i].places,
-                             test_->data.texts[i])),
-            only(expected_spans(test_->data.slots[i], report_.types)), of_type.spans);
+      count_spans(only(found_spans(eval::decode_tags(chosen[i].scores).spans, chosen[i].places,
+                                   test_->data.texts[i])),
+                  only(expected_spans(test_->data.slots[i], report_.types)), of_type.spans);
     result.types.push_back(std::move(of_type));
   }
   report_.test = std::move(result);

@@ -18,6 +18,7 @@
 #include "tune/span_task.h"
 #include "tune/span_training.h"
 #include "tune/training_memory.h"
+#include "tune/tuning_report.h"
 
 namespace malina::tune {
 
@@ -56,6 +57,14 @@ struct SpanCalibration {
   std::optional<eval::AbstentionThreshold> abstention;  // of whole answers
 };
 
+// Probabilities of whole answers against how often these are right.
+struct SpanAnswers {
+  double calibration_error = 0;  // expected, in 15 bins (eval::CalibrationMeasures)
+  double risk_coverage_area = 0;
+  std::vector<eval::ReliabilityBin> bins = {};
+  std::vector<eval::RiskCoveragePoint> risk_coverage = {};  // thinned to kMostPoints
+};
+
 struct SpanReport {
   std::vector<std::string> types;
   std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
@@ -68,12 +77,15 @@ struct SpanReport {
   std::size_t chosen = 0;
   std::string reason;
   std::vector<EpochReport> history;
+  std::vector<StepLoss> losses;  // of the adapter's training, thinned
   SpanCalibration calibration;
-  double error_before = 0, error_after = 0;  // expected calibration error of whole answers
+  SpanAnswers before, after;  // of validation rows: as they came, and at the temperature
+  // Of the linear tagger, by whole texts; none where there are too few rows.
+  std::optional<CurveReport> curve;
   struct Test {
     SpanMeasures chosen, linear;
     double p_value = 1;
-    double calibration_error = 0;
+    SpanAnswers answers;
     double answered = 0, answered_exact = 0;  // at the abstention threshold
     struct Type {
       std::string name;
@@ -134,6 +146,7 @@ class SpanTuning {
   // Of each word of some of the training texts.
   std::vector<std::vector<std::uint32_t>> tags_of(std::size_t texts) const;
   void climb_linear(const SpanEvents& events);
+  void measure_curve(const SpanEvents& events);  // span_curve.cpp
   bool climb_adapter(const SpanEvents& events);
   void add_rung(SpanMethod method, double seconds, const SpanEvents& events);
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);

@@ -169,6 +169,40 @@ TEST_F(SpanTuningTest, BothMethodsGiveATaggerThatIsReadAgain) {
   }
 }
 
+TEST_F(SpanTuningTest, WhatItSaysOfProbabilitiesAndOfMoreTextsAgreesWithWhatItMeasured) {
+  SpanTuning tuning(model_, tokenizer_.get(), device_, request(SpanMethod::lora));
+  tuning.read();
+  ASSERT_TRUE(tuning.run({}));
+  const SpanReport& report = tuning.report();
+  const auto check = [](const SpanAnswers& answers, std::size_t rows, double exact) {
+    std::size_t in_bins = 0;
+    double right = 0, error = 0;
+    for (const eval::ReliabilityBin& bin : answers.bins) {
+      const auto count = static_cast<double>(bin.rows);
+      in_bins += bin.rows;
+      right += bin.accuracy * count;
+      error += std::abs(bin.accuracy - bin.confidence) * count / static_cast<double>(rows);
+    }
+    EXPECT_EQ(in_bins, rows);
+    EXPECT_NEAR(right / static_cast<double>(rows), exact, 1e-9);
+    EXPECT_NEAR(answers.calibration_error, error, 1e-9);
+    ASSERT_FALSE(answers.risk_coverage.empty());
+    EXPECT_DOUBLE_EQ(answers.risk_coverage.back().coverage, 1);
+    EXPECT_NEAR(answers.risk_coverage.back().risk, 1 - exact, 1e-9);
+  };
+  check(report.before, report.validation_rows, report.rungs.back().validation.exact.value);
+  check(report.test->answers, report.test_rows, report.test->chosen.exact.value);
+  ASSERT_TRUE(report.curve.has_value());
+  ASSERT_GE(report.curve->points.size(), 3U);
+  EXPECT_EQ(report.curve->points.back().rows, report.training_rows);
+  EXPECT_NEAR(report.curve->points.back().error.value,
+              1 - report.rungs.front().validation.exact.value, 1e-9);
+  for (std::size_t i = 1; i < report.curve->points.size(); ++i)
+    EXPECT_EQ(report.curve->points[i - 1].rows, report.curve->points[i].rows / 2);
+  EXPECT_EQ(report.curve->forecasts.size(), 3U);
+  EXPECT_FALSE(report.losses.empty());
+}
+
 TEST_F(SpanTuningTest, ATaggerAnswersAsItWasCertifiedAndNoOtherDoes) {
   for (const SpanMethod method : {SpanMethod::linear, SpanMethod::lora}) {
     SpanTuning tuning(model_, tokenizer_.get(), device_, request(method));

@@ -23,9 +23,11 @@ eval::LearningPoint point_of(std::size_t rows, std::span<const std::uint32_t> ex
   return point;
 }
 
-CurveReport report_of(const std::vector<Method>& members,
-                      std::span<const eval::LearningPoint> points, std::uint64_t seed,
-                      base::ThreadPool& pool) {
+}  // namespace
+
+CurveReport curve_report(const std::vector<Method>& members,
+                         std::span<const eval::LearningPoint> points, std::uint64_t seed,
+                         base::ThreadPool& pool) {
   CurveReport report{.members = members, .points = {}, .law = {}, .forecasts = {}};
   for (const eval::LearningPoint& point : points) {
     const auto wrong =
@@ -44,8 +46,6 @@ CurveReport report_of(const std::vector<Method>& members,
          curve.forecast(rows, more)});
   return report;
 }
-
-}  // namespace
 
 std::vector<std::size_t> curve_sizes(std::size_t rows, std::size_t labels) {
   auto sizes = eval::nested_sizes(rows, labels, kPoints);
@@ -92,7 +92,7 @@ std::vector<CurveReport> learning_curves(std::span<const Rung> rungs,
               ? point_of(sizes[i], expected, *parts[0])
               : point_of(sizes[i], expected, eval::cross_fitted_blend(expected, parts, seed)));
     }
-    reports.push_back(report_of(rung.members, points, seed, pool));
+    reports.push_back(curve_report(rung.members, points, seed, pool));
   }
   return reports;
 }

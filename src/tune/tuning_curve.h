@@ -23,6 +23,12 @@ struct CurveMember {
 // label two rows on average.
 std::vector<std::size_t> curve_sizes(std::size_t rows, std::size_t labels);
 
+// The law through what was measured, and its forecasts. The points as eval::LearningCurve::fit
+// takes them, ascending.
+CurveReport curve_report(const std::vector<Method>& members,
+                         std::span<const eval::LearningPoint> points, std::uint64_t seed,
+                         base::ThreadPool& pool);
+
 // One for each rung all of whose members are given, in the ladder's order; several members are
 // blended anew at each size. classes: of the training rows; expected: of the evaluation rows. A
 // subset is the first rows of eval::nested_order of the classes and the seed.

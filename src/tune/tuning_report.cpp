@@ -58,9 +58,6 @@ std::vector<StepLoss> step_losses(std::span<const float> losses) {
   return result;
 }
 
-namespace {
-
-// As evenly spread over the coverage as the points allow.
 std::vector<eval::RiskCoveragePoint> thinned(std::vector<eval::RiskCoveragePoint> points) {
   if (points.size() <= kMostPoints) return points;
   std::vector<eval::RiskCoveragePoint> kept;
@@ -71,8 +68,6 @@ std::vector<eval::RiskCoveragePoint> thinned(std::vector<eval::RiskCoveragePoint
   }
   return kept;
 }
-
-}  // namespace
 
 AnswerReport answer_report(std::span<const std::uint32_t> expected,
                            const eval::ProbabilityTable& table) {
@@ -85,6 +80,44 @@ AnswerReport answer_report(std::span<const std::uint32_t> expected,
   return report;
 }
 
+Json curve_json(const CurveReport& curve) {
+  Json points = Json::array(), forecasts = Json::array();
+  for (const CurveReport::Point& point : curve.points)
+    points.push_back({{"rows", point.rows},
+                      {"error", point.error.value},
+                      {"error_low", point.error.interval.low},
+                      {"error_high", point.error.interval.high}});
+  for (const CurveReport::Forecast& forecast : curve.forecasts)
+    forecasts.push_back({{"more", forecast.more},
+                         {"gain", forecast.gain.value},
+                         {"gain_low", forecast.gain.interval.low},
+                         {"gain_high", forecast.gain.interval.high},
+                         {"text", forecast.text}});
+  return {{"method", name(curve.members)},
+          {"points", points},
+          {"law", {{"a", curve.law.a}, {"b", curve.law.b}, {"c", curve.law.c}}},
+          {"forecasts", forecasts}};
+}
+
+Json bins_json(std::span<const eval::ReliabilityBin> bins) {
+  Json json = Json::array();
+  for (const eval::ReliabilityBin& bin : bins)
+    json.push_back({{"low", bin.low},
+                    {"high", bin.high},
+                    {"rows", bin.rows},
+                    {"confidence", bin.confidence},
+                    {"accuracy", bin.accuracy}});
+  return json;
+}
+
+Json risk_coverage_json(std::span<const eval::RiskCoveragePoint> points) {
+  Json json = Json::array();
+  for (const eval::RiskCoveragePoint& point : points)
+    json.push_back(
+        {{"threshold", point.threshold}, {"coverage", point.coverage}, {"risk", point.risk}});
+  return json;
+}
+
 namespace {
 
 Json to_json(const Measured& measured) {
@@ -95,22 +128,15 @@ Json to_json(const Measured& measured) {
 }
 
 Json to_json(const eval::CalibrationMeasures& measures) {
-  Json bins = Json::array();
-  for (const eval::ReliabilityBin& bin : measures.bins)
-    bins.push_back({{"low", bin.low},
-                    {"high", bin.high},
-                    {"rows", bin.rows},
-                    {"confidence", bin.confidence},
-                    {"accuracy", bin.accuracy}});
   return {{"expected_calibration_error", measures.expected_calibration_error},
           {"brier", measures.brier},
           {"negative_log_likelihood", measures.negative_log_likelihood},
           {"risk_coverage_area", measures.risk_coverage_area},
-          {"bins", bins}};
+          {"bins", bins_json(measures.bins)}};
 }
 
 Json to_json(const AnswerReport& report, std::span<const std::string> labels) {
-  Json classes = Json::array(), confusions = Json::array(), curve = Json::array();
+  Json classes = Json::array(), confusions = Json::array();
   for (std::size_t i = 0; i < report.classes.size(); ++i)
     classes.push_back({{"label", labels[i]},
                        {"rows", report.classes[i].rows},
@@ -122,10 +148,9 @@ Json to_json(const AnswerReport& report, std::span<const std::string> labels) {
     confusions.push_back({{"label", labels[pair.expected]},
                           {"answer", labels[pair.predicted]},
                           {"rows", pair.rows}});
-  for (const eval::RiskCoveragePoint& point : report.risk_coverage)
-    curve.push_back(
-        {{"threshold", point.threshold}, {"coverage", point.coverage}, {"risk", point.risk}});
-  return {{"classes", classes}, {"confusions", confusions}, {"risk_coverage", curve}};
+  return {{"classes", classes},
+          {"confusions", confusions},
+          {"risk_coverage", risk_coverage_json(report.risk_coverage)}};
 }
 
 Json to_json(const std::optional<eval::ScopeMeasures>& scope) {
@@ -156,28 +181,10 @@ Json to_json(std::span<const StepLoss> points) {
   return losses;
 }
 
-Json to_json(const CurveReport& curve) {
-  Json points = Json::array(), forecasts = Json::array();
-  for (const CurveReport::Point& point : curve.points)
-    points.push_back({{"rows", point.rows},
-                      {"error", point.error.value},
-                      {"error_low", point.error.interval.low},
-                      {"error_high", point.error.interval.high}});
-  for (const CurveReport::Forecast& forecast : curve.forecasts)
-    forecasts.push_back({{"more", forecast.more},
-                         {"gain", forecast.gain.value},
-                         {"gain_low", forecast.gain.interval.low},
-                         {"gain_high", forecast.gain.interval.high},
-                         {"text", forecast.text}});
-  return {{"method", name(curve.members)},
-          {"points", points},
-          {"law", {{"a", curve.law.a}, {"b", curve.law.b}, {"c", curve.law.c}}},
-          {"forecasts", forecasts}};
-}
-
 void add_findings(const TuningReport& report, Json& json) {
   json["learning_curves"] = Json::array();
-  for (const CurveReport& curve : report.curves) json["learning_curves"].push_back(to_json(curve));
+  for (const CurveReport& curve : report.curves)
+    json["learning_curves"].push_back(curve_json(curve));
   json["suspected_rows"] = report.suspected_rows ? Json(*report.suspected_rows) : Json();
   json["suspected"] = Json::array();
   for (const SuspectedRow& row : report.suspected)

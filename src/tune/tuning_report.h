@@ -65,6 +65,9 @@ struct AnswerReport {
 AnswerReport answer_report(std::span<const std::uint32_t> expected,
                            const eval::ProbabilityTable& table);
 
+// At most kMostPoints, as evenly spread over the coverage as the points allow; the ends are kept.
+std::vector<eval::RiskCoveragePoint> thinned(std::vector<eval::RiskCoveragePoint> points);
+
 // What more labels would bring to one rung (eval/learning_curve.h), on the validation rows.
 struct CurveReport {
   std::vector<Method> members;
@@ -152,6 +155,11 @@ struct TuningReport {
   // With a low-rank adapter, of whatever kind.
   bool uses_adapter() const { return uses(Method::lora) || uses(Method::labels); }
 };
+
+// Parts that reports have in common, under the keys of docs/reference/json.md.
+nlohmann::ordered_json curve_json(const CurveReport& curve);
+nlohmann::ordered_json bins_json(std::span<const eval::ReliabilityBin> bins);
+nlohmann::ordered_json risk_coverage_json(std::span<const eval::RiskCoveragePoint> points);
 
 // Under the keys of docs/reference/json.md.
 nlohmann::ordered_json report_json(const TuningReport& report);

@@ -6,7 +6,8 @@ import os
 
 import json_test
 import program
-from program import CORRUPT, USAGE
+from program import CORRUPT, EXISTS, USAGE
+from tune_test import PageReader
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/tiny")
 
@@ -69,7 +70,7 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertGreater(report["test"]["chosen"]["f1"], 0.7)
         files = os.listdir(os.path.join(self.home, "tuned", "tiny:items"))
         self.assertEqual(sorted(files), ["README.md", "adapter_config.json", "adapter_model.safetensors",
-                                         "certificate.json", "linear_tagger.bin", "malina-spans.json"])
+                                         "certificate.json", "linear_tagger.bin", "malina-spans.json", "report.html"])
         answer = self.json("decide", "tiny:items", "přines ring55 do síň 12 teď")["answers"][0]
         self.assertIn("ring55", [span["text"] for span in answer["spans"]])
         self.assertEqual(automatic["chosen"], "linear")  # which is never wrong here
@@ -77,12 +78,42 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
             file.write("{}")
         self.error(CORRUPT, "decide", "tiny:items", "x")
 
+    def test_the_page_holds_the_report_and_loads_nothing(self):
+        def marked(count, start=0):
+            for row in rows(count, start):
+                for slot in row["slots"]:
+                    slot["type"] = f"<b>{slot['type']}</b>"
+                yield row
+        self.write("train.jsonl", marked(120))
+        self.write("test.jsonl", marked(30, 500))
+        report = self.json(*self.arguments("--method", "linear", "--report", "copy.html"))
+        with open(os.path.join(self.home, "tuned", "items", "report.html"), encoding="utf-8") as file:
+            text = file.read()
+        with open(self.path("copy.html"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), text)
+        page = PageReader(text)
+        self.assertEqual(page.faults, [])
+        self.assertFalse({"script", "link", "img", "iframe"} & set(page.tags))
+        self.assertEqual(page.tags.count("figure"), 6)  # 3 of reliability, 2 of coverage, a curve
+        for shown in ("<b>place</b>", "Chosen: linear", "sha256:", f"{100 * report['test']['chosen']['f1']:.1f} %"):
+            self.assertIn(shown, page.text)
+        self.assertNotIn("přines", page.text)  # types and figures, never texts
+        self.assertIn("--force", self.error(EXISTS, *self.arguments("--method", "linear", "--report", "copy.html")))
+        # For people: what is believed, what is wrong among the answers, what more texts would bring.
+        shown = self.output(*self.arguments("--method", "linear", "--force"))
+        for text in ("CONFIDENCE", "ANSWERED", "More labels, for linear:", "report.html"):
+            self.assertIn(text, shown)
+        # Too few rows for a curve.
+        self.write("train.jsonl", marked(24))
+        few = self.json(*self.arguments("--method", "linear", "--force"))
+        self.assertEqual((few["training_rows"], few["learning_curves"]), (14, []))
+
     def test_a_dry_run_leaves_nothing_behind(self):
         self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
         before = sorted(os.walk(self.home))
         plan = self.json(*self.arguments("--model", "tiny", "--batch", "8", "--epochs", "4", "--dry-run"))
         self.assertEqual([stage["name"] for stage in plan["stages"]],
-                         ["linear tagger", "training of the adapter", "test rows"])
+                         ["linear tagger", "learning curve", "training of the adapter", "test rows"])
         self.assertEqual((plan["steps"], plan["epochs"]), (56, 4))  # of 108 rows, 8 a step
         self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
         shown = self.output(*self.arguments("--method", "linear", "--dry-run"))

@@ -130,7 +130,7 @@ void check_task(const Options& options, TuneTask task) {
                       "--method full: is of conversations and completions, which teach a model to "
                       "write");
   if (task == TuneTask::spans)
-    refuse({"--pooling", "--twice", "--skip-long", "--label", "--report", "--curve", "--search",
+    refuse({"--pooling", "--twice", "--skip-long", "--label", "--curve", "--search",
             "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)

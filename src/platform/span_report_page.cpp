@@ -1,0 +1,187 @@
+#include "platform/span_report_page.h"
+
+#include <fmt/format.h>
+
+#include "platform/html_page.h"
+#include "platform/tuning_findings_page.h"
+#include "platform/tuning_plots.h"
+
+namespace malina::platform {
+
+namespace {
+
+using tune::SpanMeasures;
+using tune::SpanReport;
+using tune::SpanRung;
+using Rows = HtmlPage::Rows;
+
+std::string with_interval(const eval::Estimate& share) {
+  return fmt::format("{} ({} to {})", percent(share.value), percent(share.interval.low),
+                     percent(share.interval.high));
+}
+
+class Page {
+ public:
+  Page(const SpanReport& report, const tune::SpanRequest& request, const tune::SpanFacts& facts)
+      : report_(report), request_(request), facts_(facts), page_(facts.name) {}
+
+  std::string make() {
+    summary();
+    methods();
+    calibration();
+    std::optional<double> threshold;
+    if (report_.calibration.abstention) threshold = report_.calibration.abstention->threshold;
+    std::span<const eval::RiskCoveragePoint> test;
+    if (report_.test) test = report_.test->answers.risk_coverage;
+    add_coverage(page_, report_.after.risk_coverage, test, threshold);
+    if (!report_.history.empty())
+      add_training(page_, "Training of the adapter", report_.history, report_.losses,
+                   request_.recipe, {.accuracy = "token accuracy", .f1 = "F1 of spans"});
+    if (report_.curve) add_curves(page_, {&*report_.curve, 1});
+    if (report_.test) types();
+    sources();
+    return std::move(page_).finish();
+  }
+
+ private:
+  void summary() {
+    const SpanRung& chosen = report_.rungs[report_.chosen];
+    page_.add("<h1>{}</h1>\n", foreign(facts_.name));
+    page_.add("<p class=\"verdict\">Chosen: {}</p>\n<p>{}.</p>\n", tune::name(chosen.method),
+              sentence(report_.reason));
+    page_.begin_facts();
+    page_.fact("types of spans", grouped(report_.types.size()));
+    page_.fact("F1 of spans on validation rows", percent(chosen.validation.spans.f1()));
+    page_.fact("wholly right there", with_interval(chosen.validation.exact));
+    if (report_.test) {
+      page_.fact("F1 of spans on test rows", percent(report_.test->chosen.spans.f1()));
+      page_.fact("wholly right there", with_interval(report_.test->chosen.exact));
+      if (report_.chosen != 0)
+        page_.fact("the linear tagger there",
+                   fmt::format("F1 {}, wholly right {}; McNemar's exact p = {:.3g}",
+                               percent(report_.test->linear.spans.f1()),
+                               with_interval(report_.test->linear.exact), report_.test->p_value));
+    }
+    if (const auto& abstention = report_.calibration.abstention)
+      page_.fact("answers",
+                 fmt::format("{} of rows, {} of these wholly right, where the probability of the "
+                             "whole answer is at least {:.3f}; it abstains from the others",
+                             percent(abstention->coverage), percent(abstention->accuracy),
+                             abstention->threshold));
+    else
+      page_.fact("answers",
+                 fmt::format("none: no threshold reaches {}", percent(request_.target_accuracy)));
+    page_.fact("made", escaped(facts_.created));
+    page_.end_table();
+  }
+
+  void methods() {
+    page_.add(
+        "<h2>Methods</h2>\n<p>On {} rows that were not learned from, with 95 % intervals; p: "
+        "McNemar's exact test on whole texts against the linear tagger. The adapter is kept where "
+        "it "
+        "is better with p &lt; {}.</p>\n",
+        grouped(report_.validation_rows), request_.significance);
+    Rows rows;
+    for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
+      const SpanRung& rung = report_.rungs[i];
+      const SpanMeasures& measures = rung.validation;
+      rows.push_back(
+          {std::string(tune::name(rung.method)) + (i == report_.chosen ? " <b>(kept)</b>" : ""),
+           percent(measures.spans.f1()), percent(measures.spans.precision()),
+           percent(measures.spans.recall()), percent(measures.exact.value),
+           fmt::format("{} to {}", percent(measures.exact.interval.low),
+                       percent(measures.exact.interval.high)),
+           bar(measures.exact), rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
+           duration(rung.seconds)});
+    }
+    page_.table("Methods, cheapest first",
+                {{"method"},
+                 {"F1", true},
+                 {"precision", true},
+                 {"recall", true},
+                 {"whole texts right", true},
+                 {"interval", true},
+                 {"0 to 100 %"},
+                 {"p", true},
+                 {"time", true}},
+                rows);
+  }
+
+  void calibration() {
+    page_.add(
+        "<h2>Calibration</h2>\n<p>Temperature {:.3f}. Of whole answers; the expected calibration "
+        "error is the mean distance between their probability and the share that is wholly right, "
+        "over bins.</p>\n",
+        report_.calibration.temperature);
+    Rows rows;
+    const auto row = [&](std::string_view name, const tune::SpanAnswers& answers) {
+      rows.push_back({std::string(name), fmt::format("{:.4f}", answers.calibration_error),
+                      fmt::format("{:.4f}", answers.risk_coverage_area)});
+    };
+    row("validation rows, before", report_.before);
+    row("validation rows, after", report_.after);
+    if (report_.test) row("test rows", report_.test->answers);
+    page_.table(
+        "Measures of calibration; less is better",
+        {{"rows"}, {"expected calibration error", true}, {"area under risk and coverage", true}},
+        rows);
+    page_.add_text("<div class=\"plots\">\n");
+    page_.add_text(figure(reliability_plot(report_.before.bins, "Before")));
+    page_.add_text(figure(reliability_plot(report_.after.bins, "After, validation rows")));
+    if (report_.test)
+      page_.add_text(figure(reliability_plot(report_.test->answers.bins, "Test rows")));
+    page_.add_text("</div>\n");
+    add_bins(page_, "Bins of the validation rows, after", report_.after.bins);
+    if (report_.test) add_bins(page_, "Bins of the test rows", report_.test->answers.bins);
+  }
+
+  void types() {
+    page_.add_text("<h2>Types</h2>\n");
+    Rows rows;
+    for (const auto& type : report_.test->types)
+      rows.push_back({foreign(type.name), grouped(type.spans.expected), grouped(type.spans.found),
+                      percent(type.spans.precision()), percent(type.spans.recall()),
+                      percent(type.spans.f1())});
+    page_.table("How the spans of each type are found in the test rows",
+                {{"type"},
+                 {"spans", true},
+                 {"found", true},
+                 {"precision", true},
+                 {"recall", true},
+                 {"F1", true}},
+                rows);
+  }
+
+  void sources() {
+    DataSources sources{.training_rows = report_.training_rows,
+                        .validation_rows = report_.validation_rows,
+                        .test_rows = report_.test_rows,
+                        .validation_from_training = report_.validation_from_training,
+                        .training = report_.training_files,
+                        .validation = report_.validation_files,
+                        .test = report_.test_files,
+                        .licence = report_.licence};
+    add_data(page_, sources);
+    page_.fact("spans that overlap a longer one", grouped(report_.overlapping));
+    page_.fact("texts that were cut", fmt::format("{}, after {} tokens", grouped(report_.truncated),
+                                                  grouped(request_.form.max_tokens)));
+    add_origin(page_, report_.uses_adapter() ? facts_.base_name : "",
+               report_.uses_adapter() ? facts_.base_digest : "", facts_.base_licence,
+               facts_.version);
+  }
+
+  const SpanReport& report_;
+  const tune::SpanRequest& request_;
+  const tune::SpanFacts& facts_;
+  HtmlPage page_;
+};
+
+}  // namespace
+
+std::string span_report_page(const SpanReport& report, const tune::SpanRequest& request,
+                             const tune::SpanFacts& facts) {
+  return Page(report, request, facts).make();
+}
+
+}  // namespace malina::platform

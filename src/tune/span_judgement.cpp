@@ -1,0 +1,122 @@
+#include "tune/span_judgement.h"
+
+#include <algorithm>
+
+namespace malina::tune {
+
+namespace {
+
+bool same(std::span<const FoundSpan> found, std::span<const FoundSpan> expected) {
+  return std::equal(found.begin(), found.end(), expected.begin(), expected.end(),
+                    [](const FoundSpan& a, const FoundSpan& b) { return a.same_place(b); });
+}
+
+// A column for "it is right" and one for "it is wrong", which is never the likelier one: a row's
+// confidence is that of its answer, whatever it is. What is wrong has no probability, so that
+// likelihoods and Brier scores of such tables say nothing.
+struct AnswerTable {
+  eval::ProbabilityTable table{.classes = 2, .values = {}};
+  std::vector<std::uint32_t> labels;
+  explicit AnswerTable(const Judged& judged) {
+    for (std::size_t i = 0; i < judged.right.size(); ++i) {
+      table.values.insert(table.values.end(), {judged.probability[i], 0});
+      labels.push_back(judged.right[i] ? 0 : 1);
+    }
+  }
+};
+
+}  // namespace
+
+Judged Judged::part(std::span<const std::size_t> rows) const {
+  Judged chosen;
+  for (const std::size_t i : rows) {
+    chosen.right.push_back(right[i]);
+    chosen.probability.push_back(probability[i]);
+  }
+  return chosen;
+}
+
+std::vector<FoundSpan> expected_spans(std::span<const Slot> slots,
+                                      std::span<const std::string> types) {
+  std::vector<FoundSpan> spans;
+  for (const Slot& slot : slots) {
+    const auto type = std::lower_bound(types.begin(), types.end(), slot.type);
+    spans.push_back({.type = static_cast<std::size_t>(type - types.begin()) +
+                             (type != types.end() && *type == slot.type ? 0 : types.size() + 1),
+                     .begin = slot.start,
+                     .end = slot.end});
+  }
+  return spans;
+}
+
+void count_spans(std::span<const FoundSpan> found, std::span<const FoundSpan> expected,
+                 eval::SpanCounts& counts) {
+  counts.found += found.size();
+  counts.expected += expected.size();
+  for (const FoundSpan& span : found)
+    counts.right += std::any_of(expected.begin(), expected.end(),
+                                [&](const FoundSpan& other) { return span.same_place(other); })
+                        ? 1
+                        : 0;
+}
+
+std::vector<ScoredText> scored_by(const eval::LinearTagger& tagger,
+                                  std::span<const std::string> texts) {
+  std::vector<ScoredText> result;
+  for (const std::string& text : texts)
+    result.push_back({eval::words_of(text), tagger.scores(text)});
+  return result;
+}
+
+Judged judge(const SpanTexts& data, std::span<const ScoredText> scored,
+             std::span<const std::string> types, double temperature) {
+  Judged judged;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const eval::TagAnswer answer = eval::decode_tags(scored[i].scores, temperature);
+    judged.right.push_back(same(found_spans(answer.spans, scored[i].places, data.texts[i]),
+                                expected_spans(data.slots[i], types)));
+    judged.probability.push_back(answer.probability);
+  }
+  return judged;
+}
+
+SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
+                     std::span<const std::string> types) {
+  SpanMeasures measures;
+  for (std::size_t i = 0; i < data.size(); ++i)
+    count_spans(
+        found_spans(eval::decode_tags(scored[i].scores).spans, scored[i].places, data.texts[i]),
+        expected_spans(data.slots[i], types), measures.spans);
+  const Judged judged = judge(data, scored, types, 1);
+  const auto right =
+      static_cast<std::size_t>(std::count(judged.right.begin(), judged.right.end(), true));
+  measures.exact = {.value = static_cast<double>(right) / static_cast<double>(data.size()),
+                    .interval = eval::wilson_interval(right, data.size())};
+  return measures;
+}
+
+double p_value(const Judged& first, const Judged& second) {
+  eval::Discordance counts;
+  for (std::size_t i = 0; i < first.right.size(); ++i) {
+    counts.only_first += first.right[i] && !second.right[i] ? 1 : 0;
+    counts.only_second += second.right[i] && !first.right[i] ? 1 : 0;
+  }
+  return eval::mcnemar_exact(counts.only_first, counts.only_second);
+}
+
+SpanAnswers answers_of(const Judged& judged) {
+  const AnswerTable answers(judged);
+  const eval::CalibrationMeasures measures =
+      eval::measure_calibration(answers.labels, answers.table);
+  return {.calibration_error = measures.expected_calibration_error,
+          .risk_coverage_area = measures.risk_coverage_area,
+          .bins = measures.bins,
+          .risk_coverage = thinned(eval::risk_coverage(answers.labels, answers.table))};
+}
+
+std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target) {
+  const AnswerTable answers(judged);
+  return eval::fit_abstention(answers.labels, answers.table, target);
+}
+
+}  // namespace malina::tune
