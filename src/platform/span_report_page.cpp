@@ -52,10 +52,10 @@ class Page {
     page_.begin_facts();
     page_.fact("types of spans", grouped(report_.types.size()));
     page_.fact("F1 of spans on validation rows", percent(chosen.validation.spans.f1()));
-    page_.fact("wholly right there", with_interval(chosen.validation.exact));
+    page_.fact("wholly right of these", with_interval(chosen.validation.exact));
     if (report_.test) {
       page_.fact("F1 of spans on test rows", percent(report_.test->chosen.spans.f1()));
-      page_.fact("wholly right there", with_interval(report_.test->chosen.exact));
+      page_.fact("wholly right of test rows", with_interval(report_.test->chosen.exact));
       if (report_.chosen != 0)
         page_.fact("the linear tagger there",
                    fmt::format("F1 {}, wholly right {}; McNemar's exact p = {:.3g}",

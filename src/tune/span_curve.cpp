@@ -29,7 +29,7 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
             : scored_by(eval::LinearTagger::fit(texts, texts_tags, report_.types.size(),
                                                 device_.context().pool),
                         validation_->data.texts);
-    const Judged judged = judge(validation_->data, scored, report_.types, 1);
+    const Judged judged = judge(validation_->data, scored, report_.types);
     eval::LearningPoint& point = points.emplace_back(eval::LearningPoint{size, {}});
     for (const bool right : judged.right) point.wrong.push_back(right ? 0 : 1);
   }

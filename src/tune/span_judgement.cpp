@@ -69,13 +69,30 @@ std::vector<ScoredText> scored_by(const eval::LinearTagger& tagger,
 }
 
 Judged judge(const SpanTexts& data, std::span<const ScoredText> scored,
-             std::span<const std::string> types, double temperature) {
+             std::span<const std::string> types, const SpanCalibration& calibration) {
   Judged judged;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const eval::TagAnswer answer = eval::decode_tags(scored[i].scores, temperature);
+    const eval::TagAnswer answer = calibration.answer_of(scored[i].scores);
     judged.right.push_back(same(found_spans(answer.spans, scored[i].places, data.texts[i]),
                                 expected_spans(data.slots[i], types)));
     judged.probability.push_back(answer.probability);
+  }
+  return judged;
+}
+
+Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
+                   std::span<const std::string> types, const SpanCalibration& calibration,
+                   std::span<const std::size_t> rows) {
+  Judged judged;
+  for (const std::size_t i : rows) {
+    const auto expected = expected_spans(data.slots[i], types);
+    for (const FoundSpan& span : found_spans(calibration.answer_of(scored[i].scores).spans,
+                                             scored[i].places, data.texts[i])) {
+      judged.right.push_back(
+          std::any_of(expected.begin(), expected.end(),
+                      [&](const FoundSpan& other) { return span.same_place(other); }));
+      judged.probability.push_back(span.probability);
+    }
   }
   return judged;
 }
@@ -87,7 +104,7 @@ SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
     count_spans(
         found_spans(eval::decode_tags(scored[i].scores).spans, scored[i].places, data.texts[i]),
         expected_spans(data.slots[i], types), measures.spans);
-  const Judged judged = judge(data, scored, types, 1);
+  const Judged judged = judge(data, scored, types);
   const auto right =
       static_cast<std::size_t>(std::count(judged.right.begin(), judged.right.end(), true));
   measures.exact = {.value = static_cast<double>(right) / static_cast<double>(data.size()),

@@ -30,7 +30,11 @@ std::vector<ScoredText> scored_by(const eval::LinearTagger& tagger,
                                   std::span<const std::string> texts);
 
 Judged judge(const SpanTexts& data, std::span<const ScoredText> scored,
-             std::span<const std::string> types, double temperature);
+             std::span<const std::string> types, const SpanCalibration& calibration = {});
+// The same of each span that was found in these rows.
+Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
+                   std::span<const std::string> types, const SpanCalibration& calibration,
+                   std::span<const std::size_t> rows);
 SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
                      std::span<const std::string> types);
 double p_value(const Judged& first, const Judged& second);  // McNemar's exact test

@@ -29,7 +29,13 @@ Json to_json(const SpanMeasures& measures) {
 }
 
 Json to_json(const SpanCalibration& calibration) {
-  Json json{{"temperature", calibration.temperature}, {"abstention", nullptr}};
+  const auto scaling = [](const eval::PlattScaling& one) -> Json {
+    return {{"slope", one.slope}, {"offset", one.offset}};
+  };
+  Json json{{"temperature", calibration.temperature},
+            {"answers", scaling(calibration.answers)},
+            {"spans", scaling(calibration.spans)},
+            {"abstention", nullptr}};
   if (calibration.abstention)
     json["abstention"] = {{"threshold", calibration.abstention->threshold},
                           {"coverage", calibration.abstention->coverage},

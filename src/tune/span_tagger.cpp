@@ -47,6 +47,15 @@ SpanManifest parse_span_manifest(std::string_view text, const std::string& name)
   const ManifestReader calibration = reader.object("calibration");
   manifest.calibration.temperature =
       calibration.number("temperature", eval::kLeastTemperature, eval::kMostTemperature);
+  // Without them in what was made before there were any.
+  const auto scaling = [&](const char* key, eval::PlattScaling& into) {
+    if (!json.at("calibration").contains(key)) return;
+    const ManifestReader stored = calibration.object(key);
+    into = {.slope = stored.number("slope", 1e-9, eval::kMostPlattSlope),
+            .offset = stored.number("offset", -eval::kMostPlattOffset, eval::kMostPlattOffset)};
+  };
+  scaling("answers", manifest.calibration.answers);
+  scaling("spans", manifest.calibration.spans);
   if (const Json& stored = json.at("calibration");
       stored.contains("abstention") && !stored.at("abstention").is_null()) {
     const ManifestReader abstention = calibration.object("abstention");
@@ -162,8 +171,7 @@ std::vector<SpanAnswer> SpanTagger::answer(std::span<const std::string> texts) {
   if (texts.empty()) return answers;
   const auto scores = scored(texts, answers);
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const eval::TagAnswer tags =
-        eval::decode_tags(scores[i].scores, manifest_.calibration.temperature);
+    const eval::TagAnswer tags = manifest_.calibration.answer_of(scores[i].scores);
     answers[i].spans = found_spans(tags.spans, scores[i].places, texts[i]);
     answers[i].probability = tags.probability;
     // Where no threshold reached the target on validation data, nothing is sure enough.

@@ -30,7 +30,7 @@ struct SpanManifest {
 SpanManifest parse_span_manifest(std::string_view text, const std::string& name);
 
 struct SpanAnswer {
-  std::vector<FoundSpan> spans;  // ascending; probabilities at the calibrated temperature
+  std::vector<FoundSpan> spans;  // ascending; calibrated probabilities
   double probability = 0;        // that the whole answer is right
   bool abstain = false;
   bool truncated = false;  // the text was longer than is read of it

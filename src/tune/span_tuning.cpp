@@ -107,8 +107,8 @@ void SpanTuning::add_rung(SpanMethod method, double seconds, const SpanEvents& e
                 .seconds = seconds,
                 .p_value = std::nullopt};
   if (!report_.rungs.empty())
-    rung.p_value = p_value(judge(validation_->data, validation_scores_.front(), report_.types, 1),
-                           judge(validation_->data, validation_scores_.back(), report_.types, 1));
+    rung.p_value = p_value(judge(validation_->data, validation_scores_.front(), report_.types),
+                           judge(validation_->data, validation_scores_.back(), report_.types));
   report_.rungs.push_back(rung);
   if (events.rung) events.rung(report_.rungs.back());
 }
@@ -197,7 +197,25 @@ void SpanTuning::choose() {
                            request_.significance, report_.validation_rows);
 }
 
-// The temperature on one half of the rows, the threshold on the other.
+// A temperature makes sequences of tags likely; whether a whole answer is right, or a span in it,
+// is another question.
+void SpanTuning::scale(std::span<const ScoredText> scores, std::span<const std::size_t> rows) {
+  SpanCalibration& calibration = report_.calibration;
+  const Judged answers = judge(validation_->data, scores, report_.types, calibration).part(rows);
+  const Judged spans = judge_spans(validation_->data, scores, report_.types, calibration, rows);
+  calibration.answers = eval::fit_platt_scaling(answers.probability, answers.right);
+  calibration.spans = eval::fit_platt_scaling(spans.probability, spans.right);
+}
+
+eval::TagAnswer SpanCalibration::answer_of(const eval::ProbabilityTable& scores) const {
+  eval::TagAnswer answer = eval::decode_tags(scores, temperature);
+  answer.probability = answers.apply(answer.probability);
+  for (eval::TaggedSpan& span : answer.spans)
+    span.probability = std::max(spans.apply(span.probability), answer.probability);
+  return answer;
+}
+
+// The temperature and the scalings on one half of the rows, the threshold on the other.
 void SpanTuning::calibrate() {
   const auto& scores = validation_scores_[report_.chosen];
   const std::vector<std::size_t> order = shuffled(scores.size(), request_.recipe.seed + 3);
@@ -224,10 +242,9 @@ void SpanTuning::calibrate() {
       low = first;
   }
   report_.calibration.temperature = std::exp((low + high) / 2);
-  const Judged before = judge(validation_->data, scores, report_.types, 1);
-  const Judged after =
-      judge(validation_->data, scores, report_.types, report_.calibration.temperature);
-  report_.before = answers_of(before);
+  scale(scores, std::span(order).first(half));
+  const Judged after = judge(validation_->data, scores, report_.types, report_.calibration);
+  report_.before = answers_of(judge(validation_->data, scores, report_.types));
   report_.after = answers_of(after);
   report_.calibration.abstention =
       threshold_of(after.part(std::span(order).subspan(half)), request_.target_accuracy);
@@ -241,8 +258,7 @@ Certificate SpanTuning::certificate() const {
     const std::size_t i = k * scores.size() / count;
     const std::string& text = validation_->data.texts[i];
     if (!decide::refusal_of_text(text).empty()) continue;  // as whoever asks hears
-    const eval::TagAnswer tags =
-        eval::decode_tags(scores[i].scores, report_.calibration.temperature);
+    const eval::TagAnswer tags = report_.calibration.answer_of(scores[i].scores);
     Certificate::Example& example = certificate.examples.emplace_back();
     example.text = text;
     if (report_.uses_adapter())
@@ -259,10 +275,10 @@ Certificate SpanTuning::certificate() const {
 void SpanTuning::test() {
   const auto linear = scored(SpanMethod::linear, *test_);
   const auto chosen = scored(report_.rungs[report_.chosen].method, *test_);
-  const Judged judged = judge(test_->data, chosen, report_.types, report_.calibration.temperature);
+  const Judged judged = judge(test_->data, chosen, report_.types, report_.calibration);
   SpanReport::Test result{.chosen = measure(test_->data, chosen, report_.types),
                           .linear = measure(test_->data, linear, report_.types),
-                          .p_value = p_value(judge(test_->data, linear, report_.types, 1), judged),
+                          .p_value = p_value(judge(test_->data, linear, report_.types), judged),
                           .answers = answers_of(judged),
                           .types = {}};
   const double threshold =

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "eval/calibration.h"
+#include "eval/platt_scaling.h"
 #include "eval/statistics.h"
 #include "model/adapter_tensors.h"
 #include "tune/certificate.h"
@@ -51,9 +52,14 @@ struct SpanRung {
   std::optional<double> p_value;  // McNemar's exact test on whole texts, against linear
 };
 
-// The probability of a whole answer against how often it is right.
+// Probabilities of the sequences of tags, then of whole answers and of their spans, against how
+// often these are right.
 struct SpanCalibration {
   double temperature = 1;
+  eval::PlattScaling answers = {}, spans = {};
+
+  // The likeliest spans with such probabilities: none is less likely than the whole answer.
+  eval::TagAnswer answer_of(const eval::ProbabilityTable& scores) const;
   std::optional<eval::AbstentionThreshold> abstention;  // of whole answers
 };
 
@@ -79,7 +85,7 @@ struct SpanReport {
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
   SpanCalibration calibration;
-  SpanAnswers before, after;  // of validation rows: as they came, and at the temperature
+  SpanAnswers before, after;  // of validation rows: as they came, and calibrated
   // Of the linear tagger, by whole texts; none where there are too few rows.
   std::optional<CurveReport> curve;
   struct Test {
@@ -152,6 +158,7 @@ class SpanTuning {
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);
   void choose();
   void calibrate();
+  void scale(std::span<const ScoredText> scores, std::span<const std::size_t> rows);
   void test();
   std::string origin() const;
 

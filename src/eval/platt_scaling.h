@@ -1,0 +1,25 @@
+// A probability that something is right, made to agree with how often it is: Platt scaling (Platt
+// 1999, "Probabilistic outputs for support vector machines") of the log-odds.
+#pragma once
+
+#include <span>
+#include <vector>
+
+namespace malina::eval {
+
+// sigmoid(slope * ln(p / (1 - p)) + offset), which keeps the order of probabilities. {1, 0}: p
+// itself.
+struct PlattScaling {
+  double slope = 1, offset = 0;
+  double apply(double probability) const;
+};
+inline constexpr double kMostPlattSlope = 100, kMostPlattOffset = 100;
+
+// Minimises the negative log-likelihood of `right` and ((slope - 1)^2 + offset^2) / 2, so that few
+// rows change little; the one minimum by Newton's method. {1, 0} where the likeliest were right
+// less often than others (the slope would not be positive), and without rows. Throws
+// invalid_argument where there are not as many of both.
+PlattScaling fit_platt_scaling(std::span<const double> probabilities,
+                               const std::vector<bool>& right);
+
+}  // namespace malina::eval
