@@ -39,8 +39,8 @@ struct Fit {
     return sum;
   }
 
-  // By Newton's method.
-  PlattScaling step(const PlattScaling& at) const {
+  // By Newton's method; of the offset alone where the slope is fixed.
+  PlattScaling step(const PlattScaling& at, bool fixed) const {
     double slope = at.slope - 1, offset = at.offset;  // the gradient
     double slopes = 1, mixed = 0, offsets = 1;  // the Hessian, which the penalty makes definite
     for (std::size_t i = 0; i < odds.size(); ++i) {
@@ -52,9 +52,28 @@ struct Fit {
       mixed += weight * odds[i];
       offsets += weight;
     }
+    if (fixed) return {0, offset / offsets};
     const double determinant = slopes * offsets - mixed * mixed;
     return {(offsets * slope - mixed * offset) / determinant,
             (slopes * offset - mixed * slope) / determinant};
+  }
+
+  PlattScaling minimum(PlattScaling best, bool fixed) const {
+    double least = loss(best);
+    for (int round = 0; round < 100; ++round) {
+      const PlattScaling newton = step(best, fixed);
+      PlattScaling next;
+      double found = least, length = 1;
+      for (int halving = 0; halving < 40; ++halving, length /= 2) {
+        next = {best.slope - length * newton.slope, best.offset - length * newton.offset};
+        found = loss(next);
+        if (found < least) break;
+      }
+      if (!(found < least - 1e-12 * std::max(1.0, least))) break;
+      best = next;
+      least = found;
+    }
+    return best;
   }
 };
 
@@ -73,22 +92,8 @@ PlattScaling fit_platt_scaling(std::span<const double> probabilities,
   std::vector<double> odds(probabilities.size());
   std::transform(probabilities.begin(), probabilities.end(), odds.begin(), log_odds);
   const Fit fit{odds, right};
-  PlattScaling best;
-  double least = fit.loss(best);
-  for (int round = 0; round < 100; ++round) {
-    const PlattScaling step = fit.step(best);
-    PlattScaling next;
-    double loss = least, length = 1;
-    for (int halving = 0; halving < 40; ++halving, length /= 2) {
-      next = {best.slope - length * step.slope, best.offset - length * step.offset};
-      loss = fit.loss(next);
-      if (loss < least) break;
-    }
-    if (!(loss < least - 1e-12 * std::max(1.0, least))) break;
-    best = next;
-    least = loss;
-  }
-  if (!(best.slope > 0)) return {};
+  PlattScaling best = fit.minimum({}, false);
+  if (!(best.slope >= kLeastPlattSlope)) best = fit.minimum({kLeastPlattSlope, 0}, true);
   return {std::min(best.slope, kMostPlattSlope),
           std::clamp(best.offset, -kMostPlattOffset, kMostPlattOffset)};
 }

@@ -82,9 +82,28 @@ TEST(PlattScaling, FewRowsAndExtremesAreHarmless) {
   const PlattScaling one = fit_platt_scaling(std::vector{0.7}, {true});
   EXPECT_NEAR(one.apply(0.7), 0.7, 0.1);
   // The surer the more often wrong: an order is not turned round.
-  EXPECT_TRUE(same(fit_platt_scaling(std::vector{0.99, 0.98, 0.97, 0.02, 0.03, 0.01},
-                                     {false, false, false, true, true, true})));
+  const PlattScaling turned = fit_platt_scaling(std::vector{0.99, 0.98, 0.97, 0.02, 0.03, 0.01},
+                                                {false, false, false, true, true, true});
+  EXPECT_EQ(turned.slope, kLeastPlattSlope);
+  EXPECT_NEAR(turned.apply(0.9), 0.5, 0.05);
   EXPECT_THROW(fit_platt_scaling(std::vector{0.5}, {}), base::Error);
+}
+
+TEST(PlattScaling, ConfidenceThatTellsNothingBecomesTheShareThatIsRight) {
+  for (int seed = 0; seed < 20; ++seed) {
+    base::Random random(static_cast<std::uint64_t>(seed));
+    Rows rows;
+    double right = 0;
+    for (int i = 0; i < 200; ++i) {
+      rows.probabilities.push_back(0.75 + 0.24 * random.uniform());
+      rows.right.push_back(random.uniform() < 0.3);
+      right += rows.right.back() ? 1.0 / 200 : 0;
+    }
+    const PlattScaling found = fit_platt_scaling(rows.probabilities, rows.right);
+    double mean = 0;
+    for (const double p : rows.probabilities) mean += found.apply(p) / 200;
+    EXPECT_NEAR(mean, right, 0.02) << seed;
+  }
 }
 
 }  // namespace

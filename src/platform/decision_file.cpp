@@ -213,6 +213,7 @@ void Run::continue_output() {
 
 // A question that no row could be asked ends the run before it begins.
 void Run::check_questions() {
+  if (request_.escalation != nullptr) request_.escalation->prepare(request_.questions);
   if (model_ == nullptr) return;
   for (const QuestionPointer& question : request_.questions)
     model_->prepare(DecisionRequest{.question = question, .texts = {"x"}});
@@ -298,7 +299,7 @@ void Run::escalate(Group& group, std::size_t question) {
     texts.push_back(group.rows[i].text);
   }
   if (rows.empty()) return;
-  auto second = request_.escalation->ask(request_.questions[question], texts);
+  auto second = request_.escalation->ask(request_.questions[question], texts, [this] { report(); });
   report_.escalated += rows.size();
   for (std::size_t i = 0; i < rows.size(); ++i) {
     decisions[rows[i]] = std::move(second[i]);

@@ -40,7 +40,8 @@ struct DecisionFileReport {
   std::uint64_t resumed = 0;    // an earlier run
   std::uint64_t failed = 0;     // of this run: rows with an error
   std::uint64_t abstained = 0;  // of this run: answers
-  std::uint64_t escalated = 0;  // of this run: answers that were asked of another model
+  std::uint64_t escalated =
+      0;  // of this run: rows that were asked of another model, and had an answer or an error
   std::uint64_t positions = 0;  // of this run: that were computed
   double seconds = 0;           // of this run
 };

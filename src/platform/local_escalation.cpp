@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <iterator>
 
 #include "base/error.h"
@@ -14,6 +15,12 @@ namespace malina::platform {
 
 using base::Error;
 using base::Fault;
+
+namespace {
+
+constexpr auto kPoll = std::chrono::milliseconds(50);
+
+}  // namespace
 
 void check_local_escalation(Platform& platform, std::span<const QuestionPointer> questions) {
   for (const QuestionPointer& question : questions) {
@@ -35,16 +42,28 @@ void check_local_escalation(Platform& platform, std::span<const QuestionPointer>
 LocalEscalation::LocalEscalation(Load load) : load_(std::move(load)) {}
 LocalEscalation::~LocalEscalation() = default;
 
-std::vector<Decision> LocalEscalation::ask(const QuestionPointer& question,
-                                           std::span<const std::string> texts) {
-  const std::string target = escalation_of(*question);
+LanguageModel& LocalEscalation::model_of(const std::string& target) {
   std::unique_ptr<LanguageModel>& model = models_[target];
   if (!model) model = load_(target);
+  return *model;
+}
+
+void LocalEscalation::prepare(std::span<const QuestionPointer> questions) {
+  for (const QuestionPointer& question : questions)
+    if (const std::string target = escalation_of(*question); !target.empty())
+      model_of(target).prepare(DecisionRequest{.question = question, .texts = {"x"}});
+}
+
+std::vector<Decision> LocalEscalation::ask(const QuestionPointer& question,
+                                           std::span<const std::string> texts,
+                                           const std::function<void()>& waiting) {
+  const std::string target = escalation_of(*question);
+  LanguageModel& model = model_of(target);
   // The pieces of each text are looked for by themselves.
   const std::size_t at_once = extracts(*question) ? 1 : texts.size();
   std::vector<Decision> decisions;
   for (std::size_t i = 0; i < texts.size(); i += at_once) {
-    auto some = decide(*model, question, texts.subspan(i, at_once));
+    auto some = decide(model, question, texts.subspan(i, at_once), waiting);
     std::move(some.begin(), some.end(), std::back_inserter(decisions));
   }
   for (Decision& decision : decisions) {
@@ -58,11 +77,23 @@ std::vector<Decision> LocalEscalation::ask(const QuestionPointer& question,
 
 // Where they are refused together each is asked alone, so that it is one text's error.
 std::vector<Decision> LocalEscalation::decide(LanguageModel& model, const QuestionPointer& question,
-                                              std::span<const std::string> texts) {
+                                              std::span<const std::string> texts,
+                                              const std::function<void()>& waiting) {
   DecisionRequest request{.question = question, .texts = {texts.begin(), texts.end()}};
   request.origin.cache_scope = "file";
   try {
-    return model.decide(request).decisions;
+    const auto answers = model.start(model.prepare(request));
+    Answer& answer = *answers.front();
+    while (!answer.ended()) {
+      while (!answer.wait_for(kPoll))
+        if (waiting) waiting();
+      answer.poll();
+    }
+    answer.result();  // throws where it ended badly
+    std::vector<Decision> decisions = answer.decisions();
+    if (decisions.size() != texts.size())
+      throw Error(Fault::cancelled, "the decisions were stopped");
+    return decisions;
   } catch (const Error& error) {
     if (error.fault() != Fault::invalid_argument && error.fault() != Fault::unsupported) throw;
     std::vector<Decision> decisions(texts.size());
@@ -71,7 +102,7 @@ std::vector<Decision> LocalEscalation::decide(LanguageModel& model, const Questi
       return decisions;
     }
     for (std::size_t i = 0; i < texts.size(); ++i)
-      decisions[i] = std::move(decide(model, question, texts.subspan(i, 1))[0]);
+      decisions[i] = std::move(decide(model, question, texts.subspan(i, 1), waiting)[0]);
     return decisions;
   }
 }

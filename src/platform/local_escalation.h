@@ -27,13 +27,19 @@ class LocalEscalation {
   explicit LocalEscalation(Load load);
   ~LocalEscalation();
 
-  // Asks the question's target, which is loaded with the first question for it and kept: a decision
-  // for each text, which says who gave it. One that the target cannot be asked is refused there.
-  std::vector<Decision> ask(const QuestionPointer& question, std::span<const std::string> texts);
+  // Loads the targets of the questions, and throws what is thrown where one could be asked none.
+  void prepare(std::span<const QuestionPointer> questions);
+  // Asks the question's target, which is loaded where it is not yet, and kept: a decision for each
+  // text, which says who gave it. One that the target cannot be asked is refused there. `waiting`
+  // is called meanwhile, and may throw.
+  std::vector<Decision> ask(const QuestionPointer& question, std::span<const std::string> texts,
+                            const std::function<void()>& waiting = {});
 
  private:
+  LanguageModel& model_of(const std::string& target);
   std::vector<Decision> decide(LanguageModel& model, const QuestionPointer& question,
-                               std::span<const std::string> texts);
+                               std::span<const std::string> texts,
+                               const std::function<void()>& waiting);
 
   const Load load_;
   std::map<std::string, std::unique_ptr<LanguageModel>, std::less<>> models_;

@@ -64,13 +64,18 @@ class Page {
     }
     if (const auto& abstention = report_.calibration.abstention)
       page_.fact("answers",
-                 fmt::format("{} of rows, {} of these wholly right, where the probability of the "
-                             "whole answer is at least {:.3f}; it abstains from the others",
+                 fmt::format("{} of the validation rows that this was set on, {} of these wholly "
+                             "right, where the probability of the whole answer is at least {:.3f}; "
+                             "it abstains from the others",
                              percent(abstention->coverage), percent(abstention->accuracy),
                              abstention->threshold));
     else
       page_.fact("answers",
                  fmt::format("none: no threshold reaches {}", percent(request_.target_accuracy)));
+    if (report_.test && report_.calibration.abstention)
+      page_.fact("answers of test rows",
+                 fmt::format("{}, {} of these wholly right", percent(report_.test->answered),
+                             percent(report_.test->answered_exact)));
     page_.fact("made", escaped(facts_.created));
     page_.end_table();
   }

@@ -191,7 +191,7 @@ std::string difference(const Certificate& certificate, std::span<const std::size
   const auto tokens = [&](const std::string& text) { return tagger.tokens(text); };
   if (const std::string found = read_texts(certificate, places, tokens, texts); !found.empty())
     return found;
-  const auto answers = tagger.answer(texts);
+  const auto answers = tagger.sequences(texts);
   for (std::size_t i = 0; i < places.size(); ++i) {
     std::string found = difference_of(certificate.examples[places[i]], places[i],
                                       certificate.tolerance, answers[i], tagger.manifest().types);

@@ -36,7 +36,8 @@ struct Certificate {
   struct Example {
     std::string text;
     std::string tokens;  // tokens_digest(); empty where words alone are used
-    // Calibrated: of a classifier's labels; of a tagger's whole answer, and then of each span.
+    // Of a classifier's labels, calibrated; of a tagger's whole sequence of tags, and then of each
+    // span in it, at the temperature.
     std::vector<double> probabilities;
     std::vector<Span> spans = {};  // of a tagger
     bool operator==(const Example&) const = default;
@@ -61,7 +62,7 @@ Certificate parse_certificate(std::string_view text, const std::string& name);
 // sentence that names the first such example and none of its text; "" where nothing is.
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
                        Classifier& classifier);
-// Of a tagger. Spans are compared where the whole answer was likelier than all others together: of
+// Of a tagger. Spans are compared where the whole sequence was likelier than all others together: of
 // answers that are nearly as likely as each other, rounding may choose.
 std::string difference(const Certificate& certificate, std::span<const std::size_t> places,
                        SpanTagger& tagger);

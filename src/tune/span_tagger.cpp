@@ -51,7 +51,7 @@ SpanManifest parse_span_manifest(std::string_view text, const std::string& name)
   const auto scaling = [&](const char* key, eval::PlattScaling& into) {
     if (!json.at("calibration").contains(key)) return;
     const ManifestReader stored = calibration.object(key);
-    into = {.slope = stored.number("slope", 1e-9, eval::kMostPlattSlope),
+    into = {.slope = stored.number("slope", eval::kLeastPlattSlope, eval::kMostPlattSlope),
             .offset = stored.number("offset", -eval::kMostPlattOffset, eval::kMostPlattOffset)};
   };
   scaling("answers", manifest.calibration.answers);
@@ -167,16 +167,25 @@ std::vector<text::Token> SpanTagger::tokens(std::string_view text) const {
 }
 
 std::vector<SpanAnswer> SpanTagger::answer(std::span<const std::string> texts) {
+  return answers_by(manifest_.calibration, texts);
+}
+
+std::vector<SpanAnswer> SpanTagger::sequences(std::span<const std::string> texts) {
+  return answers_by(sequences_of(manifest_.calibration), texts);
+}
+
+std::vector<SpanAnswer> SpanTagger::answers_by(const SpanCalibration& calibration,
+                                               std::span<const std::string> texts) {
   std::vector<SpanAnswer> answers(texts.size());
   if (texts.empty()) return answers;
   const auto scores = scored(texts, answers);
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const eval::TagAnswer tags = manifest_.calibration.answer_of(scores[i].scores);
+    const eval::TagAnswer tags = calibration.answer_of(scores[i].scores);
     answers[i].spans = found_spans(tags.spans, scores[i].places, texts[i]);
     answers[i].probability = tags.probability;
     // Where no threshold reached the target on validation data, nothing is sure enough.
-    answers[i].abstain = !manifest_.calibration.abstention ||
-                         tags.probability < manifest_.calibration.abstention->threshold;
+    answers[i].abstain =
+        !calibration.abstention || tags.probability < calibration.abstention->threshold;
   }
   return answers;
 }

@@ -50,10 +50,14 @@ class SpanTagger {
 
   const SpanManifest& manifest() const { return manifest_; }
   std::vector<SpanAnswer> answer(std::span<const std::string> texts);
+  // The same with the probabilities of sequences of tags, at the temperature: what is certified.
+  std::vector<SpanAnswer> sequences(std::span<const std::string> texts);
   // What it reads of a text; empty where words alone are used.
   std::vector<text::Token> tokens(std::string_view text) const;
 
  private:
+  std::vector<SpanAnswer> answers_by(const SpanCalibration& calibration,
+                                     std::span<const std::string> texts);
   std::vector<ScoredText> scored(std::span<const std::string> texts,
                                  std::vector<SpanAnswer>& answers);
   void run_batch(std::span<const SpanForm::Tokens> read, std::size_t first, std::size_t last,

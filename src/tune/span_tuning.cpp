@@ -207,6 +207,10 @@ void SpanTuning::scale(std::span<const ScoredText> scores, std::span<const std::
   calibration.spans = eval::fit_platt_scaling(spans.probability, spans.right);
 }
 
+SpanCalibration sequences_of(const SpanCalibration& calibration) {
+  return {.temperature = calibration.temperature, .abstention = {}};
+}
+
 eval::TagAnswer SpanCalibration::answer_of(const eval::ProbabilityTable& scores) const {
   eval::TagAnswer answer = eval::decode_tags(scores, temperature);
   answer.probability = answers.apply(answer.probability);
@@ -252,13 +256,14 @@ void SpanTuning::calibrate() {
 
 Certificate SpanTuning::certificate() const {
   Certificate certificate;
+  const SpanCalibration sequences = sequences_of(report_.calibration);
   const auto& scores = validation_scores_[report_.chosen];
   const std::size_t count = std::min(scores.size(), Certificate::kExamples);
   for (std::size_t k = 0; k < count; ++k) {
     const std::size_t i = k * scores.size() / count;
     const std::string& text = validation_->data.texts[i];
     if (!decide::refusal_of_text(text).empty()) continue;  // as whoever asks hears
-    const eval::TagAnswer tags = report_.calibration.answer_of(scores[i].scores);
+    const eval::TagAnswer tags = sequences.answer_of(scores[i].scores);
     Certificate::Example& example = certificate.examples.emplace_back();
     example.text = text;
     if (report_.uses_adapter())

@@ -63,6 +63,9 @@ struct SpanCalibration {
   std::optional<eval::AbstentionThreshold> abstention;  // of whole answers
 };
 
+// With its temperature alone: probabilities of sequences of tags.
+SpanCalibration sequences_of(const SpanCalibration& calibration);
+
 // Probabilities of whole answers against how often these are right.
 struct SpanAnswers {
   double calibration_error = 0;  // expected, in 15 bins (eval::CalibrationMeasures)

@@ -289,6 +289,15 @@ TEST_F(SpanTuningTest, ManifestsThatAreBrokenSayWhere) {
                                    .created = "",
                                    .version = ""});
   EXPECT_EQ(parse_span_manifest(good.dump(), "m").types.size(), 2U);
+  for (const char* key : {"answers", "spans"}) {
+    auto other = good;
+    other["calibration"][key] = {{"slope", 0.001}, {"offset", 0}};
+    EXPECT_NE(message_of([&] { parse_span_manifest(other.dump(), "m"); }).find("slope"),
+              std::string::npos);
+    other["calibration"].erase(key);  // as in what was made before there were any
+    const SpanCalibration read = parse_span_manifest(other.dump(), "m").calibration;
+    EXPECT_EQ((std::string_view(key) == "spans" ? read.spans : read.answers).slope, 1);
+  }
   for (const char* key : {"format", "method", "types", "text", "calibration", "base"}) {
     auto broken = good;
     broken.erase(key);

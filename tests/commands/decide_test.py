@@ -260,10 +260,17 @@ class DecideTest(program.ProgramTest):
         header = self.decide("in.csv").splitlines()[0].split(",")
         self.assertEqual(header[2:], [*("a_" + each for each in ADDED), "a_escalated_to", *("b_" + each for each in ADDED)])
 
-    def test_a_part_is_not_continued_with_another_second_model(self):
+    def test_a_part_goes_on_with_the_same_second_model_alone(self):
         other = self.other_model()
         self.question({**CHOICE, "abstain_below": 1, "escalate_to": other})
         self.write("in.csv", "text\n" + "".join(f"row {i}\n" for i in range(400)))
+        whole = self.leave_a_part(rows=390)
+        self.assertIn("390 of them from before", self.decide("in.csv", "--output", "out.csv"))
+        with open(self.path("out.csv"), newline="") as file:
+            self.assertEqual(file.read(), whole)
+        self.assertIn(other, whole)
+        for name in ("out.csv", "done.csv"):
+            os.remove(self.path(name))
         self.leave_a_part()
         gguf_file.write_model(other, layers=2, context=1024, values=lambda name, shape: normal("third " + name, shape))
         self.assertIn("whose model was another", self.refusal(EXISTS, "in.csv", "--output", "out.csv"))
@@ -272,7 +279,12 @@ class DecideTest(program.ProgramTest):
         for target, code, said in (("none", NOT_FOUND, "none"), ("upstream/big", USAGE, "'upstream/big' is an upstream")):
             self.question({**CHOICE, "abstain_below": 0, "escalate_to": target})
             self.assertIn(said, self.refusal(code, "hello"))
+        self.write("broken.gguf", "GGUF")
+        self.question({**CHOICE, "abstain_below": 0, "escalate_to": self.path("broken.gguf")})
+        self.write("in.csv", "text\nhello\n")
+        self.assertIn("broken.gguf", self.refusal(CORRUPT, "in.csv"))
         self.question(CHOICE)
+        self.refusal(USAGE, "hello", "--escalate-to", "")
         self.assertIn("a question has its own 'escalate_to'", self.refusal(USAGE, "hello", "--escalate-to", self.model))
 
     def test_a_text_too_long_for_the_second_model_is_its_rows_error(self):

@@ -151,6 +151,10 @@ class DecisionsTest(server.ServerTest):
         own = self.server.post("/v1/systemone", body).json()["answers"]
         answers = self.server.post("/v1/systemone", {**body, "escalate_to": {"a": "tiny"}}).json()["answers"]
         self.assertEqual(answers, {"a": {**own["a"], "escalated_to": "tiny"}, "b": own["b"]})
+        records = [json.loads(line)["record"] for line in self.run_program("audit", "tail", "--json", "-n", "4").splitlines()]
+        self.assertEqual([(each["action"], each["outcome"]) for each in records],
+                         [("decision", "intent"), ("decision", "done"), ("decision.escalation", "intent"),
+                          ("decision.escalation", "done")])
         for wrong, status in (("none", 404), ("", 400), ({"c": "tiny"}, 400), (1, 400), ({"noul": 1}, 400)):
             self.assert_error(self.server.post("/v1/systemone", {**body, "escalate_to": wrong}), status)
         self.assert_error(self.server.post("/v1/systemone", {**body, "escalate_to": "upstream/none"}), 403,

@@ -284,7 +284,8 @@ Action setup(CLI::App& cli) {
       "which is the default");
   cli.add_option("--escalate-to", options->escalate_to,
                  "The model or the alias that is asked what a tuned classifier abstains from; a "
-                 "question has its own 'escalate_to'");
+                 "question has its own 'escalate_to'")
+      ->check([](const std::string& name) { return name.empty() ? "is empty" : ""; });
   cli.add_option("--column", options->column,
                  "The column with the texts; by default 'text', or the only one");
   cli.add_option("--format", options->format,
