@@ -7,12 +7,16 @@
 
 namespace malina::tune {
 
+std::vector<std::size_t> curve_order(std::size_t texts, std::uint64_t seed) {
+  base::Random random(seed + 4);
+  return base::shuffled_order(texts, random);
+}
+
 void SpanTuning::measure_curve(const SpanEvents& events) {
   const SpanTexts& data = training_->data;
   const auto sizes = curve_sizes(data.size(), report_.types.size());
   if (sizes.empty()) return;
-  base::Random random(request_.recipe.seed + 4);
-  const std::vector<std::size_t> order = base::shuffled_order(data.size(), random);
+  const std::vector<std::size_t> order = curve_order(data.size(), request_.recipe.seed);
   const auto tags = tags_of(data.size());
   std::vector<eval::LearningPoint> points;
   for (const std::size_t size : sizes) {

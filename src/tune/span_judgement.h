@@ -1,6 +1,7 @@
 // How the answers to many texts with spans are judged, within tune/span_*.cpp.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,6 +39,9 @@ Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
 SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
                      std::span<const std::string> types);
 double p_value(const Judged& first, const Judged& second);  // McNemar's exact test
+
+// The order of whose beginnings a learning curve is made.
+std::vector<std::size_t> curve_order(std::size_t texts, std::uint64_t seed);
 
 // How far the probabilities of whole answers can be believed, and what is wrong where only the
 // likeliest are given.

@@ -1,6 +1,7 @@
 // What marking spans will take to learn.
 #include <algorithm>
 
+#include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
 #include "tune/step_time.h"
 #include "tune/tuning_curve.h"
@@ -8,15 +9,21 @@
 namespace malina::tune {
 
 MemoryParts SpanTuning::working_memory() const {
-  const auto cost_of = [&](std::size_t texts) {
-    return eval::LinearTagger::cost_of(std::span(training_->data.texts).first(texts),
-                                       report_.types.size(), device_.context().pool.threads());
+  const auto cost_of = [&](std::span<const std::string> texts) {
+    return eval::LinearTagger::cost_of(texts, report_.types.size(),
+                                       device_.context().pool.threads());
   };
-  const auto sizes = curve_sizes(training_->data.size(), report_.types.size());
-  const eval::LinearTagger::Cost linear = cost_of(training_->data.size());
+  const eval::LinearTagger::Cost linear = cost_of(training_->data.texts);
   // Beside the whole one, the learning curve fits another to half of the texts.
-  const eval::LinearTagger::Cost half =
-      sizes.empty() ? eval::LinearTagger::Cost{} : cost_of(sizes[sizes.size() - 2]);
+  eval::LinearTagger::Cost half;
+  if (const auto sizes = curve_sizes(training_->data.size(), report_.types.size());
+      !sizes.empty()) {
+    const auto order = curve_order(training_->data.size(), request_.recipe.seed);
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < sizes[sizes.size() - 2]; ++i)
+      texts.push_back(training_->data.texts[order[i]]);
+    half = cost_of(texts);
+  }
   const MemoryParts fitting{
       {"linear tagger", linear.model_bytes},
       {"its fitting", std::max(linear.working_bytes, half.model_bytes + half.working_bytes)}};
