@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <deque>
@@ -14,6 +13,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "platform/decision_columns.h"
 #include "platform/language_model.h"
 #include "platform/local_escalation.h"
 #include "platform/resumable_file.h"
@@ -47,38 +47,6 @@ std::size_t read_standard_input(std::span<char> buffer) {
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR) throw base::system_error("cannot read standard input");
   }
-}
-
-// What is added for one question, as columns.
-struct Columns {
-  std::string prefix;
-  bool escalates;  // has the last one
-  static constexpr std::array<std::string_view, 7> kNames{
-      "answer", "probability", "confidence", "label_mass", "abstain", "error", "escalated_to"};
-  static constexpr std::size_t kError = 5;
-  std::size_t count() const { return kNames.size() - (escalates ? 0 : 1); }
-  std::string name(std::size_t i) const { return prefix + std::string(kNames[i]); }
-};
-
-std::vector<Columns> columns_of(const std::vector<QuestionPointer>& questions,
-                                std::span<const std::string> taken) {
-  std::vector<Columns> all;
-  for (std::size_t i = 0; i < questions.size(); ++i) {
-    const std::string name = question_name(*questions[i]);
-    Columns& columns =
-        all.emplace_back(Columns{.prefix = {}, .escalates = !escalation_of(*questions[i]).empty()});
-    if (questions.size() > 1)
-      columns.prefix = (name.empty() ? fmt::format("q{}", i + 1) : name) + "_";
-    const auto clashes = [&] {
-      for (std::size_t other = 0; other < i; ++other)
-        if (all[other].prefix == columns.prefix) return true;
-      for (std::size_t each = 0; each < columns.count(); ++each)
-        if (std::ranges::find(taken, columns.name(each)) != taken.end()) return true;
-      return false;
-    };
-    while (clashes()) columns.prefix = "decision_" + columns.prefix;
-  }
-  return all;
 }
 
 // Says in a refusal of which line it is.
@@ -133,7 +101,7 @@ class Run {
   base::Digest input_digest_;
   std::uint64_t input_rows_ = 0;  // 0 where nobody knows
   std::unique_ptr<TableReader> table_;
-  std::vector<Columns> columns_;
+  std::vector<DecisionColumns> columns_;
   std::vector<std::string> added_;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   DecisionFileReport report_;
@@ -159,8 +127,8 @@ void Run::open_input() {
     read = reader_of(*input_, size);
   }
   table_ = read_table(request_.format, std::move(read), request_.column, name);
-  columns_ = columns_of(request_.questions, table_->columns());
-  for (const Columns& columns : columns_)
+  columns_ = decision_columns(request_.questions, table_->columns());
+  for (const DecisionColumns& columns : columns_)
     for (std::size_t i = 0; i < columns.count(); ++i) added_.push_back(columns.name(i));
 }
 
@@ -325,20 +293,13 @@ std::string Run::lines_of(const Group& group) {
     bool failed = false;
     for (std::size_t question = 0; question < columns_.size(); ++question) {
       const Decision& decision = group.decisions[question][row];
-      const Columns& columns = columns_[question];
+      const DecisionColumns& columns = columns_[question];
       const bool refused = !decision.refusal.empty();
       failed = failed || refused;
       if (decision.abstain) ++report_.abstained;
-      const std::array<Json, 7> values{
-          Json(decision.answer),
-          Json(decision.probability),
-          Json(decision.confidence),
-          Json(decision.label_mass),
-          Json(decision.abstain),
-          Json(decision.refusal),
-          refused ? Json() : decision.json.value("escalated_to", Json())};
+      const auto values = columns.values_of(decision);
       for (std::size_t i = 0; i < columns.count(); ++i) {
-        const bool error = i == Columns::kError;
+        const bool error = i == DecisionColumns::kError;
         added.emplace_back(columns.name(i), error == refused ? values[i] : Json());
       }
       if (request_.format == TableFormat::json_lines)
