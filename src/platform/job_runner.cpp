@@ -258,6 +258,9 @@ TuneRequest JobRunner::request_of(const TuningJob& job) {
   tuning.training = {files_.path(files_.get(job.tenant, job.training_file))};
   if (!job.validation_file.empty())
     tuning.validation = {files_.path(files_.get(job.tenant, job.validation_file))};
+  // What `malina tune` does where nobody says otherwise: as many rows as there are decide.
+  tuning.recipe.epochs = tuning.recipe.batch = 0;
+  tuning.automatic_reading = true;
   // The data tell which of both it is.
   set_recipe(job, tuning.recipe, tuning.patience);
   request.generation.recipe = tune::generation_recipe();

@@ -119,6 +119,25 @@ class WholePath(JobsTest):
         self.run_program("audit", "verify")
         self.assert_error(self.create(file, suffix="fruit"), 409, "name_taken", "suffix")
 
+    def test_it_is_what_the_command_makes(self):
+        """Of few rows: read twice, in steps of 16, as often as suits them."""
+        text = rows(90)
+        done = self.wait(self.job(self.upload(text), suffix="asked", seed=7), "succeeded")
+        self.assertEqual(done["hyperparameters"]["n_epochs"], "auto")
+        with open(os.path.join(self.shared, "command.csv"), "w", encoding="utf-8") as file:
+            file.write(text)
+        self.run_program("tune", "--model", "tiny", "--data", "command.csv", "--suffix", "commanded", "--seed", "7")
+        made, commanded = (self.manifest(name) for name in ("tiny:asked", "tiny:commanded"))
+        for key in ("members", "labels", "text", "calibration", "recipe"):
+            self.assertEqual(made[key], commanded[key], key)
+        for rung, other in zip(made["report"]["rungs"], commanded["report"]["rungs"], strict=True):
+            self.assertEqual((rung["method"], rung["validation"]), (other["method"], other["validation"]))
+        self.assertTrue(made["text"]["twice"], made["text"])
+
+    def manifest(self, name):
+        with open(os.path.join(self.shared, "home", "tuned", name, "malina.json"), encoding="utf-8") as file:
+            return json.load(file)
+
     def test_conversations_teach_a_model_to_write(self):
         talks = "".join(json.dumps({"messages": [
             {"role": "user", "content": f"hello {i % 7}"}, {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n"
