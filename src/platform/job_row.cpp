@@ -21,6 +21,8 @@ Json json_of(const Hyperparameters& parameters) {
   if (parameters.learning_rate_multiplier)
     json["learning_rate_multiplier"] = *parameters.learning_rate_multiplier;
   if (parameters.epochs) json["n_epochs"] = *parameters.epochs;
+  if (!parameters.technique.empty()) json["technique"] = parameters.technique;
+  if (parameters.fast) json["fast"] = true;
   return json;
 }
 
@@ -30,6 +32,8 @@ Hyperparameters hyperparameters_of(const Json& json) {
   if (json.contains("learning_rate_multiplier"))
     result.learning_rate_multiplier = json["learning_rate_multiplier"].get<double>();
   if (json.contains("n_epochs")) result.epochs = json["n_epochs"].get<std::int64_t>();
+  result.technique = json.value("technique", std::string());
+  result.fast = json.value("fast", false);
   return result;
 }
 

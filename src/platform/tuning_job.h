@@ -23,6 +23,8 @@ struct Hyperparameters {
   std::optional<std::int64_t> batch_size;
   std::optional<double> learning_rate_multiplier;
   std::optional<std::int64_t> epochs;
+  std::string technique = {};  // of a classifier or a tagger: tune::name(Method); "": auto
+  bool fast = false;           // in 8 bits
 };
 
 // `parameter` names the field that is wrong, where one is.

@@ -41,6 +41,8 @@ std::string fingerprint_of(const TuningJob& job, const std::optional<std::int64_
   add(job.hyperparameters.batch_size);
   add(job.hyperparameters.learning_rate_multiplier);
   add(job.hyperparameters.epochs);
+  all.push_back(job.hyperparameters.technique);
+  all.push_back(job.hyperparameters.fast);
   base::Sha256 digest;
   digest.update(all.dump(-1, ' ', false, Json::error_handler_t::replace));
   return digest.finish().hex();

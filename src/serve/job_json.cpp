@@ -21,6 +21,9 @@ Json hyperparameters_json(const platform::Hyperparameters& parameters) {
   json["batch_size"] = or_auto(parameters.batch_size);
   json["learning_rate_multiplier"] = or_auto(parameters.learning_rate_multiplier);
   json["n_epochs"] = or_auto(parameters.epochs);
+  // Ours: only where they were asked for, since clients know the others alone.
+  if (!parameters.technique.empty()) json["technique"] = parameters.technique;
+  if (parameters.fast) json["precision"] = "fast";
   return json;
 }
 

@@ -134,6 +134,30 @@ class WholePath(JobsTest):
             self.assertEqual((rung["method"], rung["validation"]), (other["method"], other["validation"]))
         self.assertTrue(made["text"]["twice"], made["text"])
 
+    def test_technique_and_precision_are_asked_for(self):
+        file = self.upload(rows(90))
+        ours = {"technique": "linear", "precision": "fast"}
+        done = self.wait(self.job(file, suffix="plain", hyperparameters=ours), "succeeded")
+        self.assertEqual({name: done["hyperparameters"][name] for name in ours}, ours)
+        self.assertEqual(done["method"]["supervised"]["hyperparameters"], done["hyperparameters"])
+        made = self.manifest("tiny:plain")
+        self.assertEqual([rung["method"] for rung in made["report"]["rungs"]], ["linear"])
+        fast = self.wait(self.job(file, suffix="fast", hyperparameters={"technique": "lora", "precision": "fast",
+                                                                        "n_epochs": 1}), "succeeded")
+        self.assertEqual(self.manifest("tiny:fast")["recipe"]["precision"], "fast")
+        self.assertEqual(fast["hyperparameters"]["technique"], "lora")
+        plain = self.wait(self.job(file, suffix="usual", hyperparameters={"technique": "auto", "precision": "exact",
+                                                                          "n_epochs": 1}), "succeeded")
+        self.assertEqual(set(plain["hyperparameters"]), {"batch_size", "learning_rate_multiplier", "n_epochs"})
+        talks = "".join(json.dumps({"messages": [{"role": "user", "content": f"hello {i % 7}"},
+                                                 {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n" for i in range(40))
+        failed = self.wait(self.job(self.upload(talks, "chat.jsonl"), hyperparameters={"technique": "probe"}), "failed")
+        self.assertIn("technique probe", failed["error"]["message"])
+        for wrong in ({"technique": "full"}, {"precision": 1}):
+            name, = wrong
+            self.assert_error(self.create(file, hyperparameters=wrong), 400, "invalid_type" if name == "precision" else
+                              "invalid_value", f"hyperparameters.{name}")
+
     def manifest(self, name):
         with open(os.path.join(self.shared, "home", "tuned", name, "malina.json"), encoding="utf-8") as file:
             return json.load(file)
