@@ -153,10 +153,8 @@ class WholePath(JobsTest):
                                                  {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n" for i in range(40))
         failed = self.wait(self.job(self.upload(talks, "chat.jsonl"), hyperparameters={"technique": "probe"}), "failed")
         self.assertIn("technique probe", failed["error"]["message"])
-        for wrong in ({"technique": "full"}, {"precision": 1}):
-            name, = wrong
-            self.assert_error(self.create(file, hyperparameters=wrong), 400, "invalid_type" if name == "precision" else
-                              "invalid_value", f"hyperparameters.{name}")
+        for name, value in (("technique", "full"), ("precision", 1)):
+            self.assert_error(self.create(file, hyperparameters={name: value}), 400, "invalid_value", f"hyperparameters.{name}")
 
     def manifest(self, name):
         with open(os.path.join(self.shared, "home", "tuned", name, "malina.json"), encoding="utf-8") as file:
