@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "platform/full_disk.h"
 #include "platform/job_failure.h"
+#include "platform/job_recipe.h"
 #include "platform/job_teller.h"
 #include "store/database.h"
 
@@ -29,36 +30,6 @@ constexpr auto kAgain = std::chrono::seconds(1);  // after a failure to read or 
 // Linux keeps a priority for each thread; a new thread starts with its maker's.
 void lower_priority() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNiceness);
-}
-
-// What was asked for in place of what `malina tune` begins with.
-void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patience) {
-  recipe.adapter.alpha = 2 * static_cast<float>(recipe.adapter.rank);
-  recipe.seed = static_cast<std::uint64_t>(job.seed);
-  if (job.hyperparameters.fast) recipe.precision = math::Precision::fast;
-  const Hyperparameters& asked = job.hyperparameters;
-  if (asked.batch_size) recipe.batch = static_cast<std::size_t>(*asked.batch_size);
-  if (asked.learning_rate_multiplier)
-    recipe.learning_rate *= static_cast<float>(*asked.learning_rate_multiplier);
-  if (asked.epochs) {  // so many and no fewer; the best one is kept all the same
-    recipe.epochs = static_cast<std::size_t>(*asked.epochs);
-    patience = recipe.epochs;
-  }
-}
-
-tune::Method method_of(const TuningJob& job, TuneTask task) {
-  using tune::Method;
-  const std::string& asked = job.hyperparameters.technique;
-  const auto refusal = [&](const char* why) {
-    return Error(Fault::invalid_argument, fmt::format("technique {}: {}", asked, why),
-                 {.parameter = "hyperparameters.technique"});
-  };
-  if (task == TuneTask::generation)
-    throw refusal("is of labelled texts, and the data teach a model to write");
-  for (const Method method :
-       {Method::linear, Method::probe, Method::lora, Method::labels, Method::blend})
-    if (asked == tune::name(method)) return method;
-  throw refusal("there is none that is called so");
 }
 
 // Of the training whose adapter was chosen, where there may have been two; nullopt: of any.
@@ -274,14 +245,7 @@ TuneRequest JobRunner::request_of(const TuningJob& job) {
   tuning.training = {files_.path(files_.get(job.tenant, job.training_file))};
   if (!job.validation_file.empty())
     tuning.validation = {files_.path(files_.get(job.tenant, job.validation_file))};
-  // What `malina tune` does where nobody says otherwise: as many rows as there are decide.
-  tuning.recipe.epochs = tuning.recipe.batch = 0;
-  tuning.automatic_reading = true;
-  if (!job.hyperparameters.technique.empty()) tuning.method = method_of(job, task_of_data(tuning));
-  // The data tell which of both it is.
-  set_recipe(job, tuning.recipe, tuning.patience);
-  request.generation.recipe = tune::generation_recipe();
-  set_recipe(job, request.generation.recipe, request.generation.patience);
+  set_recipes(job, request);
   return request;
 }
 

@@ -89,7 +89,6 @@ std::vector<Decision> LocalEscalation::decide(LanguageModel& model, const Questi
         if (waiting) waiting();
       answer.poll();
     }
-    answer.result();  // throws where it ended badly
     std::vector<Decision> decisions = answer.decisions();
     if (decisions.size() != texts.size())
       throw Error(Fault::cancelled, "the decisions were stopped");

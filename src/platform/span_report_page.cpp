@@ -15,11 +15,6 @@ using tune::SpanReport;
 using tune::SpanRung;
 using Rows = HtmlPage::Rows;
 
-std::string with_interval(const eval::Estimate& share) {
-  return fmt::format("{} ({} to {})", percent(share.value), percent(share.interval.low),
-                     percent(share.interval.high));
-}
-
 class Page {
  public:
   Page(const SpanReport& report, const tune::SpanRequest& request, const tune::SpanFacts& facts)
@@ -84,8 +79,8 @@ class Page {
     page_.add(
         "<h2>Methods</h2>\n<p>On {} rows that were not learned from, with 95 % intervals; p: "
         "McNemar's exact test on whole texts against the linear tagger. The adapter is kept where "
-        "it "
-        "is better with p &lt; {}.</p>\n",
+        "it is "
+        "better with p &lt; {}.</p>\n",
         grouped(report_.validation_rows), request_.significance);
     Rows rows;
     for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
@@ -131,14 +126,9 @@ class Page {
         "Measures of calibration; less is better",
         {{"rows"}, {"expected calibration error", true}, {"area under risk and coverage", true}},
         rows);
-    page_.add_text("<div class=\"plots\">\n");
-    page_.add_text(figure(reliability_plot(report_.before.bins, "Before")));
-    page_.add_text(figure(reliability_plot(report_.after.bins, "After, validation rows")));
-    if (report_.test)
-      page_.add_text(figure(reliability_plot(report_.test->answers.bins, "Test rows")));
-    page_.add_text("</div>\n");
-    add_bins(page_, "Bins of the validation rows, after", report_.after.bins);
-    if (report_.test) add_bins(page_, "Bins of the test rows", report_.test->answers.bins);
+    std::span<const eval::ReliabilityBin> test;
+    if (report_.test) test = report_.test->answers.bins;
+    add_reliability(page_, report_.before.bins, report_.after.bins, test);
   }
 
   void types() {

@@ -94,6 +94,13 @@ std::string bar(const eval::Estimate& share) {
       kWidth, kWidth * share.value, kWidth * share.interval.low, kWidth * share.interval.high);
 }
 
+std::string with_interval(const eval::Estimate& share) {
+  return fmt::format("{} ({} to {})", percent(share.value), percent(share.interval.low),
+                     percent(share.interval.high));
+}
+
+namespace {
+
 void add_bins(HtmlPage& page, std::string_view title, std::span<const eval::ReliabilityBin> bins) {
   Rows rows;
   for (const eval::ReliabilityBin& bin : bins)
@@ -103,8 +110,6 @@ void add_bins(HtmlPage& page, std::string_view title, std::span<const eval::Reli
   page.details(title, {{"confidence"}, {"rows", true}, {"mean confidence", true}, {"right", true}},
                rows);
 }
-
-namespace {
 
 void coverage_table(HtmlPage& page, std::string_view title,
                     std::span<const eval::RiskCoveragePoint> points) {
@@ -120,6 +125,18 @@ void coverage_table(HtmlPage& page, std::string_view title,
 }
 
 }  // namespace
+
+void add_reliability(HtmlPage& page, std::span<const eval::ReliabilityBin> before,
+                     std::span<const eval::ReliabilityBin> after,
+                     std::span<const eval::ReliabilityBin> test) {
+  page.add_text("<div class=\"plots\">\n");
+  page.add_text(figure(reliability_plot(before, "Before")));
+  page.add_text(figure(reliability_plot(after, "After, validation rows")));
+  if (!test.empty()) page.add_text(figure(reliability_plot(test, "Test rows")));
+  page.add_text("</div>\n");
+  add_bins(page, "Bins of the validation rows, after", after);
+  if (!test.empty()) add_bins(page, "Bins of the test rows", test);
+}
 
 void add_coverage(HtmlPage& page, std::span<const eval::RiskCoveragePoint> validation,
                   std::span<const eval::RiskCoveragePoint> test, std::optional<double> threshold) {

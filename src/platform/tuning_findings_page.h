@@ -16,8 +16,13 @@ std::string duration(double seconds);          // "1 min 02 s"
 std::string sentence(std::string text);        // escaped, with a capital
 std::string bar(const eval::Estimate& share);  // and its interval, as a picture beside the figures
 
-// Of a reliability diagram, as a table.
-void add_bins(HtmlPage& page, std::string_view title, std::span<const eval::ReliabilityBin> bins);
+std::string with_interval(const eval::Estimate& share);  // "91.3 % (90.1 % to 92.4 %)"
+
+// Reliability diagrams of the validation rows before and after calibration, and of the test rows
+// (may be empty); the last two as tables too.
+void add_reliability(HtmlPage& page, std::span<const eval::ReliabilityBin> before,
+                     std::span<const eval::ReliabilityBin> after,
+                     std::span<const eval::ReliabilityBin> test);
 // What is wrong where only the most confident rows are answered; `test` may be empty.
 void add_coverage(HtmlPage& page, std::span<const eval::RiskCoveragePoint> validation,
                   std::span<const eval::RiskCoveragePoint> test, std::optional<double> threshold);

@@ -12,16 +12,9 @@ namespace malina::platform {
 
 namespace {
 
-using tune::Measured;
 using tune::Rung;
 using tune::TuningReport;
 using Rows = HtmlPage::Rows;
-
-std::string with_interval(const Measured& measured) {
-  return fmt::format("{} ({} to {})", percent(measured.accuracy.value),
-                     percent(measured.accuracy.interval.low),
-                     percent(measured.accuracy.interval.high));
-}
 
 class Page {
  public:
@@ -55,13 +48,15 @@ class Page {
               tune::name(report_.chosen_rung().members), sentence(report_.reason));
     page_.begin_facts();
     page_.fact("labels", grouped(report_.labels.size()));
-    page_.fact("right on validation rows", with_interval(report_.chosen_rung().validation));
+    page_.fact("right on validation rows",
+               with_interval(report_.chosen_rung().validation.accuracy));
     if (report_.test) {
-      page_.fact("right on test rows", with_interval(report_.test->chosen));
+      page_.fact("right on test rows", with_interval(report_.test->chosen.accuracy));
       if (report_.chosen != 0)
-        page_.fact("the linear baseline there",
-                   fmt::format("{}; McNemar's exact p = {:.3g}",
-                               with_interval(report_.test->linear), report_.test->p_value));
+        page_.fact(
+            "the linear baseline there",
+            fmt::format("{}; McNemar's exact p = {:.3g}",
+                        with_interval(report_.test->linear.accuracy), report_.test->p_value));
     }
     if (report_.scope)
       scope();
@@ -149,14 +144,9 @@ class Page {
                  {"negative log-likelihood", true},
                  {"area under risk and coverage", true}},
                 rows);
-    page_.add_text("<div class=\"plots\">\n");
-    page_.add_text(figure(reliability_plot(report_.before.bins, "Before")));
-    page_.add_text(figure(reliability_plot(report_.after.bins, "After, validation rows")));
-    if (report_.test)
-      page_.add_text(figure(reliability_plot(report_.test->measures.bins, "Test rows")));
-    page_.add_text("</div>\n");
-    add_bins(page_, "Bins of the validation rows, after", report_.after.bins);
-    if (report_.test) add_bins(page_, "Bins of the test rows", report_.test->measures.bins);
+    std::span<const eval::ReliabilityBin> test;
+    if (report_.test) test = report_.test->measures.bins;
+    add_reliability(page_, report_.before.bins, report_.after.bins, test);
     page_.add(
         "<p>Sets that are to hold the right label for {} of texts keep every label of a "
         "probability of at least {:.4f}",

@@ -11,6 +11,11 @@ bool same(std::span<const FoundSpan> found, std::span<const FoundSpan> expected)
                     [](const FoundSpan& a, const FoundSpan& b) { return a.same_place(b); });
 }
 
+bool stands_in(const FoundSpan& span, std::span<const FoundSpan> expected) {
+  return std::any_of(expected.begin(), expected.end(),
+                     [&](const FoundSpan& other) { return span.same_place(other); });
+}
+
 // A column for "it is right" and one for "it is wrong", which is never the likelier one: a row's
 // confidence is that of its answer, whatever it is. What is wrong has no probability, so that
 // likelihoods and Brier scores of such tables say nothing.
@@ -53,11 +58,7 @@ void count_spans(std::span<const FoundSpan> found, std::span<const FoundSpan> ex
                  eval::SpanCounts& counts) {
   counts.found += found.size();
   counts.expected += expected.size();
-  for (const FoundSpan& span : found)
-    counts.right += std::any_of(expected.begin(), expected.end(),
-                                [&](const FoundSpan& other) { return span.same_place(other); })
-                        ? 1
-                        : 0;
+  for (const FoundSpan& span : found) counts.right += stands_in(span, expected) ? 1 : 0;
 }
 
 std::vector<ScoredText> scored_by(const eval::LinearTagger& tagger,
@@ -88,9 +89,7 @@ Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
     const auto expected = expected_spans(data.slots[i], types);
     for (const FoundSpan& span : found_spans(calibration.answer_of(scored[i].scores).spans,
                                              scored[i].places, data.texts[i])) {
-      judged.right.push_back(
-          std::any_of(expected.begin(), expected.end(),
-                      [&](const FoundSpan& other) { return span.same_place(other); }));
+      judged.right.push_back(stands_in(span, expected));
       judged.probability.push_back(span.probability);
     }
   }

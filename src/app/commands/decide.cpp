@@ -314,9 +314,9 @@ extern const Command decide{
         "\"refund\"]}\n"
         "Rows of a file get the columns answer, probability, confidence, label_mass, abstain and "
         "error.\n"
-        "What abstains is asked of another model where the question or --escalate-to names one, "
-        "and\n"
-        "there is a column escalated_to.\n"
+        "What abstains is asked of another model where the question or --escalate-to names one; "
+        "then\n"
+        "rows have a column escalated_to too.\n"
         "A classifier that 'malina tune' made is named as MODEL and needs no question.\n"
         "With --output a run that was stopped or killed goes on where it was by the same command.",
     .examples =

@@ -11,6 +11,7 @@
 #include "app/tuning_watcher.h"
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "platform/method_name.h"
 #include "platform/tuning.h"
 
 namespace malina::app {
@@ -44,13 +45,6 @@ TuneTask task_of(const std::string& text) {
   if (text == "classify") return TuneTask::classification;
   if (text == "spans") return TuneTask::spans;
   return text == "write" ? TuneTask::generation : TuneTask::automatic;
-}
-
-tune::Method method_of(const std::string& text) {
-  for (const Method method :
-       {Method::linear, Method::probe, Method::lora, Method::labels, Method::blend})
-    if (text == tune::name(method)) return method;
-  return Method::automatic;
 }
 
 // What was given on the command line; the rest is what suits a model that writes.
@@ -157,7 +151,7 @@ void print_plan(const Options& options, const platform::TuneOutcome& outcome, Co
 void run(const Options& options, Session& session) {
   platform::TuneRequest request = options.request;
   tune::TuningRequest& tuning = request.tuning;
-  tuning.method = method_of(options.method);
+  tuning.method = platform::method_named(options.method).value_or(Method::automatic);
   request.task = task_of(options.task);
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
