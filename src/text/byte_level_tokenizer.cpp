@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "format/quote.h"
@@ -67,6 +68,17 @@ struct Alphabet {
     return true;
   }
 };
+
+const Alphabet& alphabet() {
+  static const Alphabet one;
+  return one;
+}
+
+// Whether the bytes that `piece` stands for are others than those it is written with.
+bool reads_otherwise(std::string_view piece) {
+  std::string bytes;
+  return alphabet().decode(piece, bytes) && bytes != piece;
+}
 
 class ByteLevelTokenizer final : public VocabularyTokenizer {
  public:
@@ -132,6 +144,12 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
     if (token < 0) return false;
     const TokenKind kind = vocabulary().kind(token);
     return kind != TokenKind::control && kind != TokenKind::unknown;
+  }
+
+  // Whether a token is found in texts as it is written, which is not what its letters stand for.
+  bool verbatim(Token token) const {
+    return vocabulary().kind(token) == TokenKind::user_defined &&
+           reads_otherwise(vocabulary().piece(token));
   }
 
   void read_bytes() {
@@ -213,7 +231,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
       std::string spelling;
       for (const char c : piece) spelling += alphabet_.letters[static_cast<unsigned char>(c)];
       const Token whole = vocabulary().pieces.find(spelling);
-      if (takes_part(whole)) {
+      if (takes_part(whole) && !verbatim(whole)) {
         output.push_back(whole);
         return;
       }
@@ -236,7 +254,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
     }
   }
 
-  const Alphabet alphabet_;
+  const Alphabet& alphabet_ = alphabet();
   const std::string pre_;
   const PreTokenizer rule_;
   PairTable<Merge> merges_;
@@ -244,6 +262,28 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
   std::string texts_;               // the bytes of every token, one after the other
   std::vector<std::uint32_t> ends_;
 };
+
+// A user-defined token that merges make as well, and whose letters stand for other bytes than those
+// it is written with, could be told from neither when it is decoded. It stands for the bytes, as in
+// Hugging Face's tokenizers, and is not looked for in texts.
+void prefer_merges(Vocabulary& vocabulary, const format::Metadata& metadata) {
+  std::unordered_map<std::string_view, std::size_t> written;
+  for (std::size_t i = 0; i < vocabulary.kinds.size(); ++i)
+    if (vocabulary.kinds[i] == TokenKind::user_defined && reads_otherwise(vocabulary.pieces[i]))
+      written.emplace(vocabulary.pieces[i], i);
+  const auto* merges = metadata.array("tokenizer.ggml.merges");
+  if (written.empty() || merges == nullptr) return;
+  std::string line;
+  for (const std::string_view merge : merges->strings) {
+    line = merge;
+    const std::size_t space = line.find(' ', 1);
+    if (space == std::string::npos) continue;
+    line.erase(space, 1);
+    const auto found = written.find(line);
+    if (found != written.end() && vocabulary.pieces.find(line) == static_cast<Token>(found->second))
+      vocabulary.kinds[found->second] = TokenKind::normal;
+  }
+}
 
 }  // namespace
 
@@ -262,6 +302,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const format::Metadata& metadat
   Vocabulary vocabulary = read_vocabulary(metadata, false);
   vocabulary.model = "gpt2";
   vocabulary.add_space_prefix = false;  // no byte-level file means it
+  prefer_merges(vocabulary, metadata);
   if (pre == "default")
     vocabulary.warnings.push_back(
         "the file names no pre-tokeniser (tokenizer.ggml.pre): the default may split text "

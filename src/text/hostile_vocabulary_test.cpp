@@ -220,6 +220,33 @@ TEST(HostileVocabulary, LeavesTheLineBreakAPieceThoughItEndsTheText) {
   EXPECT_EQ(tokenizer->end_tokens().front(), line_break);
 }
 
+// Found by fuzzing: a user-defined token was made by merges of other bytes than it decoded to.
+TEST(HostileVocabulary, WithAWrittenTokenThatMergesMakeTooStandsForItsBytes) {
+  Pieces pieces = byte_pieces();
+  for (const char* letter : {"æ", "Ŀ", "±", "Ã", "¦", "Ä", "¿"}) pieces.add(letter);
+  const Token both = pieces.add("æĿ", 4);
+  const Token east = pieces.add("æĿ±");
+  pieces.merges = {"æ Ŀ", "æĿ ±"};
+  const auto tokenizer = Tokenizer::create(pieces.metadata());
+  EXPECT_EQ(tokenizer->encode("東"), (std::vector<Token>{east}));
+  EXPECT_EQ(tokenizer->encode("\xE6\x9D"), (std::vector<Token>{both}));
+  for (const std::string_view text : {"東", "\xE6\x9D", "æĿ", "aæĿ東"})
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+}
+
+TEST(HostileVocabulary, WithAWrittenTokenIsItselfInTextsAlone) {
+  for (const char* rule : {"gpt-2", "llama-bpe"}) {
+    Pieces pieces = byte_pieces();
+    pieces.pre = rule;
+    for (const char* letter : {"æ", "Ŀ", "±"}) pieces.add(letter);
+    const Token written = pieces.add("æĿ", 4);
+    const auto tokenizer = Tokenizer::create(pieces.metadata());
+    EXPECT_EQ(tokenizer->encode("æĿ"), (std::vector<Token>{written}));
+    for (const std::string_view text : {"\xE6\x9D", "æĿ", "aæĿ東"})
+      EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text) << rule;
+  }
+}
+
 // Found by fuzzing.
 TEST(HostileVocabulary, LeavesAByteAByteThoughItEndsTheText) {
   Pieces pieces;
