@@ -85,8 +85,9 @@ Tuning::Tuning(Tuning&&) noexcept = default;
 Tuning::~Tuning() = default;
 
 bool Tuning::wants(Method method) const {
-  return request_.method == method || request_.method == Method::automatic ||
-         request_.method == Method::blend;
+  if (request_.method == Method::automatic) return method <= request_.up_to;
+  if (request_.method == Method::blend) return method != Method::labels;
+  return request_.method == method;
 }
 
 void Tuning::read() {
@@ -362,13 +363,13 @@ bool Tuning::run(const TuningEvents& events) {
   if (report_.rungs.empty()) {
     climb_linear(events);
     if (wants(Method::probe)) climb_probe(events);
-    if (request_.method == Method::automatic) add_blend(events);
+    if (request_.method == Method::automatic && wants(Method::probe)) add_blend(events);
     suspect(events);
   }
   const bool climbed = result_.adapter.has_value();  // before a pause
   if (wants(Method::lora) && !climbed && !climb_adapter(events)) return false;
-  if ((request_.method == Method::automatic || request_.method == Method::blend) && !climbed)
-    add_blend(events);
+  const bool blends = request_.method == Method::automatic || request_.method == Method::blend;
+  if (blends && wants(Method::lora) && !climbed) add_blend(events);
   if (wants_labels() && !climb_labels(events)) return false;
   if (!measure_curves(events)) return false;
   choose();
@@ -407,6 +408,8 @@ void Tuning::choose() {
             : fmt::format(
                   "no dearer method is significantly better than {} (p < {}) on the same rows",
                   name(rung.members), request_.significance);
+    if (request_.up_to != Method::labels)
+      report_.reason += fmt::format("; none dearer than {} was to be tried", name(request_.up_to));
     return;
   }
 }

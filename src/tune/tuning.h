@@ -37,6 +37,7 @@ struct TuningRequest {
   std::vector<std::filesystem::path> training, validation, test;  // the last two may be empty
   ReadOptions reading;
   Method method = Method::automatic;
+  Method up_to = Method::labels;  // the dearest that `automatic` tries: probe, lora or labels
   Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   TextForm form;
   // Reads texts twice and takes the mean of their states where there are few rows
@@ -156,7 +157,7 @@ class Tuning {
                                                          const ScoreProgress& progress = {});
   std::optional<eval::ProbabilityTable> probabilities_of(const Rung& rung, const Part& part,
                                                          const ScoreProgress& progress = {});
-  bool wants(Method method) const;
+  bool wants(Method method) const;  // whether it is trained in any case; labels: whether it may be
 
   std::shared_ptr<const model::Model> model_;
   const text::Tokenizer* tokenizer_;

@@ -28,7 +28,7 @@ constexpr std::size_t kKeptRows = 1536;
 // In `automatic` only where the adapter with a head was worth its training: writing labels takes
 // several times as long, and is seldom better (reference figures: docs/reference/tune.md).
 bool Tuning::wants_labels() {
-  if (request_.method != Method::labels && request_.method != Method::automatic) return false;
+  if (!wants(Method::labels)) return false;
   const auto is = [](Method method) {
     return [method](const Rung& rung) { return rung.members == std::vector{method}; };
   };

@@ -34,7 +34,7 @@ MemoryParts Tuning::Planner::working_memory(std::uint64_t most) {
   }
   if (request_.method == Method::labels) {
     stages.push_back(label_memory());
-  } else if (request_.method == Method::automatic) {
+  } else if (tuning_.wants(Method::labels)) {
     labels_left_out_ = tuning_.labels_refusal();
     if (labels_left_out_.empty()) {
       MemoryParts labels = label_memory();

@@ -18,7 +18,8 @@
 
 namespace malina::tune {
 
-// What may be asked for: `blend` is linear, probe and lora together.
+// What may be asked for, from the cheapest to the dearest; `blend` is linear, probe and lora
+// together.
 enum class Method { automatic, linear, probe, lora, labels, blend };
 std::string_view name(Method method);
 // "linear+probe"; of the methods that are trained: linear, probe, lora, labels.

@@ -105,6 +105,17 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         written = self.json(*self.arguments("written", "--method", "labels"))
         self.check("tune", report, other, confused, searched, written)
 
+    def test_auto_tries_no_method_dearer_than_it_may(self):
+        probe = self.json(*self.arguments("cheap", "--up-to", "probe"))
+        self.assertEqual([rung["method"] for rung in probe["rungs"]], ["linear", "probe", "linear+probe"])
+        self.assertTrue(probe["reason"].endswith("; none dearer than probe was to be tried"), probe["reason"])
+        lora = self.json(*self.arguments("dearer", "--up-to", "lora"))
+        self.assertEqual(lora["rungs"][-1]["method"], "linear+probe+lora")
+        plan = self.json(*self.arguments("planned", "--up-to", "probe", "--dry-run"))
+        self.assertEqual([stage["name"] for stage in plan["stages"]],
+                         ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe"])
+        self.check("tune", probe, lora)
+
     def test_the_page_holds_the_report_and_loads_nothing(self):
         for name, text in (("train.csv", rows(120)), ("test.csv", noisy(rows(30, 500)))):
             self.write(name, text.replace("fruit1", '"<b>&""fruit""</b>"'))
@@ -132,7 +143,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
             EXISTS, "import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny:fruit"))
 
     def test_a_page_that_could_not_be_written_is_refused_before_the_work(self):
-        ask = self.arguments("page", "--method", "linear", "--rank", "4", "--fast", "--report")
+        ask = self.arguments("page", "--method", "linear", "--rank", "4", "--fast", "--up-to", "lora", "--report")
         before = self.digest(self.path("train.csv"))
         self.assertIn("train.csv is a file of data", self.error(USAGE, *ask, "train.csv", "--force"))
         self.assertEqual(self.digest(self.path("train.csv")), before)
@@ -142,7 +153,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertFalse(os.path.exists(self.place("page")))
         done = subprocess.run([PROGRAM, *ask, "page.html", "--force"], capture_output=True, cwd=self.folder,
                               env=self.environment(), timeout=300, check=True)
-        self.assertEqual(done.stderr.decode(), "Without effect on --method linear: --rank, --fast\n")
+        self.assertEqual(done.stderr.decode(), "Without effect on --method linear: --rank, --fast, --up-to\n")
         with open(self.path("page.html"), encoding="utf-8") as file:
             self.assertIn("Chosen: linear", file.read())
 

@@ -25,6 +25,7 @@ struct Options {
   platform::TuneRequest request;
   std::string task = "auto";
   std::string method = "auto";
+  std::string up_to = "labels";
   float alpha = 0;  // 0: twice the rank
   bool search = false;
   std::string report;  // where the page is written besides
@@ -103,6 +104,7 @@ void tell_of_unused(const Options& options, Method method, Console& console) {
     unused = {"--search", "--search-rates", "--pooling", "--twice", "--curve"};
   if (method == Method::linear)
     unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
+  if (options.method != "auto") unused.push_back("--up-to");
   if (options.method == "full") unused = {"--rank", "--alpha", "--rslora", "--b-ratio", "--fast"};
   std::string given;
   for (const char* name : unused)
@@ -125,7 +127,7 @@ void check_task(const Options& options, TuneTask task) {
                       "write");
   if (task == TuneTask::spans)
     refuse({"--pooling", "--twice", "--skip-long", "--label", "--curve", "--search",
-            "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
+            "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
@@ -134,7 +136,7 @@ void check_task(const Options& options, TuneTask task) {
     refuse({"--method"},
            "is of a classifier, and the model is to learn to write, by an adapter or by full");
   refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve", "--search",
-          "--search-rates", "--out-of-scope", "--out-of-scope-recall"},
+          "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
@@ -152,6 +154,7 @@ void run(const Options& options, Session& session) {
   platform::TuneRequest request = options.request;
   tune::TuningRequest& tuning = request.tuning;
   tuning.method = platform::method_named(options.method).value_or(Method::automatic);
+  tuning.up_to = platform::method_named(options.up_to).value();
   request.task = task_of(options.task);
   tuning.recipe.adapter.alpha =
       options.alpha > 0 ? options.alpha : 2 * static_cast<float>(tuning.recipe.adapter.rank);
@@ -267,6 +270,9 @@ Action setup(CLI::App& cli) {
                  "auto takes the cheapest that no dearer one beats; full trains all weights of a "
                  "small model to write")
       ->check(CLI::IsMember({"auto", "linear", "probe", "lora", "labels", "blend", "full"}))
+      ->capture_default_str();
+  cli.add_option("--up-to", options->up_to, "The dearest method that auto tries on classifiers")
+      ->check(CLI::IsMember({"probe", "lora", "labels"}))
       ->capture_default_str();
   cli.add_option("--task", options->task,
                  "What is learned: a label, the spans in a text, or what the model writes; auto "
