@@ -114,7 +114,6 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         plan = self.json(*self.arguments("planned", "--up-to", "probe", "--dry-run"))
         self.assertEqual([stage["name"] for stage in plan["stages"]],
                          ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe"])
-        self.check("tune", probe, lora)
 
     def test_the_page_holds_the_report_and_loads_nothing(self):
         for name, text in (("train.csv", rows(120)), ("test.csv", noisy(rows(30, 500)))):
