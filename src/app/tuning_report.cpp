@@ -175,6 +175,11 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
                   report.truncated);
   print_rungs(report, console);
   console.print("\nChosen: {}; {}.\n", tune::name(report.chosen_rung().members), report.reason);
+  if (report.retrained)
+    console.print(
+        "Its adapter has then learned from all {} rows; calibration and what is said of validation "
+        "rows are of the one before.\n",
+        grouped(report.retrained->rows));
   if (!report.labels_left_out.empty())
     console.print("Writing labels was left out: {}.\n", printable(report.labels_left_out));
   console.print(

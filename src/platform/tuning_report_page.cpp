@@ -116,6 +116,11 @@ class Page {
                  {"p", true},
                  {"time", true}},
                 rows);
+    if (report_.retrained)
+      page_.add(
+          "<p>Its adapter has then learned from all {} rows, for {} epochs; calibration and what "
+          "is said of validation rows are of the one before.</p>\n",
+          report_.retrained->rows, report_.retrained->epochs);
     if (!report_.labels_left_out.empty())
       page_.add("<p>Writing labels was left out: {}.</p>\n", escaped(report_.labels_left_out));
   }

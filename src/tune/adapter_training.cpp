@@ -73,6 +73,11 @@ void AdapterTraining::restore() {
         {epoch.at(0), epoch.at(1), epoch.at(2), epoch.at(3), epoch.at(4), epoch.at(5)});
 }
 
+std::uint64_t AdapterTraining::last_step() const {
+  if (options_.only_epochs == 0) return trainer_.steps();
+  return std::min(trainer_.steps(), options_.only_epochs * trainer_.steps_per_epoch());
+}
+
 bool AdapterTraining::exhausted() const {
   const auto best = std::find_if(history_.rbegin(), history_.rend(),
                                  [](const EpochReport& report) { return report.best; });
@@ -90,12 +95,12 @@ bool AdapterTraining::run(const TrainingEvents& events) {
       if (!ended) return false;
       saved = Clock::now();
     }
-    if (trainer_.step() == trainer_.steps() || (exhausted() && !history_.empty())) return true;
+    if (trainer_.step() == last_step() || (exhausted() && !history_.empty())) return true;
     const StepReport report = trainer_.run_step();
     epoch_loss_ += report.loss;
     positions_ += report.positions;
     losses_.push_back(static_cast<float>(report.loss));
-    if (events.step) events.step(report, trainer_.steps());
+    if (events.step) events.step(report, last_step());
     const bool pause = events.pause && events.pause();
     if (pause ||
         std::chrono::duration<double>(Clock::now() - saved).count() > options_.snapshot_seconds) {
@@ -111,7 +116,8 @@ bool AdapterTraining::unmeasured() const {
 }
 
 bool AdapterTraining::end_epoch(const TrainingEvents& events) {
-  const auto measured = measure([&](std::size_t done) {
+  const bool unseen = options_.only_epochs > 0;
+  const auto measured = unseen ? EpochReport{} : measure([&](std::size_t done) {
     if (events.pause && events.pause()) return false;
     if (events.measured) events.measured(done, validation_rows());
     return true;
@@ -120,10 +126,11 @@ bool AdapterTraining::end_epoch(const TrainingEvents& events) {
   EpochReport report = *measured;
   report.epoch = trainer_.step() / trainer_.steps_per_epoch();
   report.train_loss = epoch_loss_ / static_cast<double>(trainer_.steps_per_epoch());
-  report.best = std::all_of(history_.begin(), history_.end(), [&](const EpochReport& other) {
-    return report.macro_f1 > other.macro_f1 ||
-           (report.macro_f1 == other.macro_f1 && report.loss < other.loss);
-  });
+  report.best =
+      unseen || std::all_of(history_.begin(), history_.end(), [&](const EpochReport& other) {
+        return report.macro_f1 > other.macro_f1 ||
+               (report.macro_f1 == other.macro_f1 && report.loss < other.loss);
+      });
   history_.push_back(report);
   epoch_loss_ = 0;
   if (report.best) keep_best();

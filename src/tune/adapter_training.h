@@ -48,6 +48,8 @@ struct AdapterTrainingOptions {
   double snapshot_seconds = 60;    // between two; one is written after each epoch too
   // What the snapshot must have been made from: digests of base and data. Any text.
   std::string origin;
+  // Not 0: it ends after so many epochs, which are not measured; the last is the best.
+  std::size_t only_epochs = 0;
 };
 
 // One thread. Data must outlive it. What it learns from is the derived class's affair.
@@ -93,6 +95,7 @@ class AdapterTraining {
   bool unmeasured() const;
   bool end_epoch(const TrainingEvents& events);  // false: paused
   bool exhausted() const;
+  std::uint64_t last_step() const;
   void keep_best();
 
   AdapterTrainingOptions options_;

@@ -132,6 +132,11 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
       "\n\n",
       report.training_rows, report.validation_rows, report.test_rows,
       report.licence.empty() ? "not stated" : report.licence);
+  if (report.retrained)
+    card += fmt::format(
+        "When all had been chosen and calibrated, the adapter learned from all {} rows, also those "
+        "held back for validation, for {} epochs.\n\n",
+        report.retrained->rows, report.retrained->epochs);
   for (const base::Digest& digest : report.training_files)
     card += fmt::format("- training: `{}`\n", digest.text());
   if (report.uses_base())

@@ -376,6 +376,7 @@ bool Tuning::run(const TuningEvents& events) {
   if (!report_.uses(Method::labels)) label_answers_.reset();  // another may need the memory again
   calibrate();
   refit();
+  if (!retrain(events)) return false;
   return test_ == nullptr || test(events);
 }
 
@@ -425,21 +426,6 @@ void Tuning::calibrate() {
   report_.answers = answer_report(classes, calibrated);
   if (report_.calibration.out_of_scope)
     report_.scope = eval::measure_scope(classes, calibrated, report_.calibration);
-}
-
-// Rows that were held back have done their work: baseline and probe learn from them as well, with
-// the cost that was chosen without them.
-void Tuning::refit() {
-  if (!report_.validation_from_training || in_turn_) return;
-  base::ThreadPool& pool = device_.context().pool;
-  const std::uint64_t seed = request_.recipe.seed;
-  result_.linear = eval::LinearBaseline::fit(everything_.texts, everything_.labels,
-                                             {.cost = result_.linear->cost(), .seed = seed}, pool);
-  if (!report_.uses(Method::probe)) return;
-  const std::vector<float> features = all_features();
-  result_.probe =
-      eval::LinearBaseline::fit_dense({features, model_->sizes().width}, everything_.labels,
-                                      {.cost = result_.probe->cost(), .seed = seed}, pool);
 }
 
 std::optional<eval::ProbabilityTable> Tuning::probabilities_of(Method method, const Part& part,

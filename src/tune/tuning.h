@@ -149,7 +149,9 @@ class Tuning {
                          std::map<std::size_t, eval::ProbabilityTable>& tables,
                          const TuningEvents& events);
   void choose();
+  // What is chosen learns from the rows that were held back as well: tuning_refit.cpp.
   void refit();
+  bool retrain(const TuningEvents& events);
   void calibrate();
   bool test(const TuningEvents& events);
   // Nothing where `progress` stopped it: it is told of texts that a model reads.
@@ -171,6 +173,8 @@ class Tuning {
   bool few_out_of_scope_ = false;
   bool in_turn_ = false;  // baseline and probe are measured on all of them in turn
   std::unique_ptr<ClassifierTraining> adapter_training_;
+  std::vector<TrainingExample> all_examples_;  // of the training that follows, as everything_
+  std::unique_ptr<ClassifierTraining> retraining_;
   std::shared_ptr<const LabelTask> label_task_;
   std::unique_ptr<LabelTraining> label_training_;
   std::unique_ptr<LabelAnswers> label_answers_;

@@ -90,6 +90,14 @@ void Tuning::Planner::adapter() {
   if (const double epochs = search_epochs(); epochs > 0)
     add("search for the learning rate", epochs * epoch);
   add("training of the adapter", epoch * static_cast<double>(request_.recipe.epochs) + scored);
+  if (tuning_.in_turn_) {
+    const double all =
+        static_cast<double>(tuning_.everything_.size()) / static_cast<double>(rows());
+    const double again = (epoch - scored) * all * static_cast<double>(request_.recipe.epochs);
+    add(request_.method == Method::automatic ? "where an adapter is chosen: training on all rows"
+                                             : "training on all rows",
+        again);
+  }
   if (request_.curve) add("learning curve of the adapter", curve_seconds(time, scored));
   if (tuning_.test_)
     add(kTestRows, time.per_scored * static_cast<double>(tokens_of(tuning_.test_->examples)));

@@ -104,6 +104,11 @@ struct SearchTrial {
   bool kept;     // goes on to the next round, or is what was searched for
 };
 
+// Of the adapter that was chosen, on the rows that were held back as well.
+struct Retraining {
+  std::size_t rows, epochs;
+};
+
 struct TuningReport {
   std::vector<std::string> labels;
   std::size_t training_rows = 0, validation_rows = 0, test_rows = 0;
@@ -116,7 +121,8 @@ struct TuningReport {
   std::string reason;           // one sentence
   std::string labels_left_out;  // why `automatic` did not train `labels`; "" where it did
   std::vector<EpochReport> history;
-  std::vector<StepLoss> losses;  // of the adapter's training, thinned
+  std::vector<StepLoss> losses;         // of the adapter's training, thinned
+  std::optional<Retraining> retrained;  // absent: it learned from the training rows alone
   // Of the adapter that writes labels, where it was trained to its end.
   std::optional<Recipe> label_recipe = {};
   std::vector<EpochReport> label_history;

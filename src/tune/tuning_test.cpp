@@ -177,6 +177,43 @@ TEST_F(TuningTest, WhatWasHeldBackOfManyRowsIsLearnedInTheEnd) {
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-3);
 }
 
+TEST_F(TuningTest, OfFewRowsTheAdapterLearnsFromAllInTheEnd) {
+  TuningRequest asked = request(Method::lora);
+  const Tuning whole = tuned(asked);
+  const auto& history = whole.report().history;
+  const auto best = std::find_if(history.rbegin(), history.rend(),
+                                 [](const EpochReport& epoch) { return epoch.best; });
+  ASSERT_TRUE(whole.report().retrained);
+  EXPECT_EQ(whole.report().retrained->rows, 120U);
+  EXPECT_EQ(whole.report().retrained->epochs, best->epoch);
+  EXPECT_EQ(whole.report().rungs.back().rows, 24U);  // measured before
+
+  TuningRequest apart = asked;  // nothing was held back
+  apart.validation = apart.test;
+  EXPECT_FALSE(tuned(apart).report().retrained);
+
+  // Stopped in the second training and taken up by another process.
+  asked.snapshot = directory_.path() / "job.snapshot";
+  Tuning first(model_, tokenizer_.get(), device_, asked);
+  first.read();
+  std::size_t steps = 0;
+  const std::size_t before = history.size() * 12;
+  TuningEvents events;
+  events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+  events.training.pause = [&] { return steps >= before + 7; };
+  EXPECT_FALSE(first.run(events));
+  EXPECT_FALSE(first.report().retrained);
+  Tuning second(model_, tokenizer_.get(), device_, asked);
+  second.read();
+  steps = 0;
+  events.training.pause = {};
+  EXPECT_TRUE(second.run(events));
+  EXPECT_EQ(steps, 15 * best->epoch - 7);
+  EXPECT_EQ(*second.result().adapter, *whole.result().adapter);
+  EXPECT_EQ(second.report().test->chosen.accuracy.value,
+            whole.report().test->chosen.accuracy.value);
+}
+
 TEST_F(TuningTest, FewRowsAreReadTwiceUnlessOneSaysOtherwise) {
   TuningRequest asked = request(Method::probe);
   EXPECT_FALSE(tuned(asked).request().form.twice);
@@ -308,13 +345,16 @@ TEST_F(TuningTest, AFinishedTrialIsNotRunAgain) {
   steps = 0;
   events.training.pause = {};
   EXPECT_TRUE(second.run(events));
-  EXPECT_EQ(steps, 18U);
+  ASSERT_TRUE(second.report().retrained);  // in steps of 15
+  EXPECT_EQ(steps, 18U + 15 * second.report().retrained->epochs);
   EXPECT_EQ(second.report().search.size(), 2U);
   asked.snapshot.clear();
   const Tuning whole = tuned(asked);
   EXPECT_EQ(whole.result().adapter->head.weight, second.result().adapter->head.weight);
   for (const auto& file : second.leftovers())
-    EXPECT_EQ(std::filesystem::exists(file), file.string().ends_with(".result")) << file;
+    EXPECT_EQ(std::filesystem::exists(file),
+              file.string().ends_with(".result") || file.string().ends_with(".all-rows"))
+        << file;
 }
 
 TEST_F(TuningTest, ItAbstainsFromWhatIsOutOfScope) {

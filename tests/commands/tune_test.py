@@ -398,7 +398,8 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertAlmostEqual(sum(stage["seconds"] for stage in plan["stages"]), plan["seconds"], places=6)
         self.assertEqual([stage["name"] for stage in plan["stages"]],
                          ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe",
-                          "search for the learning rate", "training of the adapter", "learning curve of the adapter", "test rows",
+                          "search for the learning rate", "training of the adapter",
+                          "where an adapter is chosen: training on all rows", "learning curve of the adapter", "test rows",
                           "where the adapter beats what is cheaper: labels"])
         self.assertEqual(plan["labels"]["seconds"], plan["stages"][-1]["seconds"])
         self.assertLessEqual(plan["labels"]["peak_bytes"], plan["peak_bytes"])
