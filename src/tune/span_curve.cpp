@@ -1,4 +1,5 @@
-// What more texts would bring to a tagger.
+// What more texts would bring to a tagger, and those that were held back do bring to the linear
+// one.
 #include "base/random.h"
 #include "base/shuffle.h"
 #include "tune/span_judgement.h"
@@ -17,7 +18,7 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
   const auto sizes = curve_sizes(data.size(), report_.types.size());
   if (sizes.empty()) return;
   const std::vector<std::size_t> order = curve_order(data.size(), request_.recipe.seed);
-  const auto tags = tags_of(data.size());
+  const auto tags = tags_of(data, data.size());
   std::vector<eval::LearningPoint> points;
   for (const std::size_t size : sizes) {
     if (events.stage) events.stage("learning curve", points.size(), sizes.size());
@@ -39,6 +40,20 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
   }
   report_.curve =
       curve_report({Method::linear}, points, request_.recipe.seed, device_.context().pool);
+}
+
+// They have done their work. Calibration stays: there is nothing left to fit it on.
+void SpanTuning::refit() {
+  if (!report_.validation_from_training) return;
+  SpanTexts all = training_->data;
+  const SpanTexts& held_back = validation_->data;
+  all.texts.insert(all.texts.end(), held_back.texts.begin(), held_back.texts.end());
+  all.slots.insert(all.slots.end(), held_back.slots.begin(), held_back.slots.end());
+  if (run_ != nullptr) run_->rest();  // both at once would be the most that the job holds
+  linear_ = fitted(all);
+  // What the certificate is made of.
+  if (!report_.uses_adapter())
+    validation_scores_[report_.chosen] = scored(SpanMethod::linear, *validation_);
 }
 
 }  // namespace malina::tune

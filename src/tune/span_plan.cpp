@@ -54,13 +54,16 @@ TuningPlan SpanTuning::plan(const SpanEvents& events) {
 
 void SpanTuning::plan_linear(TuningPlan& plan, const SpanEvents& events) const {
   if (events.stage) events.stage("trying the linear tagger", 0, 1);
-  const auto tags = tags_of(training_->data.size());
+  const auto tags = tags_of(training_->data, training_->data.size());
   const FitTime time(training_->data.size(), [&](std::size_t count) {
     eval::LinearTagger::fit(std::span(training_->data.texts).first(count),
                             std::span(tags).first(count), report_.types.size(),
                             device_.context().pool);
   });
-  plan.stages.push_back({"linear tagger", time.one(training_->data.size())});
+  const std::size_t rows = training_->data.size();
+  const double again =
+      report_.validation_from_training ? time.one(rows + validation_->data.size()) : 0;
+  plan.stages.push_back({"linear tagger", time.one(rows) + again});
   double curve = 0;
   for (const std::size_t size : curve_sizes(training_->data.size(), report_.types.size()))
     if (size < training_->data.size()) curve += time.one(size);

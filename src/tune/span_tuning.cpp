@@ -113,21 +113,25 @@ void SpanTuning::add_rung(SpanMethod method, double seconds, const SpanEvents& e
   if (events.rung) events.rung(report_.rungs.back());
 }
 
-std::vector<std::vector<std::uint32_t>> SpanTuning::tags_of(std::size_t texts) const {
+std::vector<std::vector<std::uint32_t>> SpanTuning::tags_of(const SpanTexts& data,
+                                                            std::size_t texts) const {
   std::vector<std::vector<std::uint32_t>> tags;
   for (std::size_t i = 0; i < texts; ++i) {
-    const Places words = eval::words_of(training_->data.texts[i]);
-    tags.push_back(
-        eval::tags_of(tagged_spans(training_->data.slots[i], words, report_.types), words.size()));
+    const Places words = eval::words_of(data.texts[i]);
+    tags.push_back(eval::tags_of(tagged_spans(data.slots[i], words, report_.types), words.size()));
   }
   return tags;
+}
+
+eval::LinearTagger SpanTuning::fitted(const SpanTexts& data) const {
+  return eval::LinearTagger::fit(data.texts, tags_of(data, data.size()), report_.types.size(),
+                                 device_.context().pool);
 }
 
 void SpanTuning::climb_linear(const SpanEvents& events) {
   if (events.stage) events.stage("linear tagger", 0, 1);
   const base::Stopwatch watch;
-  linear_ = eval::LinearTagger::fit(training_->data.texts, tags_of(training_->data.size()),
-                                    report_.types.size(), device_.context().pool);
+  linear_ = fitted(training_->data);
   add_rung(SpanMethod::linear, watch.seconds(), events);
   measure_curve(events);
 }
@@ -175,6 +179,7 @@ bool SpanTuning::run(const SpanEvents& events) {
   if (request_.method != SpanMethod::linear && !climb_adapter(events)) return false;
   choose();
   calibrate();
+  refit();
   if (test_ != nullptr) test();
   return true;
 }

@@ -152,8 +152,9 @@ class SpanTuning {
   MemoryParts working_memory() const;
   void plan_linear(TuningPlan& plan, const SpanEvents& events) const;
   void plan_adapter(TuningPlan& plan, const SpanEvents& events);
-  // Of each word of some of the training texts.
-  std::vector<std::vector<std::uint32_t>> tags_of(std::size_t texts) const;
+  // Of each word of some of the texts.
+  std::vector<std::vector<std::uint32_t>> tags_of(const SpanTexts& data, std::size_t texts) const;
+  eval::LinearTagger fitted(const SpanTexts& data) const;
   void climb_linear(const SpanEvents& events);
   void measure_curve(const SpanEvents& events);  // span_curve.cpp
   bool climb_adapter(const SpanEvents& events);
@@ -161,6 +162,7 @@ class SpanTuning {
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);
   void choose();
   void calibrate();
+  void refit();  // span_curve.cpp
   void scale(std::span<const ScoredText> scores, std::span<const std::size_t> rows);
   void test();
   std::string origin() const;

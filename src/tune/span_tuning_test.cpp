@@ -203,6 +203,32 @@ TEST_F(SpanTuningTest, WhatItSaysOfProbabilitiesAndOfMoreTextsAgreesWithWhatItMe
   EXPECT_FALSE(report.losses.empty());
 }
 
+TEST_F(SpanTuningTest, TheLinearTaggerLearnsFromWhatWasHeldBackInTheEnd) {
+  SpanRequest asked = request(SpanMethod::linear);
+  SpanTuning tuning(model_, tokenizer_.get(), device_, asked);
+  tuning.read();
+  ASSERT_TRUE(tuning.run({}));
+  const SpanTexts all = read_span_texts(asked.training);
+  const auto fitted = [&](std::size_t rows) {
+    std::vector<std::vector<std::uint32_t>> tags;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const Places words = eval::words_of(all.texts[i]);
+      tags.push_back(
+          eval::tags_of(tagged_spans(all.slots[i], words, tuning.report().types), words.size()));
+    }
+    return eval::LinearTagger::fit(std::span(all.texts).first(rows), tags, 2, pool_);
+  };
+  // As many features: each row has words of its own.
+  EXPECT_EQ(tuning.linear().bytes().size(), fitted(120).bytes().size());
+  EXPECT_GT(tuning.linear().bytes().size(), fitted(108).bytes().size());
+  asked.validation = asked.test;
+  asked.training = {write("fewer.jsonl", 108, 1)};
+  SpanTuning apart(model_, tokenizer_.get(), device_, asked);
+  apart.read();
+  ASSERT_TRUE(apart.run({}));
+  EXPECT_EQ(apart.linear().bytes().size(), fitted(108).bytes().size());
+}
+
 TEST_F(SpanTuningTest, ATaggerAnswersAsItWasCertifiedAndNoOtherDoes) {
   for (const SpanMethod method : {SpanMethod::linear, SpanMethod::lora}) {
     SpanTuning tuning(model_, tokenizer_.get(), device_, request(method));
