@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
 #include "eval/calibration.h"
+#include "eval/discriminant_analysis.h"
 #include "eval/stratified.h"
 
 namespace malina::eval {
@@ -108,6 +111,8 @@ void check_labels(std::size_t examples, std::span<const std::string> labels,
                   fmt::format("a label is longer than {} bytes", LinearBaseline::kLongestLabel));
   if (!(options.cost >= 0) || !std::isfinite(options.cost))
     throw Error(Fault::invalid_argument, "the cost of an error is not a positive number");
+  if (!(options.shrinkage >= 0) || options.shrinkage > 1)
+    throw Error(Fault::invalid_argument, "a shrinkage is not a share");
 }
 
 ClassIndex checked_classes(std::span<const std::string> labels) {
@@ -125,15 +130,37 @@ void check_dense(const DenseRows& rows) {
     if (!std::isfinite(value)) throw Error(Fault::invalid_argument, "a feature is not a number");
 }
 
-ProbabilityTable table_of(const LogisticWeights& weights, const SparseRows& rows,
+// How it is fitted: a cost, or a shrinkage.
+struct Penalty {
+  double cost = 0, shrinkage = 0;
+  bool discriminant() const { return shrinkage > 0; }
+};
+
+void probabilities_of(const LogisticWeights& weights, bool discriminant,
+                      std::span<const std::uint32_t> columns, std::span<const float> values,
+                      std::span<double> target) {
+  if (discriminant)
+    weights.softmax(columns, values, target);
+  else
+    weights.probabilities(columns, values, target);
+}
+
+LogisticWeights fitted(const SparseRows& rows, std::span<const std::uint32_t> labels,
+                       std::size_t classes, const Penalty& penalty, base::ThreadPool& pool) {
+  if (penalty.discriminant())
+    return DiscriminantAnalysis(rows, labels, classes, pool).weights(penalty.shrinkage, pool);
+  return fit_logistic(rows, labels, classes, {.cost = penalty.cost}, pool);
+}
+
+ProbabilityTable table_of(const LogisticWeights& weights, bool discriminant, const SparseRows& rows,
                           base::ThreadPool& pool) {
   ProbabilityTable table{weights.classes, std::vector<double>(rows.rows() * weights.classes)};
   pool.run((rows.rows() + kRowsAtOnce - 1) / kRowsAtOnce, [&](std::size_t task) {
     const std::size_t end = std::min(rows.rows(), (task + 1) * kRowsAtOnce);
     for (std::size_t i = task * kRowsAtOnce; i < end; ++i) {
       const std::size_t begin = rows.begins[i], count = rows.begins[i + 1] - begin;
-      weights.probabilities(std::span(rows.columns).subspan(begin, count),
-                            std::span(rows.values).subspan(begin, count), table.row(i));
+      probabilities_of(weights, discriminant, std::span(rows.columns).subspan(begin, count),
+                       std::span(rows.values).subspan(begin, count), table.row(i));
     }
   });
   return table;
@@ -195,14 +222,15 @@ std::vector<Trial> trials(const Examples& examples, const ClassIndex& classes, s
 
 // The negative log-likelihood of the held-out rows of all trials at the temperature that suits
 // them: the models are too flat, and a greater cost must not win by being less so.
-double loss_of(std::span<const Trial> trials, std::size_t classes, double cost,
-               base::ThreadPool& pool) {
+// `fit`: the weights by the number of a trial.
+template <class Fit>
+double loss_of(std::span<const Trial> trials, std::size_t classes, bool discriminant,
+               const Fit& fit, base::ThreadPool& pool) {
   ProbabilityTable answers{classes, {}};
   std::vector<std::uint32_t> labels;
-  for (const Trial& trial : trials) {
-    const LogisticWeights weights =
-        fit_logistic(trial.training, trial.training_labels, classes, {.cost = cost}, pool);
-    const ProbabilityTable table = table_of(weights, trial.held_out, pool);
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    const Trial& trial = trials[i];
+    const ProbabilityTable table = table_of(fit(i), discriminant, trial.held_out, pool);
     answers.values.insert(answers.values.end(), table.values.begin(), table.values.end());
     labels.insert(labels.end(), trial.held_out_labels.begin(), trial.held_out_labels.end());
   }
@@ -211,15 +239,21 @@ double loss_of(std::span<const Trial> trials, std::size_t classes, double cost,
       .negative_log_likelihood;
 }
 
-template <class Examples>
-double chosen_cost(const Examples& examples, const ClassIndex& classes, std::uint64_t seed,
-                   base::ThreadPool& pool) {
-  const std::vector<Trial> all = trials(examples, classes, seed, pool);
+struct Choice {
+  Penalty penalty;
+  double loss;
+};
+
+Choice best_cost(std::span<const Trial> trials, std::size_t classes, base::ThreadPool& pool) {
   std::map<double, double> losses;
   const auto loss = [&](double cost) {
     const auto known = losses.find(cost);
     if (known != losses.end()) return known->second;
-    return losses[cost] = loss_of(all, classes.names.size(), cost, pool);
+    const auto fit = [&](std::size_t i) {
+      return fit_logistic(trials[i].training, trials[i].training_labels, classes, {.cost = cost},
+                          pool);
+    };
+    return losses[cost] = loss_of(trials, classes, false, fit, pool);
   };
   // Downhill by large steps, then once by a half of one to the better side.
   double best = kFirstCost;
@@ -230,7 +264,37 @@ double chosen_cost(const Examples& examples, const ClassIndex& classes, std::uin
   }
   const double half = std::sqrt(kCostStep);
   const double side = loss(best * kCostStep) < loss(best / kCostStep) ? half : 1 / half;
-  return loss(best * side) < loss(best) ? best * side : best;
+  if (loss(best * side) < loss(best)) best *= side;
+  return {{.cost = best}, loss(best)};
+}
+
+Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, base::ThreadPool& pool) {
+  std::vector<DiscriminantAnalysis> analyses;
+  for (const Trial& trial : trials)
+    analyses.emplace_back(trial.training, trial.training_labels, classes, pool);
+  Choice best{{}, std::numeric_limits<double>::infinity()};
+  for (const double shrinkage : {0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8}) {
+    const auto fit = [&](std::size_t i) { return analyses[i].weights(shrinkage, pool); };
+    const double loss = loss_of(trials, classes, true, fit, pool);
+    if (loss < best.loss) best = {{.shrinkage = shrinkage}, loss};
+  }
+  return best;
+}
+
+template <class Examples>
+Penalty chosen_penalty(const Examples& examples, const ClassIndex& classes,
+                       const LinearOptions& options, base::ThreadPool& pool) {
+  if (options.cost > 0 || options.shrinkage > 0)
+    return {.cost = options.shrinkage > 0 ? 0 : options.cost, .shrinkage = options.shrinkage};
+  const std::vector<Trial> all = trials(examples, classes, options.seed, pool);
+  const Choice cost = best_cost(all, classes.names.size(), pool);
+  if constexpr (std::is_same_v<Examples, DenseExamples>) {
+    if (examples.dense.width <= DiscriminantAnalysis::kMostWidth) {
+      const Choice shrinkage = best_shrinkage(all, classes.names.size(), pool);
+      if (shrinkage.loss < cost.loss) return shrinkage.penalty;
+    }
+  }
+  return cost.penalty;
 }
 
 std::vector<std::size_t> all_of(std::size_t count) {
@@ -248,8 +312,7 @@ ProbabilityTable out_of_fold(const Examples& examples, std::span<const std::stri
   if (folds < 2 || folds > examples.size())
     throw Error(Fault::invalid_argument,
                 fmt::format("{} examples cannot be cut into {} folds", examples.size(), folds));
-  const double cost =
-      options.cost > 0 ? options.cost : chosen_cost(examples, classes, options.seed, pool);
+  const Penalty penalty = chosen_penalty(examples, classes, options, pool);
   const auto fold_numbers = stratified_folds(classes.of, folds, options.seed);
   const std::size_t width = classes.names.size();
   ProbabilityTable result{width, std::vector<double>(examples.size() * width)};
@@ -257,10 +320,10 @@ ProbabilityTable out_of_fold(const Examples& examples, std::span<const std::stri
     const Fold fold = fold_of(fold_numbers, number);
     const auto features = examples.features(fold.outside, width, pool);
     const LogisticWeights weights =
-        fit_logistic(examples.rows(features, fold.outside, pool),
-                     labels_at(classes.of, fold.outside), width, {.cost = cost}, pool);
+        fitted(examples.rows(features, fold.outside, pool), labels_at(classes.of, fold.outside),
+               width, penalty, pool);
     const ProbabilityTable table =
-        table_of(weights, examples.rows(features, fold.inside, pool), pool);
+        table_of(weights, penalty.discriminant(), examples.rows(features, fold.inside, pool), pool);
     for (std::size_t i = 0; i < table.rows(); ++i)
       std::copy(table.row(i).begin(), table.row(i).end(), result.row(fold.inside[i]).begin());
   }
@@ -270,11 +333,12 @@ ProbabilityTable out_of_fold(const Examples& examples, std::span<const std::stri
 }  // namespace
 
 LinearBaseline::LinearBaseline(Features features, LogisticWeights weights,
-                               std::vector<std::string> labels, double cost)
+                               std::vector<std::string> labels, double cost, double shrinkage)
     : features_(std::move(features)),
       weights_(std::move(weights)),
       labels_(std::move(labels)),
-      cost_(cost) {}
+      cost_(cost),
+      shrinkage_(shrinkage) {}
 
 template <class Examples>
 LinearBaseline LinearBaseline::fit_examples(const Examples& examples,
@@ -282,18 +346,20 @@ LinearBaseline LinearBaseline::fit_examples(const Examples& examples,
                                             const LinearOptions& options, base::ThreadPool& pool) {
   check_labels(examples.size(), labels, options);
   ClassIndex classes = checked_classes(labels);
-  const double cost =
-      options.cost > 0 ? options.cost : chosen_cost(examples, classes, options.seed, pool);
+  const Penalty penalty = chosen_penalty(examples, classes, options, pool);
   const std::vector<std::size_t> all = all_of(examples.size());
   auto features = examples.features(all, classes.names.size(), pool);
-  LogisticWeights weights = fit_logistic(examples.rows(features, all, pool), classes.of,
-                                         classes.names.size(), {.cost = cost}, pool);
-  return {std::move(features), std::move(weights), std::move(classes.names), cost};
+  LogisticWeights weights =
+      fitted(examples.rows(features, all, pool), classes.of, classes.names.size(), penalty, pool);
+  return {std::move(features), std::move(weights), std::move(classes.names), penalty.cost,
+          penalty.shrinkage};
 }
 
 LinearBaseline LinearBaseline::fit(std::span<const std::string> texts,
                                    std::span<const std::string> labels,
                                    const LinearOptions& options, base::ThreadPool& pool) {
+  if (options.shrinkage > 0)
+    throw Error(Fault::invalid_argument, "a discriminant analysis is of dense rows");
   return fit_examples(TextExamples{texts}, labels, options, pool);
 }
 
@@ -309,7 +375,7 @@ std::vector<double> LinearBaseline::probabilities(std::string_view text) const {
     throw Error(Fault::invalid_argument, "a probe of features cannot be asked for a text");
   const SparseRow row = features->row(text);
   std::vector<double> result(labels_.size());
-  weights_.probabilities(row.columns, row.values, result);
+  probabilities_of(weights_, false, row.columns, row.values, result);
   return result;
 }
 
@@ -319,7 +385,7 @@ std::vector<double> LinearBaseline::probabilities(std::span<const float> values)
     throw Error(Fault::invalid_argument, "these are not as many features as were learned from");
   const SparseRow row = scaled_row(*scaling, values);
   std::vector<double> result(labels_.size());
-  weights_.probabilities(row.columns, row.values, result);
+  probabilities_of(weights_, shrinkage_ > 0, row.columns, row.values, result);
   return result;
 }
 
@@ -328,7 +394,7 @@ ProbabilityTable LinearBaseline::probabilities(std::span<const std::string> text
   const auto* const features = std::get_if<TextFeatures>(&features_);
   if (features == nullptr)
     throw Error(Fault::invalid_argument, "a probe of features cannot be asked for texts");
-  return table_of(weights_, features->rows(texts, pool), pool);
+  return table_of(weights_, false, features->rows(texts, pool), pool);
 }
 
 ProbabilityTable LinearBaseline::probabilities(const DenseRows& rows,
@@ -337,7 +403,8 @@ ProbabilityTable LinearBaseline::probabilities(const DenseRows& rows,
   if (scaling == nullptr || rows.width != scaling->means.size())
     throw Error(Fault::invalid_argument, "these are not as many features as were learned from");
   check_dense(rows);
-  return table_of(weights_, DenseExamples{rows}.rows(*scaling, all_of(rows.rows()), pool), pool);
+  return table_of(weights_, shrinkage_ > 0,
+                  DenseExamples{rows}.rows(*scaling, all_of(rows.rows()), pool), pool);
 }
 
 ProbabilityTable out_of_fold_probabilities(std::span<const std::string> texts,

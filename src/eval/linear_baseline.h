@@ -1,5 +1,5 @@
 // The linear baseline that every tuned model is measured against, and the linear probe on frozen
-// features: the same logistic regression on TF-IDF of texts, or on dense rows.
+// features: logistic regression on TF-IDF of texts; on dense rows this or a discriminant analysis.
 #pragma once
 
 #include <cstddef>
@@ -36,10 +36,14 @@ struct ColumnScaling {
 };
 
 struct LinearOptions {
+  // Where both this and the shrinkage are 0, the better one is taken of the best cost and, of dense
+  // rows, the best shrinkage, by the same rows.
   // liblinear's C; 0 chooses it among powers of 2 from 1/128 to 2048: the one of the least negative
   // log-likelihood on rows held out, at the temperature that suits them. Held out are five folds in
   // turn; of more than 2,000 rows one part, of at most 4,000 rows, with as many to learn from.
   double cost = 0;
+  // Not 0: a discriminant analysis with it (discriminant_analysis.h), of dense rows.
+  double shrinkage = 0;
   // Of the folds. Nothing else is random.
   std::uint64_t seed = 1;
 };
@@ -58,7 +62,12 @@ class LinearBaseline {
 
   // Ascending by their bytes: the columns of all probabilities.
   std::span<const std::string> labels() const { return labels_; }
-  double cost() const { return cost_; }
+  double cost() const { return cost_; }            // 0 of a discriminant analysis
+  double shrinkage() const { return shrinkage_; }  // 0 of a logistic regression
+  // To fit others in the same way.
+  LinearOptions options(std::uint64_t seed) const {
+    return {.cost = cost_, .shrinkage = shrinkage_, .seed = seed};
+  }
 
   // [labels], sum 1, not calibrated (logistic_regression.h). A baseline of texts is asked for
   // texts, a probe for features of its width; the wrong question is invalid_argument.
@@ -80,7 +89,7 @@ class LinearBaseline {
  private:
   using Features = std::variant<TextFeatures, ColumnScaling>;
   LinearBaseline(Features features, LogisticWeights weights, std::vector<std::string> labels,
-                 double cost);
+                 double cost, double shrinkage);
   template <class Examples>
   static LinearBaseline fit_examples(const Examples& examples, std::span<const std::string> labels,
                                      const LinearOptions& options, base::ThreadPool& pool);
@@ -88,13 +97,13 @@ class LinearBaseline {
   Features features_;
   LogisticWeights weights_;
   std::vector<std::string> labels_;
-  double cost_ = 0;
+  double cost_ = 0, shrinkage_ = 0;
 };
 
 // The probabilities of every example from a model that never saw it: of `folds` stratified parts
 // each is left out once. Columns are the classes of index_classes (stratified.h). Vocabulary and
-// scaling are of the other folds too. The cost, where it is 0, is chosen once on all examples: it
-// is one number, which tells nothing of one example.
+// scaling are of the other folds too. Cost or shrinkage, where both are 0, is chosen once on all
+// examples: it is one number, which tells nothing of one example.
 ProbabilityTable out_of_fold_probabilities(std::span<const std::string> texts,
                                            std::span<const std::string> labels, std::size_t folds,
                                            const LinearOptions& options, base::ThreadPool& pool);

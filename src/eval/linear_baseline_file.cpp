@@ -1,6 +1,6 @@
 // The file of a linear baseline, little-endian:
-//   "MALINALB"  u32 version (1)  u32 kind (0 texts, 1 dense features)
-//   f64 cost  u64 labels  u64 width
+//   "MALINALB"  u32 version (1)  u32 kind (0 texts, 1 dense features, 2 the same by a discriminant
+//   analysis)  f64 cost, of kind 2 shrinkage  u64 labels  u64 width
 //   labels: u64 length and the bytes, ascending
 //   texts: width times u64 hash, f32 inverse document frequency; dense: width f32 means, then
 //   scales (width + 1) * labels f32 weights: those of a column lie together, the bias last SHA-256
@@ -30,7 +30,7 @@ using format::ByteCursor;
 
 constexpr std::string_view kMagic = "MALINALB";
 constexpr std::uint32_t kVersion = 1;
-constexpr std::uint32_t kTexts = 0, kDense = 1;
+constexpr std::uint32_t kTexts = 0, kDense = 1, kDiscriminant = 2;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 31;
 
 template <class Number>
@@ -93,8 +93,9 @@ std::string LinearBaseline::bytes() const {
   std::string result(kMagic);
   const auto* const texts = std::get_if<TextFeatures>(&features_);
   put(result, kVersion);
-  put(result, texts != nullptr ? kTexts : kDense);
-  put(result, cost_);
+  const std::uint32_t dense = shrinkage_ > 0 ? kDiscriminant : kDense;
+  put(result, texts != nullptr ? kTexts : dense);
+  put(result, shrinkage_ > 0 ? shrinkage_ : cost_);
   put(result, static_cast<std::uint64_t>(labels_.size()));
   put(result, static_cast<std::uint64_t>(weights_.width));
   for (const std::string& label : labels_) {
@@ -121,9 +122,11 @@ LinearBaseline LinearBaseline::parse(std::string_view bytes, const std::string& 
   if (const auto version = cursor.number<std::uint32_t>(); version != kVersion)
     throw cursor.error(Fault::unsupported, fmt::format("version {} is not known", version));
   const auto kind = cursor.number<std::uint32_t>();
-  if (kind != kTexts && kind != kDense) cursor.fail("it is neither of texts nor of features");
+  if (kind != kTexts && kind != kDense && kind != kDiscriminant)
+    cursor.fail("it is neither of texts nor of features");
   const auto cost = cursor.number<double>();
   if (!(cost > 0) || !std::isfinite(cost)) cursor.fail("the cost is not a positive number");
+  if (kind == kDiscriminant && cost > 1) cursor.fail("the shrinkage is more than 1");
   const auto classes = cursor.number<std::uint64_t>();
   const auto width = cursor.number<std::uint64_t>();
   if (classes < 2) cursor.fail("there are fewer than two labels");
@@ -140,7 +143,9 @@ LinearBaseline LinearBaseline::parse(std::string_view bytes, const std::string& 
   cursor.enter({"weights"});
   LogisticWeights weights{width, classes, finite_values(cursor, (width + 1) * classes)};
   if (cursor.remaining() != 0) cursor.fail("there is more after its end");
-  return {std::move(features), std::move(weights), std::move(labels), cost};
+  const bool discriminant = kind == kDiscriminant;
+  return {std::move(features), std::move(weights), std::move(labels), discriminant ? 0 : cost,
+          discriminant ? cost : 0};
 }
 
 void LinearBaseline::save(const std::filesystem::path& path) const {

@@ -139,6 +139,19 @@ void LogisticWeights::probabilities(std::span<const std::uint32_t> columns,
   for (double& probability : probabilities) probability /= sum;
 }
 
+void LogisticWeights::softmax(std::span<const std::uint32_t> columns, std::span<const float> values,
+                              std::span<double> probabilities) const {
+  constexpr double kLeast = -60;
+  scores(columns, values, probabilities);
+  const double most = *std::max_element(probabilities.begin(), probabilities.end());
+  double sum = 0;
+  for (double& score : probabilities) {
+    score = std::exp(std::max(score - most, kLeast));
+    sum += score;
+  }
+  for (double& probability : probabilities) probability /= sum;
+}
+
 LogisticWeights fit_logistic(const SparseRows& rows, std::span<const std::uint32_t> labels,
                              std::size_t classes, const LogisticOptions& options,
                              base::ThreadPool& pool) {

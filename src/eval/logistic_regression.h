@@ -28,6 +28,9 @@ struct LogisticWeights {
   // calibrated: they tend to be too flat. probabilities: [classes].
   void probabilities(std::span<const std::uint32_t> columns, std::span<const float> values,
                      std::span<double> probabilities) const;
+  // The softmax of the scores, none below e^-60 of the greatest. probabilities: [classes].
+  void softmax(std::span<const std::uint32_t> columns, std::span<const float> values,
+               std::span<double> probabilities) const;
 };
 
 struct LogisticOptions {

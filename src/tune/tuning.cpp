@@ -290,9 +290,8 @@ void Tuning::climb_linear(const TuningEvents& events) {
       eval::LinearBaseline::fit(data.texts, data.labels, {.seed = request_.recipe.seed}, pool);
   eval::ProbabilityTable all;
   if (in_turn_)
-    all = eval::out_of_fold_probabilities(
-        data.texts, data.labels, kTurns,
-        {.cost = result_.linear->cost(), .seed = request_.recipe.seed}, pool);
+    all = eval::out_of_fold_probabilities(data.texts, data.labels, kTurns,
+                                          result_.linear->options(request_.recipe.seed), pool);
   add_cheap(Method::linear, std::move(all), watch.seconds(), events);
 }
 
@@ -317,8 +316,8 @@ void Tuning::climb_probe(const TuningEvents& events) {
       eval::LinearBaseline::fit_dense(rows, labels, {.seed = request_.recipe.seed}, pool);
   eval::ProbabilityTable all;
   if (in_turn_)
-    all = eval::out_of_fold_probabilities(
-        rows, labels, kTurns, {.cost = result_.probe->cost(), .seed = request_.recipe.seed}, pool);
+    all = eval::out_of_fold_probabilities(rows, labels, kTurns,
+                                          result_.probe->options(request_.recipe.seed), pool);
   add_cheap(Method::probe, std::move(all), watch.seconds(), events);
 }
 

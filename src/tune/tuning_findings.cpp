@@ -108,9 +108,9 @@ eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_
     return widened(certain, names, report_.labels);
   }
   if (method == Method::linear) {
-    const auto linear = eval::LinearBaseline::fit(
-        training_->data.subset(rows).texts, labels,
-        {.cost = result_.linear->cost(), .seed = request_.recipe.seed}, pool);
+    const auto linear =
+        eval::LinearBaseline::fit(training_->data.subset(rows).texts, labels,
+                                  result_.linear->options(request_.recipe.seed), pool);
     return widened(linear.probabilities(validation_->data.texts, pool), names, report_.labels);
   }
   const std::size_t width = model_->sizes().width;
@@ -120,8 +120,7 @@ eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_
     features.insert(features.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
   }
   const auto probe = eval::LinearBaseline::fit_dense(
-      eval::DenseRows{features, width}, labels,
-      {.cost = result_.probe->cost(), .seed = request_.recipe.seed}, pool);
+      eval::DenseRows{features, width}, labels, result_.probe->options(request_.recipe.seed), pool);
   return widened(probe.probabilities(eval::DenseRows{validation_->features, width}, pool), names,
                  report_.labels);
 }
