@@ -71,6 +71,11 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
   print_rungs(report, console);
   console.print("\nChosen: {}; {}.\n", tune::name(report.rungs[report.chosen].method),
                 report.reason);
+  if (report.refitted_rows)
+    console.print(
+        "It has then learned from all {} rows; calibration and what is said of validation rows are "
+        "of the one before.\n",
+        grouped(*report.refitted_rows));
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error of whole "
       "answers\n{:.4f} (before: {:.4f})\n",

@@ -175,6 +175,9 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
                   report.truncated);
   print_rungs(report, console);
   console.print("\nChosen: {}; {}.\n", tune::name(report.chosen_rung().members), report.reason);
+  if (!report.retraining_left_out.empty())
+    console.print("A second training on all rows was left out: {}.\n",
+                  printable(report.retraining_left_out));
   if (report.retrained)
     console.print(
         "Its adapter has then learned from all {} rows; calibration and what is said of validation "

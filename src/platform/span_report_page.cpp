@@ -44,6 +44,12 @@ class Page {
     page_.add("<h1>{}</h1>\n", foreign(facts_.name));
     page_.add("<p class=\"verdict\">Chosen: {}</p>\n<p>{}.</p>\n", tune::name(chosen.method),
               sentence(report_.reason));
+    if (report_.refitted_rows)
+      page_.add(
+          "<p>It has then learned from all {} rows; calibration and what is said of validation "
+          "rows "
+          "are of the one before.</p>\n",
+          grouped(*report_.refitted_rows));
     page_.begin_facts();
     page_.fact("types of spans", grouped(report_.types.size()));
     page_.fact("F1 of spans on validation rows", percent(chosen.validation.spans.f1()));

@@ -71,8 +71,8 @@ bool is_tuned(Platform& platform, const std::string& name) {
 void forget(Platform& platform, const std::string& name) {
   const TunedClassifiers tuned(platform.home());
   std::error_code ignored;
-  // Of the adapter that writes labels as well.
-  for (const char* end : {".snapshot", ".snapshot.labels"})
+  // Of the adapter that writes labels, and of a second training, as well.
+  for (const char* end : {".snapshot", ".snapshot.labels", ".snapshot.all-rows"})
     std::filesystem::remove(tuned.place(name + end), ignored);
   std::filesystem::remove(tuned.place("." + name + ".adapter.snapshot"), ignored);
   std::filesystem::remove_all(tuned.place("." + name + ".adapter"), ignored);

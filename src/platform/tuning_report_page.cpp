@@ -116,6 +116,9 @@ class Page {
                  {"p", true},
                  {"time", true}},
                 rows);
+    if (!report_.retraining_left_out.empty())
+      page_.add("<p>A second training on all rows was left out: {}.</p>\n",
+                escaped(report_.retraining_left_out));
     if (report_.retrained)
       page_.add(
           "<p>Its adapter has then learned from all {} rows, for {} epochs; calibration and what "

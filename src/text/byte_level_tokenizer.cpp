@@ -80,6 +80,13 @@ bool reads_otherwise(std::string_view piece) {
   return alphabet().decode(piece, bytes) && bytes != piece;
 }
 
+bool in_utf8(char byte) {
+  const auto value = static_cast<unsigned char>(byte);
+  return value < 0xC0 || (value > 0xC1 && value < 0xF5);
+}
+
+bool is_special(TokenKind kind) { return kind == TokenKind::control || kind == TokenKind::unknown; }
+
 class ByteLevelTokenizer final : public VocabularyTokenizer {
  public:
   ByteLevelTokenizer(Vocabulary vocabulary, const format::Metadata& metadata, std::string pre,
@@ -142,8 +149,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
   // Special tokens are matched before and never take part in merges.
   bool takes_part(Token token) const {
     if (token < 0) return false;
-    const TokenKind kind = vocabulary().kind(token);
-    return kind != TokenKind::control && kind != TokenKind::unknown;
+    return !is_special(vocabulary().kind(token));
   }
 
   // Whether a token is found in texts as it is written, which is not what its letters stand for.
@@ -159,9 +165,8 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
     for (std::size_t i = 0; i < words.kinds.size(); ++i) {
       const std::string_view piece = words.pieces[i];
       const TokenKind kind = words.kinds[i];
-      const bool verbatim = kind == TokenKind::control || kind == TokenKind::unknown ||
-                            kind == TokenKind::user_defined;
-      if (verbatim || !alphabet_.decode(piece, texts_)) texts_ += piece;
+      const bool as_written = is_special(kind) || kind == TokenKind::user_defined;
+      if (as_written || !alphabet_.decode(piece, texts_)) texts_ += piece;
       ends_.push_back(static_cast<std::uint32_t>(texts_.size()));
     }
     for (std::size_t byte = 0; byte < 256; ++byte) {
@@ -263,24 +268,41 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
   std::vector<std::uint32_t> ends_;
 };
 
-// A user-defined token that merges make as well, and whose letters stand for other bytes than those
-// it is written with, could be told from neither when it is decoded. It stands for the bytes, as in
-// Hugging Face's tokenizers, and is not looked for in texts.
-void prefer_merges(Vocabulary& vocabulary, const format::Metadata& metadata) {
+// A user-defined token whose letters stand for other bytes than those it is written with is found
+// in texts as it is written. Where merges make it as well, or it is all that stands for a byte of
+// texts, that would be two things of which it could decode to one. It stands for the bytes, to
+// which Hugging Face's tokenizers decode it too, and is not looked for as written, as they do: so
+// every text comes back, and only one that spells such letters has other tokens. Bytes that no
+// UTF-8 has are no such case: their letters are what texts have (DeepSeek Coder adds "ö").
+void prefer_bytes(Vocabulary& vocabulary, const format::Metadata& metadata) {
   std::unordered_map<std::string_view, std::size_t> written;
-  for (std::size_t i = 0; i < vocabulary.kinds.size(); ++i)
-    if (vocabulary.kinds[i] == TokenKind::user_defined && reads_otherwise(vocabulary.pieces[i]))
-      written.emplace(vocabulary.pieces[i], i);
+  std::string bytes;
+  for (std::size_t i = 0; i < vocabulary.kinds.size(); ++i) {
+    const std::string_view piece = vocabulary.pieces[i];
+    if (vocabulary.kinds[i] != TokenKind::user_defined || !reads_otherwise(piece) ||
+        vocabulary.pieces.find(piece) != static_cast<Token>(i))
+      continue;
+    bytes.clear();
+    alphabet().decode(piece, bytes);
+    if (bytes.size() == 1 && in_utf8(bytes[0]))
+      vocabulary.kinds[i] = TokenKind::normal;
+    else
+      written.emplace(piece, i);
+  }
   const auto* merges = metadata.array("tokenizer.ggml.merges");
   if (written.empty() || merges == nullptr) return;
-  std::string line;
+  const auto takes_part = [&](std::string_view piece) {
+    const Token token = vocabulary.pieces.find(piece);
+    return token >= 0 && !is_special(vocabulary.kind(token));
+  };
+  std::string joined;
   for (const std::string_view merge : merges->strings) {
-    line = merge;
-    const std::size_t space = line.find(' ', 1);
-    if (space == std::string::npos) continue;
-    line.erase(space, 1);
-    const auto found = written.find(line);
-    if (found != written.end() && vocabulary.pieces.find(line) == static_cast<Token>(found->second))
+    const std::size_t space = merge.find(' ', 1);
+    if (space == std::string_view::npos) continue;
+    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
+    joined.assign(left).append(right);
+    const auto found = written.find(joined);
+    if (found != written.end() && takes_part(left) && takes_part(right))
       vocabulary.kinds[found->second] = TokenKind::normal;
   }
 }
@@ -302,7 +324,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const format::Metadata& metadat
   Vocabulary vocabulary = read_vocabulary(metadata, false);
   vocabulary.model = "gpt2";
   vocabulary.add_space_prefix = false;  // no byte-level file means it
-  prefer_merges(vocabulary, metadata);
+  prefer_bytes(vocabulary, metadata);
   if (pre == "default")
     vocabulary.warnings.push_back(
         "the file names no pre-tokeniser (tokenizer.ggml.pre): the default may split text "

@@ -234,6 +234,33 @@ TEST(HostileVocabulary, WithAWrittenTokenThatMergesMakeTooStandsForItsBytes) {
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
 }
 
+TEST(HostileVocabulary, WithAWrittenTokenForAByteStandsForTheByte) {
+  Pieces pieces = byte_pieces();
+  const Token space = pieces.add("Ġ", 4);
+  for (const char* letter : {"Ä", "ł", "Ã"}) pieces.add(letter);
+  const Token accent = pieces.add("©", 4);
+  const Token beyond = pieces.add("ö", 4);  // of a byte that no UTF-8 has
+  const Token pilcrow = pieces.add("¶");
+  const auto tokenizer = Tokenizer::create(pieces.metadata());
+  EXPECT_EQ(tokenizer->encode(" "), (std::vector<Token>{space}));
+  EXPECT_EQ(tokenizer->encode("é").back(), accent);
+  EXPECT_EQ(tokenizer->encode("ö"), (std::vector<Token>{beyond}));
+  for (const std::string_view text : {"a b", "é", "ö", "aö b"})
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
+  EXPECT_EQ(tokenizer->decode(std::vector<Token>{pilcrow}), "\xB6");
+}
+
+// Of parts that take no part it is never made, and stays what it is.
+TEST(HostileVocabulary, WithAWrittenTokenOfAUselessMergeIsReadAsWritten) {
+  Pieces pieces = byte_pieces();
+  pieces.add("æ");
+  pieces.add("Ŀ", 3);
+  const Token written = pieces.add("æĿ", 4);
+  pieces.merges = {"æ Ŀ"};
+  const auto tokenizer = Tokenizer::create(pieces.metadata());
+  EXPECT_EQ(tokenizer->encode("æĿ"), (std::vector<Token>{written}));
+}
+
 TEST(HostileVocabulary, WithAWrittenTokenIsItselfInTextsAlone) {
   for (const char* rule : {"gpt-2", "llama-bpe"}) {
     Pieces pieces = byte_pieces();

@@ -143,6 +143,15 @@ void AdapterTraining::keep_best() {
   best_head_.assign(trainer_.head().parameters().begin(), trainer_.head().parameters().end());
 }
 
+AdapterTraining::Parameters AdapterTraining::take_best() {
+  return {std::move(best_adapter_), std::move(best_head_)};
+}
+
+void AdapterTraining::put_best(Parameters best) {
+  best_adapter_ = std::move(best.adapter);
+  best_head_ = std::move(best.head);
+}
+
 void AdapterTraining::use_best() {
   math::require(!best_adapter_.empty(), "training", "no epoch has ended");
   std::copy(best_adapter_.begin(), best_adapter_.end(), trainer_.parameters().begin());

@@ -60,6 +60,13 @@ class AdapterTraining {
   // To the end: true. False where it was paused. Throws what writing a snapshot throws; then, too,
   // it can be run again.
   bool run(const TrainingEvents& events);
+  // The parameters of the best epoch, after run() returned true: taken from one that is not needed
+  // any more, and given to another of the same shape, which then has them.
+  struct Parameters {
+    std::vector<float> adapter, head;
+  };
+  Parameters take_best();
+  void put_best(Parameters best);
   // Gives back most of its memory until it is needed again (Trainer::rest).
   void rest() { trainer_.rest(); }
 

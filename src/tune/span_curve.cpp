@@ -43,17 +43,18 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
 }
 
 // They have done their work. Calibration stays: there is nothing left to fit it on.
-void SpanTuning::refit() {
-  if (!report_.validation_from_training) return;
+void SpanTuning::refit(const SpanEvents& events) {
+  if (!report_.validation_from_training || report_.uses_adapter()) return;
+  if (events.stage) events.stage("the linear tagger once more, on all texts", 0, 1);
   SpanTexts all = training_->data;
   const SpanTexts& held_back = validation_->data;
   all.texts.insert(all.texts.end(), held_back.texts.begin(), held_back.texts.end());
   all.slots.insert(all.slots.end(), held_back.slots.begin(), held_back.slots.end());
-  if (run_ != nullptr) run_->rest();  // both at once would be the most that the job holds
+  run_.reset();  // both at once would be the most that the job holds
+  linear_.reset();
   linear_ = fitted(all);
-  // What the certificate is made of.
-  if (!report_.uses_adapter())
-    validation_scores_[report_.chosen] = scored(SpanMethod::linear, *validation_);
+  report_.refitted_rows = all.size();
+  validation_scores_[report_.chosen] = scored(SpanMethod::linear, *validation_);  // certificate's
 }
 
 }  // namespace malina::tune

@@ -13,7 +13,10 @@ MemoryParts SpanTuning::working_memory() const {
     return eval::LinearTagger::cost_of(texts, report_.types.size(),
                                        device_.context().pool.threads());
   };
-  const eval::LinearTagger::Cost linear = cost_of(training_->data.texts);
+  std::vector<std::string> all = training_->data.texts;
+  if (report_.validation_from_training)  // it learns from these too, in the end
+    all.insert(all.end(), validation_->data.texts.begin(), validation_->data.texts.end());
+  const eval::LinearTagger::Cost linear = cost_of(all);
   // Beside the whole one, the learning curve fits another to half of the texts.
   eval::LinearTagger::Cost half;
   if (const auto sizes = curve_sizes(training_->data.size(), report_.types.size());

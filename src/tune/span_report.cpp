@@ -107,6 +107,7 @@ Json report_json(const SpanReport& report) {
           {"chosen", name(report.rungs.at(report.chosen).method)},
           {"reason", report.reason},
           {"epochs", epochs},
+          {"refitted_rows", report.refitted_rows ? Json(*report.refitted_rows) : Json()},
           {"calibration", to_json(report.calibration)},
           {"calibration_error_before", report.before.calibration_error},
           {"calibration_error_after", report.after.calibration_error},
@@ -162,6 +163,11 @@ std::string model_card(const SpanReport& report, const SpanRequest& request,
   card += fmt::format("\n## Data\n\n{} training and {} validation rows. Licence: {}.\n\n",
                       report.training_rows, report.validation_rows,
                       report.licence.empty() ? "not stated" : report.licence);
+  if (report.refitted_rows)
+    card += fmt::format(
+        "When all had been chosen and calibrated, the tagger learned from all {} rows, also those "
+        "held back for validation.\n\n",
+        *report.refitted_rows);
   for (const base::Digest& digest : report.training_files)
     card += fmt::format("- training: `{}`\n", digest.text());
   if (!report.uses_adapter()) return card;

@@ -179,7 +179,7 @@ bool SpanTuning::run(const SpanEvents& events) {
   if (request_.method != SpanMethod::linear && !climb_adapter(events)) return false;
   choose();
   calibrate();
-  refit();
+  refit(events);
   if (test_ != nullptr) test();
   return true;
 }

@@ -87,6 +87,9 @@ struct SpanReport {
   std::string reason;
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
+  // Of the linear tagger that was chosen, with those held back; absent: it learned from the
+  // training rows alone.
+  std::optional<std::size_t> refitted_rows;
   SpanCalibration calibration;
   SpanAnswers before, after;  // of validation rows: as they came, and calibrated
   // Of the linear tagger, by whole texts; none where there are too few rows.
@@ -162,7 +165,7 @@ class SpanTuning {
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);
   void choose();
   void calibrate();
-  void refit();  // span_curve.cpp
+  void refit(const SpanEvents& events);  // span_curve.cpp
   void scale(std::span<const ScoredText> scores, std::span<const std::size_t> rows);
   void test();
   std::string origin() const;

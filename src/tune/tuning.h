@@ -152,6 +152,9 @@ class Tuning {
   // What is chosen learns from the rows that were held back as well: tuning_refit.cpp.
   void refit();
   bool retrain(const TuningEvents& events);
+  bool retrains() const;
+  void begin_retraining();
+  void keep_first(std::string why);
   void calibrate();
   bool test(const TuningEvents& events);
   // Nothing where `progress` stopped it: it is told of texts that a model reads.
@@ -172,9 +175,9 @@ class Tuning {
   // Too few held-back rows are out of scope to set an adapter's threshold by.
   bool few_out_of_scope_ = false;
   bool in_turn_ = false;  // baseline and probe are measured on all of them in turn
-  std::unique_ptr<ClassifierTraining> adapter_training_;
-  std::vector<TrainingExample> all_examples_;  // of the training that follows, as everything_
-  std::unique_ptr<ClassifierTraining> retraining_;
+  std::vector<TrainingExample> all_examples_;  // as everything_, for retraining_
+  std::unique_ptr<ClassifierTraining> adapter_training_, retraining_;
+  AdapterTraining::Parameters first_best_;  // while retraining_ is there
   std::shared_ptr<const LabelTask> label_task_;
   std::unique_ptr<LabelTraining> label_training_;
   std::unique_ptr<LabelAnswers> label_answers_;

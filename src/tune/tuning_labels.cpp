@@ -28,6 +28,9 @@ constexpr std::size_t kKeptRows = 1536;
 // In `automatic` only where the adapter with a head was worth its training: writing labels takes
 // several times as long, and is seldom better (reference figures: docs/reference/tune.md).
 bool Tuning::wants_labels() {
+  if (request_.method == Method::automatic && request_.up_to != Method::labels)
+    report_.labels_left_out =
+        fmt::format("none dearer than {} was to be tried", name(request_.up_to));
   if (!wants(Method::labels)) return false;
   const auto is = [](Method method) {
     return [method](const Rung& rung) { return rung.members == std::vector{method}; };

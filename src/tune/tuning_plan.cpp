@@ -76,6 +76,8 @@ void Tuning::Planner::probe() {
                                     std::span(labels).first(rows), {.cost = kCost}, pool());
   });
   add("probe", time.searched(rows()));
+  if (tuning_.test_ && !tuning_.wants(Method::lora))
+    add(kTestRows, per_token_ * static_cast<double>(tokens_of(tuning_.test_->examples)));
 }
 
 void Tuning::Planner::adapter() {
@@ -90,7 +92,8 @@ void Tuning::Planner::adapter() {
   if (const double epochs = search_epochs(); epochs > 0)
     add("search for the learning rate", epochs * epoch);
   add("training of the adapter", epoch * static_cast<double>(request_.recipe.epochs) + scored);
-  if (tuning_.in_turn_) {
+  if (request_.curve) add("learning curve of the adapter", curve_seconds(time, scored));
+  if (tuning_.retrains()) {
     const double all =
         static_cast<double>(tuning_.everything_.size()) / static_cast<double>(rows());
     const double again = (epoch - scored) * all * static_cast<double>(request_.recipe.epochs);
@@ -98,7 +101,6 @@ void Tuning::Planner::adapter() {
                                              : "training on all rows",
         again);
   }
-  if (request_.curve) add("learning curve of the adapter", curve_seconds(time, scored));
   if (tuning_.test_)
     add(kTestRows, time.per_scored * static_cast<double>(tokens_of(tuning_.test_->examples)));
 }

@@ -2,10 +2,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
+#include "base/error.h"
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
+
+namespace {
+
+const EpochReport& best_of(const std::vector<EpochReport>& history) {
+  return *std::find_if(history.rbegin(), history.rend(),
+                       [](const EpochReport& epoch) { return epoch.best; });
+}
+
+}  // namespace
 
 // Rows that were held back have done their work: baseline and probe learn from them as well, with
 // the cost that was chosen without them.
@@ -14,44 +26,84 @@ void Tuning::refit() {
   base::ThreadPool& pool = device_.context().pool;
   const std::uint64_t seed = request_.recipe.seed;
   result_.linear = eval::LinearBaseline::fit(everything_.texts, everything_.labels,
-                                             {.cost = result_.linear->cost(), .seed = seed}, pool);
+                                             result_.linear->options(seed), pool);
   if (!report_.uses(Method::probe)) return;
   const std::vector<float> features = all_features();
-  result_.probe =
-      eval::LinearBaseline::fit_dense({features, model_->sizes().width}, everything_.labels,
-                                      {.cost = result_.probe->cost(), .seed = seed}, pool);
+  result_.probe = eval::LinearBaseline::fit_dense(
+      {features, model_->sizes().width}, everything_.labels, result_.probe->options(seed), pool);
 }
 
-// With few rows those that were held back are a fifth of all, so the adapter with a head is trained
-// once more, on all of them: the recipe again, to the epoch that was the best, which nothing
-// measures. False where it was paused.
-bool Tuning::retrain(const TuningEvents& events) {
-  if (!in_turn_ || !report_.uses(Method::lora) || report_.retrained) return true;
-  const auto best = std::find_if(report_.history.rbegin(), report_.history.rend(),
-                                 [](const EpochReport& epoch) { return epoch.best; });
-  if (retraining_ == nullptr) {
-    adapter_training_.reset();  // both at once would be the most that the job holds
-    all_examples_ = training_->examples;
-    all_examples_.insert(all_examples_.end(), validation_->examples.begin(),
-                         validation_->examples.end());
-    const AdapterTrainingOptions options{
-        .recipe = request_.recipe,
-        .patience = request_.patience,
-        .snapshot = trial_snapshot(request_.snapshot, "all-rows"),
-        .origin = origin() + fmt::format("all rows, {} epochs\n", best->epoch),
-        .only_epochs = best->epoch};
-    if (!options.snapshot.empty()) trial_files_.push_back(options.snapshot);
+// In a job whose rows are few, where an adapter with a head can be chosen.
+bool Tuning::retrains() const { return in_turn_ && !few_out_of_scope_; }
+
+void Tuning::begin_retraining() {
+  const std::size_t epochs = best_of(report_.history).epoch;
+  first_best_ = adapter_training_->take_best();
+  adapter_training_.reset();  // both at once would be the most that the job holds
+  all_examples_ = training_->examples;
+  all_examples_.insert(all_examples_.end(), validation_->examples.begin(),
+                       validation_->examples.end());
+  const AdapterTrainingOptions options{
+      .recipe = request_.recipe,
+      .patience = request_.patience,
+      .snapshot = trial_snapshot(request_.snapshot, "all-rows"),
+      .origin = origin() + fmt::format("all rows, {} epochs\n", epochs),
+      .only_epochs = epochs};
+  if (!options.snapshot.empty()) trial_files_.push_back(options.snapshot);
+  const auto begin = [&] {
     retraining_ =
         std::make_unique<ClassifierTraining>(model_, device_, report_.labels.size(), all_examples_,
                                              std::span<const TrainingExample>(), options);
+  };
+  try {
+    begin();
+  } catch (const base::Error&) {
+    // Of a first training that went on to another epoch, say. It follows from the first one alone.
+    std::error_code ignored;
+    if (options.snapshot.empty() || !std::filesystem::remove(options.snapshot, ignored)) throw;
+    begin();
   }
+}
+
+// The adapter stays as it was measured.
+void Tuning::keep_first(std::string why) {
+  report_.retraining_left_out = std::move(why);
+  retraining_.reset();
+  adapter_training_ = std::make_unique<ClassifierTraining>(
+      model_, device_, report_.labels.size(), training_->examples, validation_->examples,
+      AdapterTrainingOptions{.recipe = request_.recipe, .snapshot = {}, .origin = {}});
+  adapter_training_->put_best(std::move(first_best_));
+}
+
+// With few rows those that were held back are a fifth of all, so the adapter with a head is trained
+// once more, on all of them: the recipe again, to the epoch that was the best. Nothing measures it
+// there, but it must have come about as far. False where it was paused.
+bool Tuning::retrain(const TuningEvents& events) {
+  constexpr double kFurther = 0.5;  // nats
+  if (!retrains() || !report_.uses(Method::lora) || report_.retrained ||
+      !report_.retraining_left_out.empty())
+    return true;
+  if (retraining_ == nullptr) begin_retraining();
   if (events.stage) events.stage("the adapter once more, on all rows", 0, 1);
   TrainingEvents training = events.training;
   training.epoch = {};  // it has nothing to say of them
-  if (!retraining_->run(training)) return false;
+  try {
+    if (!retraining_->run(training)) return false;
+  } catch (const DivergedError& error) {
+    keep_first(error.what());
+    return true;
+  }
+  const EpochReport& before = best_of(report_.history);
+  const double loss = retraining_->history().back().train_loss;
+  if (loss > 2 * before.train_loss + kFurther) {
+    keep_first(fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", loss,
+                           before.train_loss));
+    return true;
+  }
   adapter_training_ = std::move(retraining_);
+  first_best_ = {};
   result_.adapter = adapter_training_->best();
-  report_.retrained = Retraining{.rows = all_examples_.size(), .epochs = best->epoch};
+  report_.retrained = Retraining{.rows = all_examples_.size(), .epochs = before.epoch};
   return true;
 }
 

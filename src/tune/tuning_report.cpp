@@ -223,6 +223,7 @@ Json report_json(const TuningReport& report) {
             {"losses", to_json(report.losses)},
             {"epochs", to_json(report.history)},
             {"retrained", nullptr},
+            {"retraining_left_out", nullptr},
             {"label_losses", to_json(report.label_losses)},
             {"label_epochs", to_json(report.label_history)},
             {"label_prior", !report.label_prior.empty()},
@@ -232,6 +233,7 @@ Json report_json(const TuningReport& report) {
             {"scope", to_json(report.scope)},
             {"test", nullptr}};
   if (!report.labels_left_out.empty()) json["labels_left_out"] = report.labels_left_out;
+  if (!report.retraining_left_out.empty()) json["retraining_left_out"] = report.retraining_left_out;
   if (report.retrained)
     json["retrained"] = {{"rows", report.retrained->rows}, {"epochs", report.retrained->epochs}};
   if (report.test) {

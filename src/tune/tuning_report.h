@@ -119,10 +119,11 @@ struct TuningReport {
   std::vector<Rung> rungs;
   std::size_t chosen = 0;       // index of a rung
   std::string reason;           // one sentence
-  std::string labels_left_out;  // why `automatic` did not train `labels`; "" where it did
+  std::string labels_left_out;  // why `automatic` did not train `labels`; "" where it may have
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;         // of the adapter's training, thinned
   std::optional<Retraining> retrained;  // absent: it learned from the training rows alone
+  std::string retraining_left_out;      // why, where it was tried; "" otherwise
   // Of the adapter that writes labels, where it was trained to its end.
   std::optional<Recipe> label_recipe = {};
   std::vector<EpochReport> label_history;

@@ -156,6 +156,7 @@ TEST_F(TuningTest, FewRowsAreMeasuredInTurn) {
     EXPECT_EQ(report.rungs[cheap].probabilities.rows(), report.validation_rows);
   }
   for (const std::size_t dear : {3, 4}) EXPECT_EQ(report.rungs[dear].rows, report.validation_rows);
+  EXPECT_EQ(report.retrained.has_value(), report.uses(Method::lora));
 
   TuningRequest apart = request(Method::linear);
   apart.validation = apart.test;
@@ -203,6 +204,7 @@ TEST_F(TuningTest, OfFewRowsTheAdapterLearnsFromAllInTheEnd) {
   events.training.pause = [&] { return steps >= before + 7; };
   EXPECT_FALSE(first.run(events));
   EXPECT_FALSE(first.report().retrained);
+  EXPECT_NE(*first.result().adapter, *whole.result().adapter);  // the first training's
   Tuning second(model_, tokenizer_.get(), device_, asked);
   second.read();
   steps = 0;
@@ -212,6 +214,44 @@ TEST_F(TuningTest, OfFewRowsTheAdapterLearnsFromAllInTheEnd) {
   EXPECT_EQ(*second.result().adapter, *whole.result().adapter);
   EXPECT_EQ(second.report().test->chosen.accuracy.value,
             whole.report().test->chosen.accuracy.value);
+  // The same object goes on as well.
+  EXPECT_TRUE(first.run(events));
+  EXPECT_EQ(*first.result().adapter, *whole.result().adapter);
+}
+
+TEST_F(TuningTest, ASecondTrainingThatGoesWrongLeavesTheFirst) {
+  const TuningRequest asked = request(Method::blend);
+  Tuning tuning(model_, tokenizer_.get(), device_, asked);
+  tuning.read();
+  bool second = false;
+  TuningEvents events;
+  events.stage = [&](std::string_view stage, std::size_t, std::size_t) {
+    second = second || stage == "the adapter once more, on all rows";
+  };
+  events.training.step = [&](const StepReport& report, std::uint64_t) {
+    if (second && report.step == 3) throw DivergedError(3);
+  };
+  EXPECT_TRUE(tuning.run(events));
+  EXPECT_TRUE(second);
+  EXPECT_FALSE(tuning.report().retrained);
+  EXPECT_FALSE(tuning.report().retraining_left_out.empty());
+  // What was written answers as what was measured.
+  Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
+  const LabelledTexts test = read_labelled_texts(asked.test);
+  const auto answers = classifier.answer(test.texts);
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < answers.size(); ++i)
+    right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
+  EXPECT_EQ(static_cast<double>(right) / static_cast<double>(answers.size()),
+            tuning.report().test->chosen.accuracy.value);
+}
+
+TEST_F(TuningTest, AStaleFileOfTheSecondTrainingIsNoObstacle) {
+  TuningRequest asked = request(Method::lora);
+  const Tuning whole = tuned(asked);
+  asked.snapshot = directory_.path() / "job.snapshot";
+  std::ofstream(directory_.path() / "job.snapshot.all-rows") << "of another job";
+  EXPECT_EQ(*tuned(asked).result().adapter, *whole.result().adapter);
 }
 
 TEST_F(TuningTest, FewRowsAreReadTwiceUnlessOneSaysOtherwise) {

@@ -111,9 +111,10 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertTrue(probe["reason"].endswith("; none dearer than probe was to be tried"), probe["reason"])
         lora = self.json(*self.arguments("dearer", "--up-to", "lora"))
         self.assertEqual(lora["rungs"][-1]["method"], "linear+probe+lora")
-        plan = self.json(*self.arguments("planned", "--up-to", "probe", "--dry-run"))
+        self.assertEqual(probe["labels_left_out"], "none dearer than probe was to be tried")
+        plan = self.json(*self.arguments("planned", "--up-to", "probe", "--test", "test.csv", "--dry-run"))
         self.assertEqual([stage["name"] for stage in plan["stages"]],
-                         ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe"])
+                         ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe", "test rows"])
 
     def test_the_page_holds_the_report_and_loads_nothing(self):
         for name, text in (("train.csv", rows(120)), ("test.csv", noisy(rows(30, 500)))):
@@ -399,7 +400,7 @@ class TuneTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual([stage["name"] for stage in plan["stages"]],
                          ["linear baseline", "learning curve and suspected labels", "features of the probe", "probe",
                           "search for the learning rate", "training of the adapter",
-                          "where an adapter is chosen: training on all rows", "learning curve of the adapter", "test rows",
+                          "learning curve of the adapter", "where an adapter is chosen: training on all rows", "test rows",
                           "where the adapter beats what is cheaper: labels"])
         self.assertEqual(plan["labels"]["seconds"], plan["stages"][-1]["seconds"])
         self.assertLessEqual(plan["labels"]["peak_bytes"], plan["peak_bytes"])

@@ -96,7 +96,8 @@ void check_page(const Options& options) {
 // Said, and not refused: the same options are given to one method after the other.
 void tell_of_unused(const Options& options, Method method, Console& console) {
   std::vector<const char*> unused;
-  if (method == Method::linear || method == Method::probe)
+  const bool no_adapter = method == Method::automatic && options.up_to == "probe";
+  if (method == Method::linear || method == Method::probe || no_adapter)
     unused = {"--rank",         "--alpha", "--rslora",   "--learning-rate", "--b-ratio",
               "--epochs",       "--batch", "--patience", "--fast",          "--search",
               "--search-rates", "--curve", "--recompute"};
