@@ -110,9 +110,12 @@ DiscriminantAnalysis::DiscriminantAnalysis(const SparseRows& rows,
   });
 }
 
-LogisticWeights DiscriminantAnalysis::weights(double shrinkage, base::ThreadPool& pool) const {
+LogisticWeights DiscriminantAnalysis::weights(double shrinkage, double temperature,
+                                              base::ThreadPool& pool) const {
   if (!(shrinkage > 0) || shrinkage > 1)
     throw Error(Fault::invalid_argument, "a shrinkage is not more than 0 and at most 1");
+  if (!(temperature > 0) || !std::isfinite(temperature))
+    throw Error(Fault::invalid_argument, "a temperature is not a positive number");
   std::vector<double> shrunken = covariance_;
   double trace = 0;
   for (std::size_t i = 0; i < width_; ++i) trace += covariance_[i * width_ + i];
@@ -131,9 +134,9 @@ LogisticWeights DiscriminantAnalysis::weights(double shrinkage, base::ThreadPool
     double bias = std::log(prior);
     for (std::size_t i = 0; i < width_; ++i) {
       bias -= direction[i] * mean[i] / 2;
-      result.weights[i * classes_ + c] = static_cast<float>(direction[i]);
+      result.weights[i * classes_ + c] = static_cast<float>(direction[i] / temperature);
     }
-    result.weights[width_ * classes_ + c] = static_cast<float>(bias);
+    result.weights[width_ * classes_ + c] = static_cast<float>(bias / temperature);
   });
   return result;
 }

@@ -26,9 +26,10 @@ class DiscriminantAnalysis {
   DiscriminantAnalysis(const SparseRows& rows, std::span<const std::uint32_t> labels,
                        std::size_t classes, base::ThreadPool& pool);
 
-  // Scores of classes (LogisticWeights::scores), of which the softmax are probabilities: too
-  // confident ones. `shrinkage`: more than 0, at most 1. The same for any number of threads.
-  LogisticWeights weights(double shrinkage, base::ThreadPool& pool) const;
+  // Scores of classes (LogisticWeights::scores) divided by `temperature`, of which the softmax are
+  // probabilities: at 1 far too confident ones, since S is of the rows that the means are of.
+  // `shrinkage`: more than 0, at most 1. The same for any number of threads.
+  LogisticWeights weights(double shrinkage, double temperature, base::ThreadPool& pool) const;
 
   static constexpr std::size_t kMostWidth = 2048;
 

@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/linear_baseline.h"
+#include "eval/sealed_file.h"
 
 namespace malina::eval {
 namespace {
@@ -51,7 +53,7 @@ TEST(DiscriminantAnalysis, IsThatOfScikitLearn) {
     base::ThreadPool pool(threads);
     const DiscriminantAnalysis analysis(rows_of(rows), labels, 4, pool);
     for (const auto& [shrinkage, expected] : golden.at("probabilities").items()) {
-      const LogisticWeights weights = analysis.weights(std::stod(shrinkage), pool);
+      const LogisticWeights weights = analysis.weights(std::stod(shrinkage), 1, pool);
       for (std::size_t i = 0; i < test.size(); ++i) {
         const std::vector<double> found = answer(weights, test[i]);
         for (std::size_t k = 0; k < found.size(); ++k)
@@ -72,7 +74,7 @@ TEST(DiscriminantAnalysis, HasTheSameBitsForAnyThreads) {
   base::ThreadPool one(1), four(4);
   const DiscriminantAnalysis first(rows_of(values), labels, 5, one),
       second(rows_of(values), labels, 5, four);
-  EXPECT_EQ(first.weights(0.3, one).weights, second.weights(0.3, four).weights);
+  EXPECT_EQ(first.weights(0.3, 2, one).weights, second.weights(0.3, 2, four).weights);
 }
 
 // A column that never varies, a class without rows, fewer rows than columns, rows that are alike.
@@ -82,7 +84,7 @@ TEST(DiscriminantAnalysis, StaysFiniteWhereThereIsLittleToLearnFrom) {
   const std::vector<std::uint32_t> labels{0, 2, 0};
   for (const double shrinkage : {1e-6, 0.5, 1.0}) {
     const LogisticWeights weights =
-        DiscriminantAnalysis(rows_of(values), labels, 3, pool).weights(shrinkage, pool);
+        DiscriminantAnalysis(rows_of(values), labels, 3, pool).weights(shrinkage, 1, pool);
     for (const float weight : weights.weights) EXPECT_TRUE(std::isfinite(weight));
     const std::vector<double> found = answer(weights, values[0]);
     double sum = 0;
@@ -103,7 +105,9 @@ TEST(DiscriminantAnalysis, RefusesWhatDoesNotFit) {
   EXPECT_THROW(DiscriminantAnalysis(rows, beyond, 2, pool), base::Error);
   const DiscriminantAnalysis analysis(rows, labels, 2, pool);
   for (const double shrinkage : {0.0, -1.0, 1.5, std::nan("")})
-    EXPECT_THROW(analysis.weights(shrinkage, pool), base::Error);
+    EXPECT_THROW(analysis.weights(shrinkage, 1, pool), base::Error);
+  for (const double temperature : {0.0, -1.0, HUGE_VAL, std::nan("")})
+    EXPECT_THROW(analysis.weights(0.5, temperature, pool), base::Error);
   SparseRows wide;
   wide.width = DiscriminantAnalysis::kMostWidth + 1;
   wide.add({});
@@ -147,6 +151,14 @@ TEST(DiscriminantAnalysis, IsTheProbeWhereItAnswersBetter) {
     return count;
   };
   EXPECT_GT(right(probe.options(1)), right({.cost = 4}));
+  // Shrinkage and temperature stand behind mark, version and kind.
+  for (const auto& [place, value] : std::vector<std::pair<std::size_t, double>>{
+           {16, 0.0}, {16, 1.5}, {16, std::nan("")}, {24, 0.0}, {24, -1.0}, {24, HUGE_VAL}}) {
+    std::string bytes = probe.bytes();
+    bytes.resize(bytes.size() - 32);  // its digest
+    std::memcpy(bytes.data() + place, &value, sizeof value);
+    EXPECT_THROW(LinearBaseline::parse(with_digest(std::move(bytes)), "probe"), base::Error);
+  }
   const std::vector<std::string> texts{"a", "b"}, two{"x", "y"};
   EXPECT_THROW(LinearBaseline::fit(texts, two, {.shrinkage = 0.5}, pool), base::Error);
 }

@@ -44,8 +44,15 @@ struct LinearOptions {
   double cost = 0;
   // Not 0: a discriminant analysis with it (discriminant_analysis.h), of dense rows.
   double shrinkage = 0;
+  double temperature = 1;  // of the discriminant analysis
   // Of the folds. Nothing else is random.
   std::uint64_t seed = 1;
+};
+
+// How it is fitted: with a cost, or with a shrinkage and a temperature.
+struct LinearPenalty {
+  double cost = 0, shrinkage = 0, temperature = 1;
+  bool discriminant() const { return shrinkage > 0; }
 };
 
 // Immutable once made; many threads may ask.
@@ -62,11 +69,14 @@ class LinearBaseline {
 
   // Ascending by their bytes: the columns of all probabilities.
   std::span<const std::string> labels() const { return labels_; }
-  double cost() const { return cost_; }            // 0 of a discriminant analysis
-  double shrinkage() const { return shrinkage_; }  // 0 of a logistic regression
+  double cost() const { return penalty_.cost; }            // 0 of a discriminant analysis
+  double shrinkage() const { return penalty_.shrinkage; }  // 0 of a logistic regression
   // To fit others in the same way.
   LinearOptions options(std::uint64_t seed) const {
-    return {.cost = cost_, .shrinkage = shrinkage_, .seed = seed};
+    return {.cost = penalty_.cost,
+            .shrinkage = penalty_.shrinkage,
+            .temperature = penalty_.temperature,
+            .seed = seed};
   }
 
   // [labels], sum 1, not calibrated (logistic_regression.h). A baseline of texts is asked for
@@ -89,7 +99,7 @@ class LinearBaseline {
  private:
   using Features = std::variant<TextFeatures, ColumnScaling>;
   LinearBaseline(Features features, LogisticWeights weights, std::vector<std::string> labels,
-                 double cost, double shrinkage);
+                 const LinearPenalty& penalty);
   template <class Examples>
   static LinearBaseline fit_examples(const Examples& examples, std::span<const std::string> labels,
                                      const LinearOptions& options, base::ThreadPool& pool);
@@ -97,7 +107,7 @@ class LinearBaseline {
   Features features_;
   LogisticWeights weights_;
   std::vector<std::string> labels_;
-  double cost_ = 0, shrinkage_ = 0;
+  LinearPenalty penalty_;
 };
 
 // The probabilities of every example from a model that never saw it: of `folds` stratified parts

@@ -1,6 +1,6 @@
 // The file of a linear baseline, little-endian:
 //   "MALINALB"  u32 version (1)  u32 kind (0 texts, 1 dense features, 2 the same by a discriminant
-//   analysis)  f64 cost, of kind 2 shrinkage  u64 labels  u64 width
+//   analysis)  f64 cost, of kind 2 shrinkage and temperature  u64 labels  u64 width
 //   labels: u64 length and the bytes, ascending
 //   texts: width times u64 hash, f32 inverse document frequency; dense: width f32 means, then
 //   scales (width + 1) * labels f32 weights: those of a column lie together, the bias last SHA-256
@@ -52,6 +52,19 @@ std::vector<float> finite_values(ByteCursor& cursor, std::uint64_t count) {
   return values;
 }
 
+LinearPenalty read_penalty(ByteCursor& cursor, bool discriminant) {
+  const auto positive = [&](const char* what) {
+    const auto value = cursor.number<double>();
+    if (!(value > 0) || !std::isfinite(value))
+      cursor.fail(fmt::format("the {} is not a positive number", what));
+    return value;
+  };
+  if (!discriminant) return {.cost = positive("cost")};
+  const double shrinkage = positive("shrinkage");
+  if (shrinkage > 1) cursor.fail("the shrinkage is more than 1");
+  return {.shrinkage = shrinkage, .temperature = positive("temperature")};
+}
+
 std::vector<std::string> read_labels(ByteCursor& cursor, std::uint64_t count) {
   std::vector<std::string> labels;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -93,9 +106,10 @@ std::string LinearBaseline::bytes() const {
   std::string result(kMagic);
   const auto* const texts = std::get_if<TextFeatures>(&features_);
   put(result, kVersion);
-  const std::uint32_t dense = shrinkage_ > 0 ? kDiscriminant : kDense;
+  const std::uint32_t dense = penalty_.discriminant() ? kDiscriminant : kDense;
   put(result, texts != nullptr ? kTexts : dense);
-  put(result, shrinkage_ > 0 ? shrinkage_ : cost_);
+  put(result, penalty_.discriminant() ? penalty_.shrinkage : penalty_.cost);
+  if (penalty_.discriminant()) put(result, penalty_.temperature);
   put(result, static_cast<std::uint64_t>(labels_.size()));
   put(result, static_cast<std::uint64_t>(weights_.width));
   for (const std::string& label : labels_) {
@@ -124,9 +138,7 @@ LinearBaseline LinearBaseline::parse(std::string_view bytes, const std::string& 
   const auto kind = cursor.number<std::uint32_t>();
   if (kind != kTexts && kind != kDense && kind != kDiscriminant)
     cursor.fail("it is neither of texts nor of features");
-  const auto cost = cursor.number<double>();
-  if (!(cost > 0) || !std::isfinite(cost)) cursor.fail("the cost is not a positive number");
-  if (kind == kDiscriminant && cost > 1) cursor.fail("the shrinkage is more than 1");
+  const LinearPenalty penalty = read_penalty(cursor, kind == kDiscriminant);
   const auto classes = cursor.number<std::uint64_t>();
   const auto width = cursor.number<std::uint64_t>();
   if (classes < 2) cursor.fail("there are fewer than two labels");
@@ -143,9 +155,7 @@ LinearBaseline LinearBaseline::parse(std::string_view bytes, const std::string& 
   cursor.enter({"weights"});
   LogisticWeights weights{width, classes, finite_values(cursor, (width + 1) * classes)};
   if (cursor.remaining() != 0) cursor.fail("there is more after its end");
-  const bool discriminant = kind == kDiscriminant;
-  return {std::move(features), std::move(weights), std::move(labels), discriminant ? 0 : cost,
-          discriminant ? cost : 0};
+  return {std::move(features), std::move(weights), std::move(labels), penalty};
 }
 
 void LinearBaseline::save(const std::filesystem::path& path) const {

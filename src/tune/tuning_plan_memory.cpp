@@ -1,6 +1,7 @@
 // The memory of a job's plan, stage by stage (training_memory.h).
 #include <algorithm>
 
+#include "eval/discriminant_analysis.h"
 #include "tune/label_answers.h"
 #include "tune/training_memory.h"
 #include "tune/tuning_planner.h"
@@ -77,7 +78,12 @@ std::uint64_t Tuning::Planner::probe_bytes() const {
                                  {.max_rows = request_.recipe.rows, .recompute = true});
   const std::uint64_t values = rows() * tuning_.model_->sizes().width;
   // Fitting comes after the pass has gone: nodes, and rows of all trials.
-  const std::uint64_t fitting = values * 16 + (rows() <= 2000 ? 5 : 1) * values * 8;
+  const std::uint64_t width = tuning_.model_->sizes().width, trials = rows() <= 2000 ? 5 : 1;
+  std::uint64_t fitting = values * 16 + trials * values * 8;
+  if (width <=
+      eval::DiscriminantAnalysis::kMostWidth)  // covariances of the trials, and one at work
+    fitting =
+        std::max(fitting, trials * values * 8 + values * 8 + (trials + 1) * width * width * 8);
   return feature_bytes() + std::max<std::uint64_t>(device.allocated_bytes(), fitting);
 }
 
