@@ -379,54 +379,6 @@ bool Tuning::run(const TuningEvents& events) {
   return test_ == nullptr || test(events);
 }
 
-// The cheapest rung that no dearer one beats significantly.
-void Tuning::choose() {
-  const std::size_t last = report_.rungs.size() - 1;
-  if (request_.method != Method::automatic) {
-    report_.chosen = last;
-    report_.reason = fmt::format("{} was asked for", name(report_.rungs[last].members));
-    return;
-  }
-  const auto left_out = [&](const Rung& rung) { return few_out_of_scope_ && rung.all.rows() == 0; };
-  for (std::size_t i = 0; i <= last; ++i) {
-    const Rung& rung = report_.rungs[i];
-    if (left_out(rung)) continue;
-    bool beaten = false;
-    for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
-      if (left_out(report_.rungs[j])) continue;
-      const Comparison comparison =
-          compare(all_classes_, validation_->classes, rung, report_.rungs[j]);
-      beaten = comparison.better && comparison.p_value < request_.significance;
-    }
-    if (beaten) continue;
-    report_.chosen = i;
-    report_.reason =
-        i == last
-            ? fmt::format(
-                  "every cheaper method is significantly beaten by a dearer one, up to {} (p < {})",
-                  name(rung.members), request_.significance)
-            : fmt::format(
-                  "no dearer method is significantly better than {} (p < {}) on the same rows",
-                  name(rung.members), request_.significance);
-    if (request_.up_to != Method::labels)
-      report_.reason += fmt::format("; none dearer than {} was to be tried", name(request_.up_to));
-    return;
-  }
-}
-
-void Tuning::calibrate() {
-  const Rung& rung = report_.chosen_rung();
-  const eval::ProbabilityTable& chosen = rung.all.rows() > 0 ? rung.all : rung.probabilities;
-  const auto& classes = rung.all.rows() > 0 ? all_classes_ : validation_->classes;
-  report_.calibration = eval::fit_calibration(classes, chosen, request_.calibration);
-  report_.before = eval::measure_calibration(classes, chosen);
-  const auto calibrated = eval::with_temperature(chosen, report_.calibration.temperature);
-  report_.after = eval::measure_calibration(classes, calibrated);
-  report_.answers = answer_report(classes, calibrated);
-  if (report_.calibration.out_of_scope)
-    report_.scope = eval::measure_scope(classes, calibrated, report_.calibration);
-}
-
 std::optional<eval::ProbabilityTable> Tuning::probabilities_of(Method method, const Part& part,
                                                                const ScoreProgress& progress) {
   base::ThreadPool& pool = device_.context().pool;

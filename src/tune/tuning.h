@@ -149,6 +149,7 @@ class Tuning {
                          std::map<std::size_t, eval::ProbabilityTable>& tables,
                          const TuningEvents& events);
   void choose();
+  void prefer_blend();
   // What is chosen learns from the rows that were held back as well: tuning_refit.cpp.
   void refit();
   bool retrain(const TuningEvents& events);
