@@ -6,8 +6,11 @@ import struct
 FOLDER = pathlib.Path(__file__).parent / "corpus" / "linear_baseline"
 
 
-def baseline(kind, labels, features, width, cost=4.0, version=1):
-    content = b"MALINALB" + struct.pack("<IIdQQ", version, kind, cost, len(labels), width)
+def baseline(kind, labels, features, width, cost=4.0, version=1, temperature=None):
+    content = b"MALINALB" + struct.pack("<IId", version, kind, cost)
+    if temperature is not None:
+        content += struct.pack("<d", temperature)
+    content += struct.pack("<QQ", len(labels), width)
     for label in labels:
         content += struct.pack("<Q", len(label)) + label
     weights = [0.25 * (i % 7) - 0.5 for i in range((width + 1) * len(labels))]
@@ -23,6 +26,9 @@ dense = baseline(1, [b"a", b"b", b"c"], struct.pack("<4f", 0.5, -1, 2, 0), 2)
 seeds = {
     "texts": texts,
     "dense": dense,
+    "discriminant": baseline(2, [b"a", b"b", b"c"], struct.pack("<4f", 0.5, -1, 2, 0), 2, 0.5, temperature=13.0),
+    "shrinkage_above_1": baseline(2, [b"a", b"b"], struct.pack("<2f", 0, 1), 1, 4.0, temperature=1.0),
+    "no_temperature": baseline(2, [b"a", b"b"], struct.pack("<2f", 0, 1), 1, 0.5, temperature=0.0),
     "no_terms": baseline(0, [b"", b"x"], b"", 0),
     "version_2": baseline(0, [b"a", b"b"], b"", 0, version=2),
     "one_label": baseline(0, [b"a"], b"", 0),
