@@ -43,31 +43,39 @@ void Tuning::choose() {
   }
 }
 
-// The linear model costs next to nothing beside the probe, and is there in any case: of the probe
-// alone and both together the one by which held-out rows are likelier.
-void Tuning::prefer_blend() {
-  const auto place = [&](std::vector<Method> members) {
-    const auto found = std::find_if(report_.rungs.begin(), report_.rungs.end(),
-                                    [&](const Rung& rung) { return rung.members == members; });
-    return static_cast<std::size_t>(found - report_.rungs.begin());
-  };
-  const std::size_t blend = place({Method::linear, Method::probe});
-  if (report_.chosen != place({Method::probe}) || blend == report_.rungs.size()) return;
+std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::size_t chosen,
+                                             std::span<const std::uint32_t> all,
+                                             std::span<const std::uint32_t> validation) {
+  const std::vector<Method> together{Method::linear, Method::probe};
+  const auto blend = std::find_if(rungs.begin(), rungs.end(),
+                                  [&](const Rung& rung) { return rung.members == together; });
+  if (rungs[chosen].members != std::vector{Method::probe} || blend == rungs.end())
+    return std::nullopt;
   const auto loss = [&](const Rung& rung) {
-    const bool all = rung.all.rows() > 0;
-    const auto& table = all ? rung.all : rung.probabilities;
-    const auto& classes = all ? all_classes_ : validation_->classes;
+    const bool on_all = rung.all.rows() > 0;
+    const auto& table = on_all ? rung.all : rung.probabilities;
+    const auto classes = on_all ? all : validation;
     return eval::measure_calibration(
                classes, eval::with_temperature(table, eval::fit_temperature(classes, table)))
         .negative_log_likelihood;
   };
-  const double alone = loss(report_.rungs[report_.chosen]), together = loss(report_.rungs[blend]);
-  if (together >= alone) return;
-  report_.chosen = blend;
+  const Likelier result{.rung = static_cast<std::size_t>(blend - rungs.begin()),
+                        .alone = loss(rungs[chosen]),
+                        .together = loss(*blend)};
+  return result.together < result.alone ? std::optional(result) : std::nullopt;
+}
+
+// The linear model costs next to nothing beside the probe, and is there in any case: of the probe
+// alone and both together the one by which held-out rows are likelier.
+void Tuning::prefer_blend() {
+  const auto found =
+      likelier_with_linear(report_.rungs, report_.chosen, all_classes_, validation_->classes);
+  if (!found) return;
+  report_.chosen = found->rung;
   report_.reason += fmt::format(
       "; together with linear, which costs next to nothing, held-out rows are likelier ({:.3f} "
       "nats in place of {:.3f})",
-      together, alone);
+      found->together, found->alone);
 }
 
 void Tuning::calibrate() {

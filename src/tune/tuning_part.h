@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "tune/tuning.h"
@@ -18,6 +20,16 @@ Comparison compare(std::span<const std::uint32_t> expected, const eval::Probabil
 // On all rows where both know them, otherwise on the validation rows.
 Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
                    const Rung& first, const Rung& second);
+
+// Where the probe alone was chosen, and held-out rows are likelier by linear and probe together,
+// each at its temperature: the place of these, and both losses, in nats a row. Otherwise nothing.
+struct Likelier {
+  std::size_t rung;
+  double alone, together;
+};
+std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::size_t chosen,
+                                             std::span<const std::uint32_t> all,
+                                             std::span<const std::uint32_t> validation);
 
 // Tells the stage, and asks whether to pause. `events` must outlive it.
 ScoreProgress progress_of(std::string_view stage, std::size_t total, const TuningEvents& events);

@@ -13,6 +13,7 @@
 #include "base/temporary_directory.h"
 #include "model/peft.h"
 #include "tune/classifier.h"
+#include "tune/tuning_part.h"
 
 namespace malina::tune {
 namespace {
@@ -269,6 +270,45 @@ TEST_F(TuningTest, TheCheapestThatNoneBeatsIsChosen) {
   EXPECT_EQ(tuning.report().rungs.size(), 5U);
   EXPECT_EQ(tuning.report().chosen, 0U);
   EXPECT_NE(tuning.report().reason.find("no dearer method"), std::string::npos);
+}
+
+// Two classes, ten rows; `right`: of how many the right class has the probability `sure`, the
+// others have it for the wrong one.
+Rung rung_of(std::vector<Method> members, int right, double sure) {
+  Rung rung;
+  rung.members = std::move(members);
+  rung.probabilities.classes = 2;
+  for (int i = 0; i < 10; ++i) {
+    const double zero = (i % 2 == 0) == (i < right) ? sure : 1 - sure;
+    rung.probabilities.values.insert(rung.probabilities.values.end(), {zero, 1 - zero});
+  }
+  return rung;
+}
+
+TEST_F(TuningTest, LinearJoinsTheProbeWhereThatIsLikelier) {
+  std::vector<std::uint32_t> classes;
+  for (std::uint32_t i = 0; i < 10; ++i) classes.push_back(i % 2);
+  const auto found = [&](int probe, int both, std::size_t chosen, bool in_turn = false) {
+    std::vector<Rung> rungs{rung_of({Method::linear}, 6, 0.8), rung_of({Method::probe}, probe, 0.8),
+                            rung_of({Method::linear, Method::probe}, both, 0.8)};
+    if (in_turn)
+      for (Rung& rung : rungs) std::swap(rung.all, rung.probabilities);
+    return likelier_with_linear(rungs, chosen, classes, classes);
+  };
+  for (const bool in_turn : {false, true}) {
+    const auto better = found(7, 9, 1, in_turn);
+    ASSERT_TRUE(better);
+    EXPECT_EQ(better->rung, 2U);
+    EXPECT_LT(better->together, better->alone);
+    EXPECT_NEAR(better->alone, -0.7 * std::log(0.7) - 0.3 * std::log(0.3), 1e-6);
+  }
+  EXPECT_FALSE(found(9, 7, 1));  // the probe alone is
+  EXPECT_FALSE(found(7, 7, 1));
+  EXPECT_FALSE(found(7, 9, 0));  // something else was chosen
+  EXPECT_FALSE(found(7, 9, 2));
+  const std::vector<Rung> alone{rung_of({Method::linear}, 6, 0.8),
+                                rung_of({Method::probe}, 9, 0.8)};
+  EXPECT_FALSE(likelier_with_linear(alone, 1, classes, classes));
 }
 
 // With the state of the last token, and with means over a text that is read twice.
