@@ -24,6 +24,10 @@ void check(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
                 fmt::format("a discriminant analysis of {} columns is too large", rows.width));
   for (const std::uint32_t label : labels)
     if (label >= classes) throw Error(Fault::invalid_argument, "a label is not one of the classes");
+  for (const std::uint32_t column : rows.columns)
+    if (column >= rows.width) throw Error(Fault::invalid_argument, "a column is beyond the width");
+  for (const float value : rows.values)
+    if (!std::isfinite(value)) throw Error(Fault::invalid_argument, "a feature is not a number");
 }
 
 // In an order of its own, so that it is vectorised.
@@ -125,9 +129,10 @@ LogisticWeights DiscriminantAnalysis::weights(double shrinkage, double temperatu
   for (std::size_t i = 0; i < width_; ++i) shrunken[i * width_ + i] += shrinkage * even;
   factor(shrunken, width_, pool);
   LogisticWeights result{width_, classes_, std::vector<float>((width_ + 1) * classes_)};
+  std::vector<double> directions = means_;
   pool.run(classes_, [&](std::size_t c) {
     const std::span<const double> mean = std::span(means_).subspan(c * width_, width_);
-    std::vector<double> direction(mean.begin(), mean.end());
+    const std::span<double> direction = std::span(directions).subspan(c * width_, width_);
     solve(shrunken, width_, direction);
     const double prior = (static_cast<double>(counts_[c]) + 0.5) /
                          (static_cast<double>(rows_) + 0.5 * static_cast<double>(classes_));
@@ -138,6 +143,10 @@ LogisticWeights DiscriminantAnalysis::weights(double shrinkage, double temperatu
     }
     result.weights[width_ * classes_ + c] = static_cast<float>(bias / temperature);
   });
+  for (const float weight : result.weights)
+    if (!std::isfinite(weight))
+      throw Error(Fault::invalid_argument,
+                  "features are too far apart for a discriminant analysis");
   return result;
 }
 

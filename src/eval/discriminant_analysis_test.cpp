@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "eval/calibration.h"
 #include "eval/linear_baseline.h"
 #include "eval/sealed_file.h"
+#include "eval/stratified.h"
 
 namespace malina::eval {
 namespace {
@@ -112,6 +114,48 @@ TEST(DiscriminantAnalysis, RefusesWhatDoesNotFit) {
   wide.width = DiscriminantAnalysis::kMostWidth + 1;
   wide.add({});
   EXPECT_THROW(DiscriminantAnalysis(wide, few, 2, pool), base::Error);
+}
+
+// Scores are hundreds apart, so that what is not cut off is found by going to their temperature.
+TEST(DiscriminantAnalysis, IsAtTheTemperatureOfHeldOutRowsHoweverFarItsScoresAre) {
+  base::Random random(7);
+  constexpr std::size_t kClasses = 12, kEach = 5, kWidth = 600;
+  std::vector<std::vector<double>> means(kClasses, std::vector<double>(kWidth));
+  for (auto& mean : means)
+    for (double& value : mean) value = 0.2 * normal(random);
+  std::vector<float> values;
+  std::vector<std::string> labels;
+  for (std::size_t i = 0; i < kClasses * kEach; ++i) {
+    const double shared = 6 * normal(random);
+    for (std::size_t column = 0; column < kWidth; ++column)
+      values.push_back(static_cast<float>(means[i % kClasses][column] + normal(random) +
+                                          shared * (column % 2 == 0 ? 1 : -1)));
+    labels.push_back("label " + std::to_string(100 + i % kClasses));
+  }
+  base::ThreadPool pool(2);
+  const DenseRows rows{values, kWidth};
+  const LinearBaseline probe = LinearBaseline::fit_dense(rows, labels, {}, pool);
+  ASSERT_GT(probe.shrinkage(), 0);
+  const auto classes = index_classes(labels).of;
+  const auto table = out_of_fold_probabilities(rows, labels, 5, probe.options(1), pool);
+  const double temperature = fit_temperature(classes, table);
+  EXPECT_GT(temperature, 0.8);
+  EXPECT_LT(temperature, 1.25);
+}
+
+TEST(DiscriminantAnalysis, IsNoProbeWhereItSaysNothingOfHeldOutRows) {
+  base::Random random(11);
+  std::vector<float> values;
+  std::vector<std::string> labels;
+  for (int i = 0; i < 60; ++i) {
+    for (int column = 0; column < 300; ++column)
+      values.push_back(static_cast<float>(normal(random)));
+    labels.push_back("label " + std::to_string(100 + i % 30));
+  }
+  base::ThreadPool pool(2);
+  const LinearBaseline probe = LinearBaseline::fit_dense({values, 300}, labels, {}, pool);
+  EXPECT_EQ(probe.shrinkage(), 0);
+  EXPECT_GT(probe.cost(), 0);
 }
 
 // Many classes with few rows each, whose columns vary together: the probe takes it, and keeps it.

@@ -117,6 +117,11 @@ void check_labels(std::size_t examples, std::span<const std::string> labels,
     throw Error(Fault::invalid_argument, "a temperature is not a positive number");
 }
 
+void check_of_texts(const LinearOptions& options) {
+  if (options.shrinkage > 0)
+    throw Error(Fault::invalid_argument, "a discriminant analysis is of dense rows");
+}
+
 ClassIndex checked_classes(std::span<const std::string> labels) {
   ClassIndex index = index_classes(labels);
   if (index.names.size() < 2)
@@ -220,12 +225,12 @@ std::vector<Trial> trials(const Examples& examples, const ClassIndex& classes, s
 }
 
 // The negative log-likelihood of the held-out rows of all trials at the temperature that suits
-// them: the models are too flat, and a greater cost must not win by being less so.
-// `fit`: the weights by the number of a trial.
+// them: logistic models are too flat, and a greater cost must not win by being less so.
 struct Loss {
   double value, temperature;
 };
 
+// `fit`: the weights by the number of a trial.
 template <class Fit>
 Loss loss_of(std::span<const Trial> trials, std::size_t classes, bool discriminant, const Fit& fit,
              base::ThreadPool& pool) {
@@ -276,14 +281,25 @@ Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, base::
   std::vector<DiscriminantAnalysis> analyses;
   for (const Trial& trial : trials)
     analyses.emplace_back(trial.training, trial.training_labels, classes, pool);
-  // Of about this temperature they come to be (10 to 16 with 576 columns and 770 rows).
-  constexpr double kAbout = 16;
   Choice best{{}, std::numeric_limits<double>::infinity()};
   for (const double shrinkage : {0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8}) {
-    const auto fit = [&](std::size_t i) { return analyses[i].weights(shrinkage, kAbout, pool); };
-    const Loss loss = loss_of(trials, classes, true, fit, pool);
-    if (loss.value < best.loss)
-      best = {{.shrinkage = shrinkage, .temperature = kAbout * loss.temperature}, loss.value};
+    std::vector<LogisticWeights> fitted;
+    double temperature = 16;  // about what it comes to be with 576 columns and 770 rows
+    for (const DiscriminantAnalysis& analysis : analyses)
+      fitted.push_back(analysis.weights(shrinkage, temperature, pool));
+    const auto fit = [&](std::size_t i) { return fitted[i]; };
+    Loss loss = loss_of(trials, classes, true, fit, pool);
+    // Far from its own temperature what is least likely was cut off, and so was the loss.
+    for (int round = 0; round < 8 && (loss.temperature > 2 || loss.temperature < 0.5); ++round) {
+      for (LogisticWeights& weights : fitted)
+        for (float& weight : weights.weights) weight /= static_cast<float>(loss.temperature);
+      temperature *= loss.temperature;
+      loss = loss_of(trials, classes, true, fit, pool);
+    }
+    const bool settled =
+        loss.temperature <= 2 && loss.temperature >= 0.5;  // not where it says nothing
+    if (settled && loss.value < best.loss)
+      best = {{.shrinkage = shrinkage, .temperature = temperature * loss.temperature}, loss.value};
   }
   return best;
 }
@@ -364,8 +380,7 @@ LinearBaseline LinearBaseline::fit_examples(const Examples& examples,
 LinearBaseline LinearBaseline::fit(std::span<const std::string> texts,
                                    std::span<const std::string> labels,
                                    const LinearOptions& options, base::ThreadPool& pool) {
-  if (options.shrinkage > 0)
-    throw Error(Fault::invalid_argument, "a discriminant analysis is of dense rows");
+  check_of_texts(options);
   return fit_examples(TextExamples{texts}, labels, options, pool);
 }
 
@@ -416,6 +431,7 @@ ProbabilityTable LinearBaseline::probabilities(const DenseRows& rows,
 ProbabilityTable out_of_fold_probabilities(std::span<const std::string> texts,
                                            std::span<const std::string> labels, std::size_t folds,
                                            const LinearOptions& options, base::ThreadPool& pool) {
+  check_of_texts(options);
   return out_of_fold(TextExamples{texts}, labels, folds, options, pool);
 }
 

@@ -97,7 +97,7 @@ bool Tuning::search(const TuningEvents& events) {
   return true;
 }
 
-// The baseline or the probe, with the cost that was chosen on all rows.
+// The baseline or the probe, with the cost or shrinkage that was chosen on all rows.
 eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_t> rows) {
   base::ThreadPool& pool = device_.context().pool;
   std::vector<std::string> labels;

@@ -20,7 +20,7 @@ const EpochReport& best_of(const std::vector<EpochReport>& history) {
 }  // namespace
 
 // Rows that were held back have done their work: baseline and probe learn from them as well, with
-// the cost that was chosen without them.
+// cost or shrinkage as they were chosen without them.
 void Tuning::refit() {
   if (!report_.validation_from_training || in_turn_) return;
   base::ThreadPool& pool = device_.context().pool;
@@ -38,8 +38,10 @@ bool Tuning::retrains() const { return in_turn_ && !few_out_of_scope_; }
 
 void Tuning::begin_retraining() {
   const std::size_t epochs = best_of(report_.history).epoch;
-  first_best_ = adapter_training_->take_best();
-  adapter_training_.reset();  // both at once would be the most that the job holds
+  if (adapter_training_ != nullptr) {
+    first_best_ = adapter_training_->take_best();
+    adapter_training_.reset();  // both at once would be the most that the job holds
+  }
   all_examples_ = training_->examples;
   all_examples_.insert(all_examples_.end(), validation_->examples.begin(),
                        validation_->examples.end());
@@ -57,7 +59,10 @@ void Tuning::begin_retraining() {
   };
   try {
     begin();
-  } catch (const base::Error&) {
+  } catch (const base::Error& error) {
+    if (error.fault() != base::Fault::invalid_argument &&
+        error.fault() != base::Fault::corrupt_file)
+      throw;
     // Of a first training that went on to another epoch, say. It follows from the first one alone.
     std::error_code ignored;
     if (options.snapshot.empty() || !std::filesystem::remove(options.snapshot, ignored)) throw;
@@ -67,12 +72,12 @@ void Tuning::begin_retraining() {
 
 // The adapter stays as it was measured.
 void Tuning::keep_first(std::string why) {
-  report_.retraining_left_out = std::move(why);
   retraining_.reset();
   adapter_training_ = std::make_unique<ClassifierTraining>(
       model_, device_, report_.labels.size(), training_->examples, validation_->examples,
       AdapterTrainingOptions{.recipe = request_.recipe, .snapshot = {}, .origin = {}});
   adapter_training_->put_best(std::move(first_best_));
+  report_.retraining_left_out = std::move(why);
 }
 
 // With few rows those that were held back are a fifth of all, so the adapter with a head is trained
