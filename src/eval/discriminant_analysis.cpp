@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "eval/example_check.h"
 
 namespace malina::eval {
 
@@ -14,20 +15,14 @@ namespace {
 using base::Error;
 using base::Fault;
 
-constexpr std::size_t kRowsAtOnce = 16;  // of the covariance, one task of the pool
+constexpr std::size_t kRowsAtOnce = 16;  // of a matrix, one task of the pool
 
 void check(const SparseRows& rows, std::span<const std::uint32_t> labels, std::size_t classes) {
-  if (labels.size() != rows.rows() || labels.empty() || classes == 0 || rows.width == 0)
-    throw Error(Fault::invalid_argument, "there is not one label for each of some rows");
-  if (rows.width > DiscriminantAnalysis::kMostWidth)
-    throw Error(Fault::invalid_argument,
-                fmt::format("a discriminant analysis of {} columns is too large", rows.width));
-  for (const std::uint32_t label : labels)
-    if (label >= classes) throw Error(Fault::invalid_argument, "a label is not one of the classes");
-  for (const std::uint32_t column : rows.columns)
-    if (column >= rows.width) throw Error(Fault::invalid_argument, "a column is beyond the width");
-  for (const float value : rows.values)
-    if (!std::isfinite(value)) throw Error(Fault::invalid_argument, "a feature is not a number");
+  check_examples(rows, labels, classes);
+  if (rows.width == 0 || rows.width > DiscriminantAnalysis::kMostWidth)
+    throw Error(
+        Fault::invalid_argument,
+        fmt::format("a discriminant analysis of {} columns is none, or too large", rows.width));
 }
 
 // In an order of its own, so that it is vectorised.

@@ -39,6 +39,29 @@ double normal(base::Random& random) {
   return sum;
 }
 
+struct Sample {
+  std::vector<float> values;
+  std::vector<std::string> labels;
+};
+
+// Rows whose columns vary together far more than the classes' means, `apart`, are from each other.
+Sample varying_together(std::uint64_t seed, std::size_t classes, std::size_t each,
+                        std::size_t width, double apart) {
+  base::Random random(seed);
+  std::vector<std::vector<double>> means(classes, std::vector<double>(width));
+  for (auto& mean : means)
+    for (double& value : mean) value = apart * normal(random);
+  Sample sample;
+  for (std::size_t i = 0; i < classes * each; ++i) {
+    const double shared = 6 * normal(random);
+    for (std::size_t column = 0; column < width; ++column)
+      sample.values.push_back(static_cast<float>(means[i % classes][column] + normal(random) +
+                                                 shared * (column % 2 == 0 ? 1 : -1)));
+    sample.labels.push_back("label " + std::to_string(100 + i % classes));
+  }
+  return sample;
+}
+
 std::vector<double> answer(const LogisticWeights& weights, const std::vector<float>& values) {
   const SparseRows row = rows_of({values});
   std::vector<double> result(weights.classes);
@@ -118,20 +141,8 @@ TEST(DiscriminantAnalysis, RefusesWhatDoesNotFit) {
 
 // Scores are hundreds apart, so that what is not cut off is found by going to their temperature.
 TEST(DiscriminantAnalysis, IsAtTheTemperatureOfHeldOutRowsHoweverFarItsScoresAre) {
-  base::Random random(7);
   constexpr std::size_t kClasses = 12, kEach = 5, kWidth = 600;
-  std::vector<std::vector<double>> means(kClasses, std::vector<double>(kWidth));
-  for (auto& mean : means)
-    for (double& value : mean) value = 0.2 * normal(random);
-  std::vector<float> values;
-  std::vector<std::string> labels;
-  for (std::size_t i = 0; i < kClasses * kEach; ++i) {
-    const double shared = 6 * normal(random);
-    for (std::size_t column = 0; column < kWidth; ++column)
-      values.push_back(static_cast<float>(means[i % kClasses][column] + normal(random) +
-                                          shared * (column % 2 == 0 ? 1 : -1)));
-    labels.push_back("label " + std::to_string(100 + i % kClasses));
-  }
+  const auto [values, labels] = varying_together(7, kClasses, kEach, kWidth, 0.2);
   base::ThreadPool pool(2);
   const DenseRows rows{values, kWidth};
   const LinearBaseline probe = LinearBaseline::fit_dense(rows, labels, {}, pool);
@@ -160,20 +171,8 @@ TEST(DiscriminantAnalysis, IsNoProbeWhereItSaysNothingOfHeldOutRows) {
 
 // Many classes with few rows each, whose columns vary together: the probe takes it, and keeps it.
 TEST(DiscriminantAnalysis, IsTheProbeWhereItAnswersBetter) {
-  base::Random random(5);
   constexpr std::size_t kClasses = 20, kEach = 6, kWidth = 40;
-  std::vector<std::vector<double>> means(kClasses, std::vector<double>(kWidth));
-  for (auto& mean : means)
-    for (double& value : mean) value = normal(random);
-  std::vector<float> values;
-  std::vector<std::string> labels;
-  for (std::size_t i = 0; i < kClasses * kEach; ++i) {
-    const double shared = 6 * normal(random);
-    for (std::size_t column = 0; column < kWidth; ++column)
-      values.push_back(static_cast<float>(means[i % kClasses][column] + normal(random) +
-                                          shared * (column % 2 == 0 ? 1 : -1)));
-    labels.push_back("label " + std::to_string(100 + i % kClasses));
-  }
+  const auto [values, labels] = varying_together(5, kClasses, kEach, kWidth, 1);
   base::ThreadPool pool(2);
   const DenseRows rows{values, kWidth};
   const LinearBaseline probe = LinearBaseline::fit_dense(rows, labels, {}, pool);

@@ -137,8 +137,6 @@ void check_dense(const DenseRows& rows) {
     if (!std::isfinite(value)) throw Error(Fault::invalid_argument, "a feature is not a number");
 }
 
-using Penalty = LinearPenalty;
-
 void probabilities_of(const LogisticWeights& weights, bool discriminant,
                       std::span<const std::uint32_t> columns, std::span<const float> values,
                       std::span<double> target) {
@@ -149,7 +147,7 @@ void probabilities_of(const LogisticWeights& weights, bool discriminant,
 }
 
 LogisticWeights fitted(const SparseRows& rows, std::span<const std::uint32_t> labels,
-                       std::size_t classes, const Penalty& penalty, base::ThreadPool& pool) {
+                       std::size_t classes, const LinearPenalty& penalty, base::ThreadPool& pool) {
   if (penalty.discriminant())
     return DiscriminantAnalysis(rows, labels, classes, pool)
         .weights(penalty.shrinkage, penalty.temperature, pool);
@@ -249,7 +247,7 @@ Loss loss_of(std::span<const Trial> trials, std::size_t classes, bool discrimina
 }
 
 struct Choice {
-  Penalty penalty;
+  LinearPenalty penalty;
   double loss;
 };
 
@@ -287,7 +285,7 @@ Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, base::
     double temperature = 16;  // about what it comes to be with 576 columns and 770 rows
     for (const DiscriminantAnalysis& analysis : analyses)
       fitted.push_back(analysis.weights(shrinkage, temperature, pool));
-    const auto fit = [&](std::size_t i) { return fitted[i]; };
+    const auto fit = [&](std::size_t i) -> const LogisticWeights& { return fitted[i]; };
     Loss loss = loss_of(trials, classes, true, fit, pool);
     // Far from its own temperature what is least likely was cut off, and so was the loss.
     for (int round = 0; round < 8 && (loss.temperature > 2 || loss.temperature < 0.5); ++round) {
@@ -305,8 +303,8 @@ Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, base::
 }
 
 template <class Examples>
-Penalty chosen_penalty(const Examples& examples, const ClassIndex& classes,
-                       const LinearOptions& options, base::ThreadPool& pool) {
+LinearPenalty chosen_penalty(const Examples& examples, const ClassIndex& classes,
+                             const LinearOptions& options, base::ThreadPool& pool) {
   if (options.shrinkage > 0)
     return {.shrinkage = options.shrinkage, .temperature = options.temperature};
   if (options.cost > 0) return {.cost = options.cost};
@@ -336,7 +334,7 @@ ProbabilityTable out_of_fold(const Examples& examples, std::span<const std::stri
   if (folds < 2 || folds > examples.size())
     throw Error(Fault::invalid_argument,
                 fmt::format("{} examples cannot be cut into {} folds", examples.size(), folds));
-  const Penalty penalty = chosen_penalty(examples, classes, options, pool);
+  const LinearPenalty penalty = chosen_penalty(examples, classes, options, pool);
   const auto fold_numbers = stratified_folds(classes.of, folds, options.seed);
   const std::size_t width = classes.names.size();
   ProbabilityTable result{width, std::vector<double>(examples.size() * width)};
@@ -369,7 +367,7 @@ LinearBaseline LinearBaseline::fit_examples(const Examples& examples,
                                             const LinearOptions& options, base::ThreadPool& pool) {
   check_labels(examples.size(), labels, options);
   ClassIndex classes = checked_classes(labels);
-  const Penalty penalty = chosen_penalty(examples, classes, options, pool);
+  const LinearPenalty penalty = chosen_penalty(examples, classes, options, pool);
   const std::vector<std::size_t> all = all_of(examples.size());
   auto features = examples.features(all, classes.names.size(), pool);
   LogisticWeights weights =
@@ -396,7 +394,7 @@ std::vector<double> LinearBaseline::probabilities(std::string_view text) const {
     throw Error(Fault::invalid_argument, "a probe of features cannot be asked for a text");
   const SparseRow row = features->row(text);
   std::vector<double> result(labels_.size());
-  probabilities_of(weights_, false, row.columns, row.values, result);
+  weights_.probabilities(row.columns, row.values, result);
   return result;
 }
 

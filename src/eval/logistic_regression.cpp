@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "eval/example_check.h"
 
 namespace malina::eval {
 
@@ -52,18 +53,11 @@ Nodes nodes_of(const SparseRows& rows) {
 void check(const SparseRows& rows, std::span<const std::uint32_t> labels, std::size_t classes,
            const LogisticOptions& options) {
   constexpr std::size_t kMost = std::numeric_limits<int>::max() - 2;  // liblinear counts by int
-  if (labels.size() != rows.rows() || labels.empty() || classes == 0)
-    throw Error(Fault::invalid_argument, "there is not one label for each of some rows");
+  check_examples(rows, labels, classes);
   if (labels.size() > kMost || rows.width > kMost)
     throw Error(Fault::invalid_argument, "there are too many rows or columns for liblinear");
   if (!(options.cost > 0) || !std::isfinite(options.cost) || !(options.tolerance > 0))
     throw Error(Fault::invalid_argument, "the cost of an error is not a positive number");
-  for (const std::uint32_t label : labels)
-    if (label >= classes) throw Error(Fault::invalid_argument, "a label is not one of the classes");
-  for (const std::uint32_t column : rows.columns)
-    if (column >= rows.width) throw Error(Fault::invalid_argument, "a column is beyond the width");
-  for (const float value : rows.values)
-    if (!std::isfinite(value)) throw Error(Fault::invalid_argument, "a feature is not a number");
 }
 
 class Trainer {

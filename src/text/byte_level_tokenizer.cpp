@@ -87,6 +87,11 @@ bool in_utf8(char byte) {
 
 bool is_special(TokenKind kind) { return kind == TokenKind::control || kind == TokenKind::unknown; }
 
+// Special tokens are matched before and never take part in merges.
+bool takes_part(const Vocabulary& vocabulary, Token token) {
+  return token >= 0 && !is_special(vocabulary.kind(token));
+}
+
 class ByteLevelTokenizer final : public VocabularyTokenizer {
  public:
   ByteLevelTokenizer(Vocabulary vocabulary, const format::Metadata& metadata, std::string pre,
@@ -146,11 +151,7 @@ class ByteLevelTokenizer final : public VocabularyTokenizer {
     return merges->strings.size();
   }
 
-  // Special tokens are matched before and never take part in merges.
-  bool takes_part(Token token) const {
-    if (token < 0) return false;
-    return !is_special(vocabulary().kind(token));
-  }
+  bool takes_part(Token token) const { return text::takes_part(vocabulary(), token); }
 
   // Whether a token is found in texts as it is written, which is not what its letters stand for.
   bool verbatim(Token token) const {
@@ -291,9 +292,8 @@ void prefer_bytes(Vocabulary& vocabulary, const format::Metadata& metadata) {
   }
   const auto* merges = metadata.array("tokenizer.ggml.merges");
   if (written.empty() || merges == nullptr) return;
-  const auto takes_part = [&](std::string_view piece) {
-    const Token token = vocabulary.pieces.find(piece);
-    return token >= 0 && !is_special(vocabulary.kind(token));
+  const auto part = [&](std::string_view piece) {
+    return takes_part(vocabulary, vocabulary.pieces.find(piece));
   };
   std::string joined;
   for (const std::string_view merge : merges->strings) {
@@ -302,7 +302,7 @@ void prefer_bytes(Vocabulary& vocabulary, const format::Metadata& metadata) {
     const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
     joined.assign(left).append(right);
     const auto found = written.find(joined);
-    if (found != written.end() && takes_part(left) && takes_part(right))
+    if (found != written.end() && part(left) && part(right))
       vocabulary.kinds[found->second] = TokenKind::normal;
   }
 }

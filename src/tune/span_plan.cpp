@@ -64,8 +64,9 @@ void SpanTuning::plan_linear(TuningPlan& plan, const SpanEvents& events) const {
                             device_.context().pool);
   });
   const std::size_t rows = training_->data.size();
-  const double again =
-      report_.validation_from_training ? time.one(rows + validation_->data.size()) : 0;
+  // Once more with those held back, where the adapter is not what was asked for.
+  const bool refits = report_.validation_from_training && request_.method != SpanMethod::lora;
+  const double again = refits ? time.one(rows + validation_->data.size()) : 0;
   plan.stages.push_back({"linear tagger", time.one(rows) + again});
   double curve = 0;
   for (const std::size_t size : curve_sizes(training_->data.size(), report_.types.size()))

@@ -80,10 +80,9 @@ std::uint64_t Tuning::Planner::probe_bytes() const {
   // Fitting comes after the pass has gone: nodes, and rows of all trials.
   const std::uint64_t width = tuning_.model_->sizes().width, trials = rows() <= 2000 ? 5 : 1;
   std::uint64_t fitting = values * 16 + trials * values * 8;
-  if (width <=
-      eval::DiscriminantAnalysis::kMostWidth)  // covariances of the trials, and one at work
-    fitting =
-        std::max(fitting, trials * values * 8 + values * 8 + (trials + 1) * width * width * 8);
+  // Covariances of the trials, and one at work.
+  if (width <= eval::DiscriminantAnalysis::kMostWidth)
+    fitting = std::max(fitting, (trials + 1) * (values + width * width) * 8);
   return feature_bytes() + std::max<std::uint64_t>(device.allocated_bytes(), fitting);
 }
 

@@ -93,6 +93,16 @@ class TuningTest : public ::testing::Test {
     return directory;
   }
 
+  // Of the test rows.
+  static double accuracy(Classifier& classifier, const TuningRequest& request) {
+    const LabelledTexts test = read_labelled_texts(request.test);
+    const auto answers = classifier.answer(test.texts);
+    std::size_t right = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i)
+      right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
+    return static_cast<double>(right) / static_cast<double>(answers.size());
+  }
+
   base::TemporaryDirectory directory_;
   base::ThreadPool pool_{2};
   math::CpuDevice device_{pool_};
@@ -238,13 +248,7 @@ TEST_F(TuningTest, ASecondTrainingThatGoesWrongLeavesTheFirst) {
   EXPECT_FALSE(tuning.report().retraining_left_out.empty());
   // What was written answers as what was measured.
   Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
-  const LabelledTexts test = read_labelled_texts(asked.test);
-  const auto answers = classifier.answer(test.texts);
-  std::size_t right = 0;
-  for (std::size_t i = 0; i < answers.size(); ++i)
-    right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
-  EXPECT_EQ(static_cast<double>(right) / static_cast<double>(answers.size()),
-            tuning.report().test->chosen.accuracy.value);
+  EXPECT_EQ(accuracy(classifier, asked), tuning.report().test->chosen.accuracy.value);
 }
 
 TEST_F(TuningTest, AStaleFileOfTheSecondTrainingIsNoObstacle) {
@@ -321,13 +325,7 @@ TEST_P(ReadingTest, WhatTheTrainerSaysTheClassifierSays) {
   asked.recipe.pooling = GetParam() ? Pooling::mean : Pooling::last;
   Tuning tuning = tuned(asked);
   Classifier classifier(write(tuning, asked), model_, tokenizer_, device_);
-  const LabelledTexts test = read_labelled_texts(asked.test);
-  const auto answers = classifier.answer(test.texts);
-  std::size_t right = 0;
-  for (std::size_t i = 0; i < answers.size(); ++i)
-    right += classifier.manifest().labels[answers[i].answer] == test.labels[i] ? 1 : 0;
-  EXPECT_EQ(static_cast<double>(right) / static_cast<double>(answers.size()),
-            tuning.report().test->chosen.accuracy.value);
+  EXPECT_EQ(accuracy(classifier, asked), tuning.report().test->chosen.accuracy.value);
 }
 
 TEST_F(TuningTest, EpochsFollowTheRowsWhereNobodySays) {
