@@ -16,6 +16,12 @@ using base::Error;
 using base::Fault;
 using Json = nlohmann::ordered_json;
 
+EpochReport best_of(const std::vector<EpochReport>& history) {
+  const auto best = std::find_if(history.rbegin(), history.rend(),
+                                 [](const EpochReport& report) { return report.best; });
+  return best == history.rend() ? EpochReport{} : *best;
+}
+
 AdapterTraining::AdapterTraining(std::shared_ptr<const model::Model> model, math::CpuDevice& device,
                                  std::size_t classes, std::span<const TrainingExample> training,
                                  const AdapterTrainingOptions& options)

@@ -26,6 +26,9 @@ struct EpochReport {
   bool best = false;      // of all so far: the greatest macro F1, of equal ones the least loss
 };
 
+// The best of them; of an empty history one that says nothing.
+EpochReport best_of(const std::vector<EpochReport>& history);
+
 // All may be empty. Called on the training thread.
 struct TrainingEvents {
   // A training begins. Of it so many steps with so many positions were done before, by a run that

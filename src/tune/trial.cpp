@@ -24,12 +24,6 @@ Json identity(const AdapterTrainingOptions& options) {
           {"patience", options.patience}};
 }
 
-EpochReport best_of(const std::vector<EpochReport>& history) {
-  const auto best = std::find_if(history.rbegin(), history.rend(),
-                                 [](const EpochReport& report) { return report.best; });
-  return best == history.rend() ? EpochReport{} : *best;
-}
-
 // Probabilities are kept as float32, and rounded so in a result that was just made as well: what is
 // decided by them must not depend on a stop.
 std::vector<float> rounded(eval::ProbabilityTable& table) {

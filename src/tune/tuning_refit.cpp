@@ -1,7 +1,6 @@
 // The end of a tuning job: what was chosen learns from the rows that were held back as well.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -9,15 +8,6 @@
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
-
-namespace {
-
-const EpochReport& best_of(const std::vector<EpochReport>& history) {
-  return *std::find_if(history.rbegin(), history.rend(),
-                       [](const EpochReport& epoch) { return epoch.best; });
-}
-
-}  // namespace
 
 // Rows that were held back have done their work: baseline and probe learn from them as well, with
 // cost or shrinkage as they were chosen without them.
@@ -98,7 +88,7 @@ bool Tuning::retrain(const TuningEvents& events) {
     keep_first(error.what());
     return true;
   }
-  const EpochReport& before = best_of(report_.history);
+  const EpochReport before = best_of(report_.history);
   const double loss = retraining_->history().back().train_loss;
   if (loss > 2 * before.train_loss + kFurther) {
     keep_first(fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", loss,
