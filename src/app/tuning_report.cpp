@@ -60,15 +60,16 @@ namespace {
 
 void print_rungs(const TuningReport& report, Console& console) {
   std::vector<std::vector<std::string>> rows{
-      {"METHOD", "ROWS", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "TIME"}};
+      {"METHOD", "ROWS", "ACCURACY", "95 % INTERVAL", "MACRO F1", "P", "BRIER", "TIME"}};
   for (const tune::Rung& rung : report.rungs)
-    rows.push_back(
-        {tune::name(rung.members), grouped(rung.rows), percent(rung.validation.accuracy.value),
-         fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
-                     percent(rung.validation.accuracy.interval.high)),
-         percent(rung.validation.macro_f1),
-         rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "", human_seconds(rung.seconds)});
-  console.write(table(rows, {1, 2, 4, 5, 6}));
+    rows.push_back({tune::name(rung.members), grouped(rung.rows),
+                    percent(rung.validation.accuracy.value),
+                    fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
+                                percent(rung.validation.accuracy.interval.high)),
+                    percent(rung.validation.macro_f1),
+                    rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
+                    fmt::format("{:.3f}", rung.brier), human_seconds(rung.seconds)});
+  console.write(table(rows, {1, 2, 4, 5, 6, 7}));
   if (report.rungs.front().all.rows() > 0)
     console.print(
         "\nSo few rows are measured in turn: each is answered by a model that learned from "

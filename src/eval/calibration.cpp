@@ -90,6 +90,19 @@ ProbabilityTable with_temperature(ProbabilityTable table, double temperature) {
   return table;
 }
 
+std::vector<double> brier_scores(Labels labels, const ProbabilityTable& table) {
+  check(labels, table);
+  std::vector<double> scores(labels.size());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const std::span<const double> row = table.row(i);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      const double difference = row[k] - (k == labels[i] ? 1 : 0);
+      scores[i] += difference * difference;
+    }
+  }
+  return scores;
+}
+
 CalibrationMeasures measure_calibration(Labels labels, const ProbabilityTable& table,
                                         std::size_t bins) {
   check(labels, table);
@@ -113,11 +126,8 @@ CalibrationMeasures measure_calibration(Labels labels, const ProbabilityTable& t
     bin.accuracy += right;
     result.accuracy += right / count;
     result.negative_log_likelihood -= log_of(row[labels[i]]) / count;
-    for (std::size_t k = 0; k < row.size(); ++k) {
-      const double difference = row[k] - (k == labels[i] ? 1 : 0);
-      result.brier += difference * difference / count;
-    }
   }
+  for (const double score : brier_scores(labels, table)) result.brier += score / count;
   for (ReliabilityBin& bin : result.bins) {
     if (bin.rows == 0) continue;
     bin.confidence /= static_cast<double>(bin.rows);

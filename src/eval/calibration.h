@@ -49,6 +49,9 @@ struct CalibrationMeasures {
   // Area under the risk-coverage curve below.
   double risk_coverage_area;
 };
+// Of each row: the sum over classes of (p_k - [k is the label])^2 (Brier 1950).
+std::vector<double> brier_scores(std::span<const std::uint32_t> labels,
+                                 const ProbabilityTable& table);
 CalibrationMeasures measure_calibration(std::span<const std::uint32_t> labels,
                                         const ProbabilityTable& table, std::size_t bins = 15);
 

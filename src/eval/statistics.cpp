@@ -58,6 +58,17 @@ Discordance discordance(std::span<const std::uint32_t> expected,
   return result;
 }
 
+double paired_t_p(std::span<const double> differences) {
+  const auto n = static_cast<double>(differences.size());
+  if (n < 2) return 1;
+  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
+  double squares = 0;
+  for (const double difference : differences) squares += (difference - mean) * (difference - mean);
+  if (squares == 0) return mean == 0 ? 1 : 0;
+  const double freedom = n - 1, t2 = mean * mean * n * freedom / squares;
+  return beta_cdf(freedom / (freedom + t2), freedom / 2, 0.5);
+}
+
 Interval wilson_interval(std::size_t successes, std::size_t trials, double confidence) {
   check_confidence(confidence);
   if (trials == 0) return {0, 1};

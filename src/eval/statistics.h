@@ -35,6 +35,11 @@ Discordance discordance(std::span<const std::uint32_t> expected,
                         std::span<const std::uint32_t> first,
                         std::span<const std::uint32_t> second);
 
+// Student's paired t-test (1908), two-sided: the p of a mean as far from 0 as these differences
+// have, were there none. Of differences that are all the same 1 where that is 0 and 0 otherwise; 1
+// of fewer than two.
+double paired_t_p(std::span<const double> differences);
+
 // The interval of Wilson (1927) for a share; confidence in (0, 1). [0, 1] of no trials.
 Interval wilson_interval(std::size_t successes, std::size_t trials, double confidence = 0.95);
 

@@ -36,6 +36,8 @@ TEST(SpecialFunctions, AreThoseOfSciPy) {
 TEST(Statistics, TestsAndIntervalsAreThoseOfStatsmodels) {
   const auto& golden = golden_values().at("tests");
   for (const auto& row : golden.at("mcnemar")) expect_close(mcnemar_exact(row[0], row[1]), row[2]);
+  for (const auto& row : golden.at("paired_t"))
+    expect_close(paired_t_p(row[0].get<std::vector<double>>()), row[1]);
   const auto adjusted = holm(golden.at("holm")[0].get<std::vector<double>>());
   for (std::size_t i = 0; i < adjusted.size(); ++i)
     expect_close(adjusted[i], golden.at("holm")[1][i]);
@@ -48,6 +50,14 @@ TEST(Statistics, TestsAndIntervalsAreThoseOfStatsmodels) {
     EXPECT_NEAR(clopper_pearson_lower(row[0], row[1]), row[2].get<double>(), 1e-10);
     EXPECT_NEAR(clopper_pearson_upper(row[0], row[1]), row[3].get<double>(), 1e-10);
   }
+}
+
+TEST(Statistics, DifferencesWithoutSpreadHaveAPairedTestToo) {
+  using Differences = std::vector<double>;
+  EXPECT_EQ(paired_t_p(Differences{}), 1);
+  EXPECT_EQ(paired_t_p(Differences{0.5}), 1);
+  EXPECT_EQ(paired_t_p(Differences{0, 0, 0}), 1);
+  EXPECT_EQ(paired_t_p(Differences{0.5, 0.5}), 0);
 }
 
 TEST(Statistics, RequiredRowsAreThoseOfTheFormula) {

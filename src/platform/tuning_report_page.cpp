@@ -89,12 +89,17 @@ class Page {
   void ladder() {
     page_.add(
         "<h2>Methods</h2>\n<p>On rows that were not learned from{}, with 95 % intervals; p: "
-        "McNemar's exact test against the linear baseline on the same rows. The cheapest is kept "
-        "that no dearer one beats with p &lt; {}.</p>\n",
+        "against the linear baseline on the same rows, of answers by McNemar's exact test, of "
+        "probabilities (Brier score, the less the better) by a paired t-test. The cheapest is kept "
+        "that no dearer one beats with p &lt; {} in answers, or in probabilities with no fewer "
+        "right.</p>\n",
         report_.rungs.front().all.rows() > 0
             ? " (so few are measured in turn: each is answered by a model that learned from others)"
             : "",
         request_.significance);
+    const auto p_text = [](const std::optional<double>& p) {
+      return p ? fmt::format("{:.3g}", *p) : "";
+    };
     Rows rows;
     for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
       const Rung& rung = report_.rungs[i];
@@ -103,8 +108,8 @@ class Page {
                       fmt::format("{} to {}", percent(rung.validation.accuracy.interval.low),
                                   percent(rung.validation.accuracy.interval.high)),
                       bar(rung.validation.accuracy), percent(rung.validation.macro_f1),
-                      rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "",
-                      duration(rung.seconds)});
+                      p_text(rung.p_value), fmt::format("{:.3f}", rung.brier),
+                      p_text(rung.brier_p_value), duration(rung.seconds)});
     }
     page_.table("Methods, cheapest first",
                 {{"method"},
@@ -113,6 +118,8 @@ class Page {
                  {"interval", true},
                  {"0 to 100 %"},
                  {"macro F1", true},
+                 {"p", true},
+                 {"Brier", true},
                  {"p", true},
                  {"time", true}},
                 rows);

@@ -64,13 +64,7 @@ Comparison compare(std::span<const std::uint32_t> expected, const eval::Probabil
                    const eval::ProbabilityTable& second) {
   const auto counts = eval::discordance(expected, eval::answers(first), eval::answers(second));
   return {eval::mcnemar_exact(counts.only_first, counts.only_second),
-          counts.only_second > counts.only_first};
-}
-
-Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
-                   const Rung& first, const Rung& second) {
-  if (first.all.rows() > 0 && second.all.rows() > 0) return compare(all, first.all, second.all);
-  return compare(validation, first.probabilities, second.probabilities);
+          counts.only_second > counts.only_first, counts.only_second < counts.only_first};
 }
 
 Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer* tokenizer,
@@ -222,8 +216,12 @@ void Tuning::add_rung(Rung rung, const TuningEvents& events) {
   rung.validation =
       all ? measure(all_classes_, rung.all) : measure(validation_->classes, rung.probabilities);
   rung.rows = all ? all_classes_.size() : validation_->classes.size();
-  if (!report_.rungs.empty())
-    rung.p_value = compare(all_classes_, validation_->classes, report_.rungs.front(), rung).p_value;
+  rung.brier = mean_brier(rung_rows(), rung);
+  if (!report_.rungs.empty()) {
+    const Rung& linear = report_.rungs.front();
+    rung.p_value = compare(rung_rows(), linear, rung).p_value;
+    rung.brier_p_value = compare_probabilities(rung_rows(), linear, rung).p_value;
+  }
   report_.rungs.push_back(std::move(rung));
   if (events.rung) events.rung(report_.rungs.back());
 }

@@ -62,6 +62,8 @@ struct TuningRequest {
   const text::ChatTemplate* chat_template = nullptr;
 };
 
+struct RungRows;  // tuning_part.h
+
 // What was chosen, to be kept: the baseline is always there.
 struct TunedClassifier {
   std::optional<eval::LinearBaseline> linear, probe;
@@ -118,6 +120,7 @@ class Tuning {
   void gather();
   void encode();
   void add_rung(Rung rung, const TuningEvents& events);
+  RungRows rung_rows() const;
   // False where it was paused; what was trained stays.
   bool add_member(Method method, double seconds, const TuningEvents& events);
   // Of the baseline or the probe, `all` being of the rows in turn; empty where they have no turns.

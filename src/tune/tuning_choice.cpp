@@ -2,10 +2,61 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
+
+namespace {
+
+eval::ProbabilityTable tempered(std::span<const std::uint32_t> classes,
+                                const eval::ProbabilityTable& table) {
+  return eval::with_temperature(table, eval::fit_temperature(classes, table));
+}
+
+std::vector<double> tempered_brier(std::span<const std::uint32_t> classes,
+                                   const eval::ProbabilityTable& table) {
+  return eval::brier_scores(classes, tempered(classes, table));
+}
+
+bool in_turn(const Rung& first, const Rung& second) {
+  return first.all.rows() > 0 && second.all.rows() > 0;
+}
+
+}  // namespace
+
+Comparison compare(const RungRows& rows, const Rung& first, const Rung& second) {
+  if (in_turn(first, second)) return compare(rows.all, first.all, second.all);
+  return compare(rows.validation, first.probabilities, second.probabilities);
+}
+
+Comparison compare_probabilities(const RungRows& rows, const Rung& first, const Rung& second) {
+  const bool all = in_turn(first, second);
+  const auto classes = all ? rows.all : rows.validation;
+  auto differences = tempered_brier(classes, all ? first.all : first.probabilities);
+  const auto of_second = tempered_brier(classes, all ? second.all : second.probabilities);
+  for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= of_second[i];
+  const double gain = std::accumulate(differences.begin(), differences.end(), 0.0);
+  return {eval::paired_t_p(differences), gain > 0, gain < 0};
+}
+
+bool beats(const RungRows& rows, const Rung& first, const Rung& second, double significance) {
+  const Comparison answers = compare(rows, first, second);
+  if (answers.better && answers.p_value < significance) return true;
+  if (answers.worse) return false;
+  const Comparison probabilities = compare_probabilities(rows, first, second);
+  return probabilities.better && probabilities.p_value < significance;
+}
+
+double mean_brier(const RungRows& rows, const Rung& rung) {
+  const bool all = rung.all.rows() > 0;
+  const auto scores =
+      tempered_brier(all ? rows.all : rows.validation, all ? rung.all : rung.probabilities);
+  return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
+}
+
+RungRows Tuning::rung_rows() const { return {all_classes_, validation_->classes}; }
 
 // The cheapest rung that no dearer one beats significantly.
 void Tuning::choose() {
@@ -22,9 +73,7 @@ void Tuning::choose() {
     bool beaten = false;
     for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
       if (left_out(report_.rungs[j])) continue;
-      const Comparison comparison =
-          compare(all_classes_, validation_->classes, rung, report_.rungs[j]);
-      beaten = comparison.better && comparison.p_value < request_.significance;
+      beaten = beats(rung_rows(), rung, report_.rungs[j], request_.significance);
     }
     if (beaten) continue;
     report_.chosen = i;
@@ -34,7 +83,8 @@ void Tuning::choose() {
                   "every cheaper method is significantly beaten by a dearer one, up to {} (p < {})",
                   name(rung.members), request_.significance)
             : fmt::format(
-                  "no dearer method is significantly better than {} (p < {}) on the same rows",
+                  "no dearer method is significantly better than {} (p < {}) on the same rows, in "
+                  "answers or in probabilities",
                   name(rung.members), request_.significance);
     prefer_blend();
     if (request_.up_to != Method::labels)
@@ -44,8 +94,7 @@ void Tuning::choose() {
 }
 
 std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::size_t chosen,
-                                             std::span<const std::uint32_t> all,
-                                             std::span<const std::uint32_t> validation) {
+                                             const RungRows& rows) {
   const std::vector<Method> together{Method::linear, Method::probe};
   const auto blend = std::find_if(rungs.begin(), rungs.end(),
                                   [&](const Rung& rung) { return rung.members == together; });
@@ -53,10 +102,9 @@ std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::s
     return std::nullopt;
   const auto loss = [&](const Rung& rung) {
     const bool on_all = rung.all.rows() > 0;
-    const auto& table = on_all ? rung.all : rung.probabilities;
-    const auto classes = on_all ? all : validation;
-    return eval::measure_calibration(
-               classes, eval::with_temperature(table, eval::fit_temperature(classes, table)))
+    const auto classes = on_all ? rows.all : rows.validation;
+    return eval::measure_calibration(classes,
+                                     tempered(classes, on_all ? rung.all : rung.probabilities))
         .negative_log_likelihood;
   };
   const Likelier result{.rung = static_cast<std::size_t>(blend - rungs.begin()),
@@ -68,8 +116,7 @@ std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::s
 // The linear model costs next to nothing beside the probe, and is there in any case: of the probe
 // alone and both together the one by which held-out rows are likelier.
 void Tuning::prefer_blend() {
-  const auto found =
-      likelier_with_linear(report_.rungs, report_.chosen, all_classes_, validation_->classes);
+  const auto found = likelier_with_linear(report_.rungs, report_.chosen, rung_rows());
   if (!found) return;
   report_.chosen = found->rung;
   report_.reason += fmt::format(

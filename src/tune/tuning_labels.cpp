@@ -43,7 +43,7 @@ bool Tuning::wants_labels() {
       std::max_element(report_.rungs.begin(), lora, [](const Rung& a, const Rung& b) {
         return a.validation.accuracy.value < b.validation.accuracy.value;
       });
-  const Comparison comparison = compare(all_classes_, validation_->classes, *cheaper, *lora);
+  const Comparison comparison = compare(rung_rows(), *cheaper, *lora);
   if (!comparison.better || comparison.p_value >= request_.significance) {
     report_.labels_left_out = fmt::format("lora is not significantly better than {} (p = {:.3g})",
                                           name(cheaper->members), comparison.p_value);

@@ -12,14 +12,28 @@ namespace malina::tune {
 
 struct Comparison {
   double p_value;
-  bool better;  // the second is right more often
+  bool better, worse;  // the second is right more often, or less often
 };
 // By McNemar's exact test.
 Comparison compare(std::span<const std::uint32_t> expected, const eval::ProbabilityTable& first,
                    const eval::ProbabilityTable& second);
+
+// The labels of the rows by which rungs are compared.
+struct RungRows {
+  std::span<const std::uint32_t> all, validation;
+};
 // On all rows where both know them, otherwise on the validation rows.
-Comparison compare(std::span<const std::uint32_t> all, std::span<const std::uint32_t> validation,
-                   const Rung& first, const Rung& second);
+Comparison compare(const RungRows& rows, const Rung& first, const Rung& second);
+// Of probabilities, by Student's paired t-test on the Brier scores of the same rows, each rung at
+// the temperature by which these are likeliest. Better, worse: by the mean score.
+Comparison compare_probabilities(const RungRows& rows, const Rung& first, const Rung& second);
+// Whether the second beats the first significantly: it is right more often (p by McNemar's test),
+// or right no less often with better probabilities (p by their test). The Brier score sees what the
+// count of right answers does not: how sure each was. With few rows it tells two rungs apart
+// sooner.
+bool beats(const RungRows& rows, const Rung& first, const Rung& second, double significance);
+// The mean Brier score of the rows that the rung was measured on, at their likeliest temperature.
+double mean_brier(const RungRows& rows, const Rung& rung);
 
 // Where the probe alone was chosen, and held-out rows are likelier by linear and probe together,
 // each at its temperature: the place of these, and both losses, in nats a row. Otherwise nothing.
@@ -28,8 +42,7 @@ struct Likelier {
   double alone, together;
 };
 std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::size_t chosen,
-                                             std::span<const std::uint32_t> all,
-                                             std::span<const std::uint32_t> validation);
+                                             const RungRows& rows);
 
 // Tells the stage, and asks whether to pause. `events` must outlive it.
 ScoreProgress progress_of(std::string_view stage, std::size_t total, const TuningEvents& events);

@@ -212,8 +212,11 @@ Json report_json(const TuningReport& report) {
                {"validation", to_json(rung.validation)},
                {"rows", rung.rows},
                {"seconds", rung.seconds},
-               {"p_value", nullptr}};
+               {"p_value", nullptr},
+               {"brier", rung.brier},
+               {"brier_p_value", nullptr}};
     if (rung.p_value) entry["p_value"] = *rung.p_value;
+    if (rung.brier_p_value) entry["brier_p_value"] = *rung.brier_p_value;
     rungs.push_back(std::move(entry));
   }
   Json json{{"rungs", rungs},

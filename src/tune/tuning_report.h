@@ -38,8 +38,10 @@ struct Rung {
   Measured validation;
   std::size_t rows = 0;  // that this was measured on
   double seconds = 0;    // of training, of all members
-  // Against the linear baseline, on the same rows; absent for itself.
-  std::optional<double> p_value;
+  // Against the linear baseline, on the same rows; absent for itself. Of answers by McNemar's exact
+  // test; of probabilities by Student's paired t-test on Brier scores.
+  std::optional<double> p_value, brier_p_value = {};
+  double brier = 0;  // mean Brier score, at the temperature by which these rows are likeliest
   // Of the validation rows; of several members with weights from the other half of these rows.
   eval::ProbabilityTable probabilities;
   // Of the training and the validation rows, in this order, each by a model of the other folds;

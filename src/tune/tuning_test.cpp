@@ -297,7 +297,7 @@ TEST_F(TuningTest, LinearJoinsTheProbeWhereThatIsLikelier) {
                             rung_of({Method::linear, Method::probe}, both, 0.8)};
     if (in_turn)
       for (Rung& rung : rungs) std::swap(rung.all, rung.probabilities);
-    return likelier_with_linear(rungs, chosen, classes, classes);
+    return likelier_with_linear(rungs, chosen, {classes, classes});
   };
   for (const bool in_turn : {false, true}) {
     const auto better = found(7, 9, 1, in_turn);
@@ -312,7 +312,44 @@ TEST_F(TuningTest, LinearJoinsTheProbeWhereThatIsLikelier) {
   EXPECT_FALSE(found(7, 9, 2));
   const std::vector<Rung> alone{rung_of({Method::linear}, 6, 0.8),
                                 rung_of({Method::probe}, 9, 0.8)};
-  EXPECT_FALSE(likelier_with_linear(alone, 1, classes, classes));
+  EXPECT_FALSE(likelier_with_linear(alone, 1, {classes, classes}));
+}
+
+// Forty rows of two classes, the first `right` of them answered rightly; the right class has a
+// probability beyond a half by `sure` of what is possible where it is answered, and is missed by
+// little where it is not: sureness that no temperature can make.
+Rung surer_rung_of(std::size_t right, double sure) {
+  Rung rung{.members = {Method::lora},
+            .weights = {1},
+            .validation = {},
+            .p_value = {},
+            .probabilities = {}};
+  rung.probabilities.classes = 2;
+  for (std::size_t i = 0; i < 40; ++i) {
+    const double of_right = i < right ? 0.5 + (i % 3 == 0 ? 0.1 : 0.5) * sure : 0.45;
+    const double zero = i % 2 == 0 ? of_right : 1 - of_right;
+    rung.probabilities.values.insert(rung.probabilities.values.end(), {zero, 1 - zero});
+  }
+  return rung;
+}
+
+TEST_F(TuningTest, BetterProbabilitiesBeatWhereAnswersAreNoFewer) {
+  std::vector<std::uint32_t> classes;
+  for (std::uint32_t i = 0; i < 40; ++i) classes.push_back(i % 2);
+  const RungRows rows{classes, classes};
+  const Rung flat = surer_rung_of(36, 0.12), sure = surer_rung_of(36, 0.9),
+             one_less = surer_rung_of(35, 0.9), none = surer_rung_of(20, 0.1);
+  EXPECT_EQ(compare(rows, flat, sure).p_value, 1);
+  const Comparison probabilities = compare_probabilities(rows, flat, sure);
+  EXPECT_TRUE(probabilities.better);
+  EXPECT_LT(probabilities.p_value, 0.05);
+  EXPECT_TRUE(beats(rows, flat, sure, 0.05));
+  EXPECT_FALSE(beats(rows, sure, flat, 0.05));
+  EXPECT_FALSE(beats(rows, flat, flat, 0.05));
+  EXPECT_FALSE(beats(rows, flat, sure, probabilities.p_value / 2));  // not as surely as asked
+  EXPECT_FALSE(beats(rows, flat, one_less, 0.05));                   // surer, and more often wrong
+  EXPECT_TRUE(beats(rows, none, flat, 0.05));                        // by answers alone
+  EXPECT_GT(mean_brier(rows, flat), mean_brier(rows, sure));
 }
 
 // With the state of the last token, and with means over a text that is read twice.

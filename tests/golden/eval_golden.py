@@ -46,6 +46,9 @@ def tests():
     intervals = [(0, 20), (20, 20), (7, 9), (186, 204), (2810, 3080)]
     return {
         "mcnemar": [[b, c, mcnemar([[0, b], [c, 0]], exact=True).pvalue if b + c else 1.0] for b, c in pairs],
+        "paired_t": [[numbers(differences), float(stats.ttest_1samp(differences, 0).pvalue)]
+                     for differences in ([0.1, -0.2], [0.3, 0.1, 0.2, 0.05, -0.1], [1.0, 1.0, 1.0, 1.5],
+                                         [-0.02, 0.01, -0.03, -0.04, 0.0, -0.01, 0.02, -0.05] * 25)],
         "holm": [p_values, numbers(multipletests(p_values, method="holm")[1])],
         "wilson": [[k, n, level, *map(float, proportion_confint(k, n, 1 - level, "wilson"))]
                    for k, n in intervals for level in (0.9, 0.95)],
