@@ -5,13 +5,13 @@
 #include "base/atomic_file.h"
 #include "base/atomic_folder.h"
 #include "base/error.h"
-#include "base/machine.h"
 #include "model/hugging_face_export.h"
 #include "model/trainable_weights.h"
 #include "platform/generation_tuning.h"
 #include "platform/model_file.h"
 #include "platform/processor.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_memory.h"
 #include "platform/written_model.h"
 #include "text/hugging_face_export.h"
 
@@ -22,8 +22,6 @@ using base::Fault;
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::string_view kSource = "malina tune";  // of the store's record
 
 class FullTuning {
  public:
@@ -48,6 +46,8 @@ class FullTuning {
 
   TuneOutcome run(const tune::TuningEvents& events) {
     tune::GenerationRequest asked = generation_request();
+    TuningMemory taken(request_);
+    taken.take_inputs(nullptr, request_.tuning);
     {
       // What the job will take is known before the weights are loaded, but for longer rows.
       tune::GenerationTuning reader(nullptr, *file_->tokenizer, writing_template(*file_),
@@ -56,13 +56,14 @@ class FullTuning {
       asked.recipe = reader.request().recipe;
       const auto memory =
           tune::full_tuning_memory(file_->checkpoint, asked.recipe.rows, asked.recipe.recompute);
-      const std::uint64_t usable = base::read_machine().usable_bytes();
+      const std::uint64_t usable = taken.left();
       outcome_.generation = reader.report();
       if (request_.dry_run) {
         outcome_.plan = plan(memory, usable, asked.recipe);
         if (!outcome_.plan->fits()) return std::move(outcome_);
       } else {
         memory.check(usable);
+        taken.take(memory.bytes());
       }
     }
     if (!request_.dry_run) fs::create_directories(output_.parent_path());
@@ -115,7 +116,7 @@ class FullTuning {
     if (!request_.replace)
       throw Error(Fault::already_exists,
                   fmt::format("the store has a {} already: --force replaces it", outcome_.name));
-    if (existing->source != kSource)
+    if (existing->source != kTunedSource)
       throw Error(Fault::already_exists,
                   fmt::format("the store's {} is nothing that was tuned: --force does not replace "
                               "it, choose another --suffix",
@@ -201,7 +202,7 @@ class FullTuning {
   void import() {
     if (request_.replace && store_.find(outcome_.name)) store_.remove(outcome_.name);
     store_.import_model(
-        {.file = output_, .name = outcome_.name, .give = true, .source = std::string(kSource)},
+        {.file = output_, .name = outcome_.name, .give = true, .source = std::string(kTunedSource)},
         progress_);
     std::error_code ignored;
     fs::remove(output_, ignored);

@@ -42,7 +42,7 @@ void store_adapter(const fs::path& directory, const std::string& name, const Res
                       .base = base.record->name,
                       .name = name,
                       .give = true,
-                      .source = "malina tune"},
+                      .source = std::string(kTunedSource)},
                      progress);
   std::error_code ignored;
   fs::remove_all(directory, ignored);

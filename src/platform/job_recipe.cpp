@@ -9,6 +9,8 @@ namespace malina::platform {
 
 namespace {
 
+constexpr std::string_view kFull = "full";
+
 // What was asked for in place of what `malina tune` begins with.
 void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patience) {
   recipe.adapter.alpha = 2 * static_cast<float>(recipe.adapter.rank);
@@ -24,20 +26,33 @@ void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patienc
   }
 }
 
+base::Error refusal(std::string_view technique, const char* why) {
+  return base::Error(base::Fault::invalid_argument, fmt::format("technique {}: {}", technique, why),
+                     {.parameter = "hyperparameters.technique"});
+}
+
 tune::Method method_of(const std::string& technique, TuneTask task) {
-  const auto refusal = [&](const char* why) {
-    return base::Error(base::Fault::invalid_argument,
-                       fmt::format("technique {}: {}", technique, why),
-                       {.parameter = "hyperparameters.technique"});
-  };
   if (task == TuneTask::generation)
-    throw refusal("is of labelled texts, and the data teach a model to write");
+    throw refusal(technique, "is of labelled texts, and the data teach a model to write");
   const auto method = method_named(technique);
-  if (!method) throw refusal("there is none that is called so");
+  if (!method) throw refusal(technique, "there is none that is called so");
   return *method;
 }
 
+void check_full(const TuningJob& job, TuneTask task) {
+  if (task != TuneTask::generation)
+    throw refusal(kFull, "is of conversations and completions, and the data have labels or spans");
+  if (job.hyperparameters.fast)
+    throw refusal(kFull, "all weights are trained exactly: precision may not be fast");
+}
+
 }  // namespace
+
+bool is_full(const TuningJob& job) { return job.hyperparameters.technique == kFull; }
+
+std::string result_name(const TuningJob& job, const std::string& suffix) {
+  return fmt::format("{}{}{}", job.model, is_full(job) ? '-' : ':', suffix);
+}
 
 void set_recipes(const TuningJob& job, TuneRequest& request) {
   tune::TuningRequest& tuning = request.tuning;
@@ -45,9 +60,11 @@ void set_recipes(const TuningJob& job, TuneRequest& request) {
   tuning.recipe.epochs = tuning.recipe.batch = 0;
   tuning.automatic_reading = true;
   const std::string& technique = job.hyperparameters.technique;
-  if (!technique.empty()) tuning.method = method_of(technique, task_of_data(tuning));
+  const bool full = is_full(job);
+  if (full) check_full(job, task_of_data(tuning));
+  if (!technique.empty() && !full) tuning.method = method_of(technique, task_of_data(tuning));
   set_recipe(job, tuning.recipe, tuning.patience);
-  request.generation.recipe = tune::generation_recipe();
+  request.generation.recipe = tune::generation_recipe(full);
   set_recipe(job, request.generation.recipe, request.generation.patience);
 }
 

@@ -36,6 +36,8 @@ std::string time_now();                         // UTC, ISO 8601
 
 // Absolute, without what a trailing slash leaves behind.
 std::filesystem::path place_of(const std::filesystem::path& directory);
+// Of the store's record of a model or an adapter that was tuned here.
+inline constexpr std::string_view kTunedSource = "malina tune";
 inline constexpr std::string_view kAdapterManifestName = "malina-adapter.json";
 inline constexpr std::string_view kTunedModelName = "malina-model.json";  // of a whole model
 

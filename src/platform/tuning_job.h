@@ -23,7 +23,7 @@ struct Hyperparameters {
   std::optional<std::int64_t> batch_size;
   std::optional<double> learning_rate_multiplier;
   std::optional<std::int64_t> epochs;
-  std::string technique = {};  // of a classifier or a tagger: tune::name(Method); "": auto
+  std::string technique = {};  // as malina tune --method has it; "": auto
   bool fast = false;           // in 8 bits
 };
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "govern/random_bytes.h"
+#include "platform/job_recipe.h"
 #include "platform/model_name.h"
 #include "platform/platform.h"
 #include "platform/tuned_output.h"
@@ -74,14 +75,19 @@ void forget(Platform& platform, const std::string& name) {
   // Of the adapter that writes labels, and of a second training, as well.
   for (const char* end : {".snapshot", ".snapshot.labels", ".snapshot.all-rows"})
     std::filesystem::remove(tuned.place(name + end), ignored);
-  std::filesystem::remove(tuned.place("." + name + ".adapter.snapshot"), ignored);
-  std::filesystem::remove_all(tuned.place("." + name + ".adapter"), ignored);
+  for (const char* kind : {".adapter", ".gguf"}) {
+    std::filesystem::remove(tuned.place("." + name + kind + ".snapshot"), ignored);
+    std::filesystem::remove_all(tuned.place("." + name + kind), ignored);
+  }
 }
 
 // Takes away what a tuning under this name has left, finished or not.
 void discard(Platform& platform, const std::string& name) {
   forget(platform, name);
-  if (is_model(platform, name)) platform.remove_model(name);
+  // Another that was imported under its name meanwhile is nothing of it.
+  const auto models = platform.list_models();
+  const auto found = std::ranges::find(models, name, &ModelRecord::name);
+  if (found != models.end() && found->source == kTunedSource) platform.remove_model(name);
   std::error_code ignored;
   std::filesystem::remove_all(TunedClassifiers(platform.home()).place(name), ignored);
 }
@@ -179,13 +185,13 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   job.model = base.record->name;
   job.model_digest = base.record->digest.hex();
   job.suffix = request.suffix;
-  job.result_name = fmt::format("{}:{}", job.model,
-                                request.suffix.empty() ? job.id.substr(6, 12) : request.suffix);
+  job.hyperparameters = request.hyperparameters;
+  job.result_name =
+      result_name(job, request.suffix.empty() ? job.id.substr(6, 12) : request.suffix);
   if (const std::string_view fault = name_fault(job.result_name); !fault.empty())
     throw Error(Fault::invalid_argument,
                 fmt::format("the name '{}' {}: choose another suffix", job.result_name, fault),
                 {.code = "invalid_value", .parameter = "suffix"});
-  job.hyperparameters = request.hyperparameters;
   job.metadata = request.metadata;
   const auto own_seed = [&] {
     return static_cast<std::int64_t>(std::hash<std::string>()(job.id) % kSeeds);

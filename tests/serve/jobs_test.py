@@ -28,6 +28,12 @@ def hard_rows(count):
         for i in range(count))
 
 
+def talks(count):
+    return "".join(json.dumps({"messages": [
+        {"role": "user", "content": f"hello {i % 7}"}, {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n"
+        for i in range(count))
+
+
 class JobsTest(server.ServerTest):
     def send(self, body, key=True, content_type=f"multipart/form-data; boundary={BOUNDARY}"):
         return self.server.send_form("/v1/files", body, key=key, content_type=content_type)
@@ -149,11 +155,9 @@ class WholePath(JobsTest):
         plain = self.wait(self.job(file, suffix="usual", hyperparameters={"technique": "auto", "precision": "exact",
                                                                           "n_epochs": 1}), "succeeded")
         self.assertEqual(set(plain["hyperparameters"]), {"batch_size", "learning_rate_multiplier", "n_epochs"})
-        talks = "".join(json.dumps({"messages": [{"role": "user", "content": f"hello {i % 7}"},
-                                                 {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n" for i in range(40))
-        failed = self.wait(self.job(self.upload(talks, "chat.jsonl"), hyperparameters={"technique": "probe"}), "failed")
+        failed = self.wait(self.job(self.upload(talks(40), "chat.jsonl"), hyperparameters={"technique": "probe"}), "failed")
         self.assertIn("technique probe", failed["error"]["message"])
-        for name, value in (("technique", "full"), ("precision", 1)):
+        for name, value in (("technique", "whole"), ("precision", 1)):
             self.assert_error(self.create(file, hyperparameters={name: value}), 400, "invalid_value", f"hyperparameters.{name}")
 
     def manifest(self, name):
@@ -161,10 +165,7 @@ class WholePath(JobsTest):
             return json.load(file)
 
     def test_conversations_teach_a_model_to_write(self):
-        talks = "".join(json.dumps({"messages": [
-            {"role": "user", "content": f"hello {i % 7}"}, {"role": "assistant", "content": f"yes {i % 5}"}]}) + "\n"
-            for i in range(40))
-        job = self.job(self.upload(talks, "chat.jsonl"), suffix="chatty", seed=2, hyperparameters={"n_epochs": 2})
+        job = self.job(self.upload(talks(40), "chat.jsonl"), suffix="chatty", seed=2, hyperparameters={"n_epochs": 2})
         done = self.wait(job, "succeeded", seconds=3 * server.SECONDS)
         self.assertEqual(done["fine_tuned_model"], "tiny:chatty")
         checkpoint, = self.server.get(f"{JOBS}/{job['id']}/checkpoints").json()["data"]
@@ -176,6 +177,29 @@ class WholePath(JobsTest):
             "model": "tiny:chatty", "max_tokens": 5, "messages": [{"role": "user", "content": "hello 3"}]})
         self.assertEqual(answer.status, 200, answer.body)
         self.assertIn("tiny:chatty", [model["id"] for model in self.server.get("/v1/models").json()["data"]])
+
+    def test_all_weights_of_a_model_learn(self):
+        file = self.upload(talks(40), "chat.jsonl")
+        whole = {"technique": "full", "n_epochs": 2}
+        done = self.wait(self.job(file, suffix="whole", seed=2, hyperparameters=whole), "succeeded")
+        self.assertEqual(done["fine_tuned_model"], "tiny-whole")  # a model of its own
+        self.assertEqual(done["hyperparameters"]["technique"], "full")
+        checkpoint, = self.server.get(f"{JOBS}/{done['id']}/checkpoints").json()["data"]
+        self.assertGreater(checkpoint["step_number"], 0)
+        ask = lambda model: self.server.post("/v1/chat/completions", {
+            "model": model, "max_tokens": 5, "logprobs": True, "messages": [{"role": "user", "content": "hello 3"}]})
+        answers = [ask(model) for model in ("tiny", "tiny-whole")]
+        self.assertEqual([answer.status for answer in answers], [200, 200], answers[1].body)
+        self.assertNotEqual(*(answer.json()["choices"][0]["logprobs"] for answer in answers))
+        self.assertIn("tiny-whole", [model["id"] for model in self.server.get("/v1/models").json()["data"]])
+        left = os.listdir(os.path.join(self.shared_home, "tuned"))
+        self.assertFalse([name for name in left if "whole" in name], left)
+        self.assert_error(self.create(file, suffix="whole", hyperparameters=whole), 409, "name_taken", "suffix")
+        for content, asked, said in ((rows(60), whole, "labels"), (talks(40), {**whole, "precision": "fast"}, "precision")):
+            wrong = self.upload(content, "chat.jsonl" if content[0] == "{" else "train.csv")
+            failed = self.wait(self.job(wrong, suffix="other", hyperparameters=asked), "failed")
+            self.assertIn("technique full", failed["error"]["message"])
+            self.assertIn(said, failed["error"]["message"])
 
 
 class Files(JobsTest):
@@ -331,6 +355,9 @@ class Memory(JobsTest):
         failed = self.wait(job, "failed")
         self.assertEqual(failed["error"]["code"], "out_of_memory")
         self.assertIn("MiB", failed["error"]["message"])
+        whole = self.wait(self.job(self.upload(talks(40), "chat.jsonl"), hyperparameters={"technique": "full"}), "failed")
+        self.assertEqual(whole["error"]["code"], "out_of_memory")
+        self.assertIn("all weights", whole["error"]["message"])
 
 
 class Repetitions(JobsTest):
@@ -410,6 +437,23 @@ class Jobs(JobsTest):
             self.assertLess(time.monotonic(), end, os.listdir(tuned))
             time.sleep(0.05)
         self.assertEqual(self.server.request("DELETE", f"/v1/files/{job['training_file']}").status, 200)
+
+    def test_all_weights_pause_and_go_on_and_leave_nothing_when_cancelled(self):
+        job = self.job(self.upload(talks(400), "chat.jsonl"), suffix="heavy", seed=1,
+                       hyperparameters={"n_epochs": 50, "batch_size": 4, "technique": "full"})
+        self.wait_for_steps(job)
+        self.assertEqual(self.ask(job, "pause").json()["status"], "paused")
+        tuned = os.path.join(self.shared_home, "tuned")
+        end = time.monotonic() + server.SECONDS
+        while not [name for name in os.listdir(tuned) if "heavy" in name]:  # its snapshot
+            self.assertLess(time.monotonic(), end, os.listdir(tuned))
+            time.sleep(0.05)
+        self.assertEqual(self.ask(job, "resume").json()["status"], "queued")
+        self.wait(job, "running")
+        self.assertEqual(self.ask(job, "cancel").json()["status"], "cancelled")
+        while [name for name in os.listdir(tuned) if "heavy" in name]:
+            self.assertLess(time.monotonic(), end, os.listdir(tuned))
+            time.sleep(0.05)
 
     def linear(self, suffix):
         with open(os.path.join(self.shared_home, "tuned", f"tiny:{suffix}", "linear.bin"), "rb") as file:

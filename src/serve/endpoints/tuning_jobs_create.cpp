@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::array<std::string_view, 1> kAuto{"auto"};
 constexpr std::array<std::string_view, 1> kMethods{"supervised"};
-constexpr std::array<std::string_view, 6> kTechniques{"auto", "linear", "probe",
-                                                      "lora", "labels", "blend"};
+constexpr std::array<std::string_view, 7> kTechniques{"auto",   "linear", "probe", "lora",
+                                                      "labels", "blend",  "full"};
 constexpr std::array<std::string_view, 2> kPrecisions{"exact", "fast"};
 constexpr std::size_t kLongestMetadata = 512, kLongestMetadataName = 64;
 
@@ -39,7 +39,8 @@ constexpr std::array kHyperparameters{
     Field{.name = "technique",
           .types = Type::text,
           .words = kTechniques,
-          .help = "Of labelled texts and spans: what is trained, as malina tune --method (auto)"},
+          .help = "What is trained, as malina tune --method (auto); full, of conversations and "
+                  "completions: all weights of a small model"},
     Field{.name = "precision",
           .types = Type::text,
           .words = kPrecisions,
