@@ -20,14 +20,15 @@ std::vector<std::string> row(std::string title, const tune::SpanMeasures& measur
 }
 
 void print_rungs(const tune::SpanReport& report, Console& console) {
-  std::vector<std::vector<std::string>> rows{
-      {"METHOD", "F1", "PRECISION", "RECALL", "WHOLE TEXTS", "95 % INTERVAL", "P", "TIME"}};
+  std::vector<std::vector<std::string>> rows{{"METHOD", "F1", "PRECISION", "RECALL", "WHOLE TEXTS",
+                                              "95 % INTERVAL", "P", "ERRORS", "TIME"}};
   for (const tune::SpanRung& rung : report.rungs) {
     rows.push_back(row(std::string(tune::name(rung.method)), rung.validation));
     rows.back().push_back(rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "");
+    rows.back().push_back(fmt::format("{:.2f}", rung.errors));
     rows.back().push_back(human_seconds(rung.seconds));
   }
-  console.write(table(rows, {1, 2, 3, 4, 6, 7}));
+  console.write(table(rows, {1, 2, 3, 4, 6, 7, 8}));
 }
 
 void print_test(const tune::SpanReport& report, Console& console) {
@@ -76,6 +77,9 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
         "It has then learned from all {} rows; calibration and what is said of validation rows are "
         "of the one before.\n",
         grouped(*report.refitted_rows));
+  if (!report.refitting_left_out.empty())
+    console.print("A second training on all rows was left out: {}.\n",
+                  printable(report.refitting_left_out));
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error of whole "
       "answers\n{:.4f} (before: {:.4f})\n",

@@ -151,6 +151,7 @@ TuneOutcome run_span_tuning(const TuneRequest& request, const ResolvedModel* bas
   });
   std::error_code ignored;
   fs::remove(tuning.request().snapshot, ignored);
+  for (const fs::path& leftover : tuning.leftovers()) fs::remove(leftover, ignored);
   return outcome;
 }
 

@@ -1,5 +1,4 @@
-// What more texts would bring to a tagger, and those that were held back do bring to the linear
-// one.
+// What more texts would bring to a tagger.
 #include "base/random.h"
 #include "base/shuffle.h"
 #include "tune/span_judgement.h"
@@ -40,21 +39,6 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
   }
   report_.curve =
       curve_report({Method::linear}, points, request_.recipe.seed, device_.context().pool);
-}
-
-// They have done their work. Calibration stays: there is nothing left to fit it on.
-void SpanTuning::refit(const SpanEvents& events) {
-  if (!report_.validation_from_training || report_.uses_adapter()) return;
-  if (events.stage) events.stage("the linear tagger once more, on all texts", 0, 1);
-  SpanTexts all = training_->data;
-  const SpanTexts& held_back = validation_->data;
-  all.texts.insert(all.texts.end(), held_back.texts.begin(), held_back.texts.end());
-  all.slots.insert(all.slots.end(), held_back.slots.begin(), held_back.slots.end());
-  run_.reset();  // both at once would be the most that the job holds
-  linear_.reset();
-  linear_ = fitted(all);
-  report_.refitted_rows = all.size();
-  validation_scores_[report_.chosen] = scored(SpanMethod::linear, *validation_);  // certificate's
 }
 
 }  // namespace malina::tune

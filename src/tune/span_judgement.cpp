@@ -96,13 +96,21 @@ Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
   return judged;
 }
 
+namespace {
+
+void count_text(const SpanTexts& data, std::size_t i, const ScoredText& scored,
+                std::span<const std::string> types, eval::SpanCounts& counts) {
+  count_spans(found_spans(eval::decode_tags(scored.scores).spans, scored.places, data.texts[i]),
+              expected_spans(data.slots[i], types), counts);
+}
+
+}  // namespace
+
 SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
                      std::span<const std::string> types) {
   SpanMeasures measures;
   for (std::size_t i = 0; i < data.size(); ++i)
-    count_spans(
-        found_spans(eval::decode_tags(scored[i].scores).spans, scored[i].places, data.texts[i]),
-        expected_spans(data.slots[i], types), measures.spans);
+    count_text(data, i, scored[i], types, measures.spans);
   const Judged judged = judge(data, scored, types);
   const auto right =
       static_cast<std::size_t>(std::count(judged.right.begin(), judged.right.end(), true));
@@ -118,6 +126,24 @@ double p_value(const Judged& first, const Judged& second) {
     counts.only_second += second.right[i] && !first.right[i] ? 1 : 0;
   }
   return eval::mcnemar_exact(counts.only_first, counts.only_second);
+}
+
+std::vector<double> span_errors(const SpanTexts& data, std::span<const ScoredText> scored,
+                                std::span<const std::string> types) {
+  std::vector<double> errors;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    eval::SpanCounts counts;
+    count_text(data, i, scored[i], types, counts);
+    errors.push_back(static_cast<double>(counts.found + counts.expected - 2 * counts.right));
+  }
+  return errors;
+}
+
+bool beats(const SpanRung& linear, const SpanRung& adapter, double significance) {
+  const double before = linear.validation.exact.value, after = adapter.validation.exact.value;
+  if (after > before && *adapter.p_value < significance) return true;
+  return after >= before && adapter.errors < linear.errors &&
+         *adapter.errors_p_value < significance;
 }
 
 SpanAnswers answers_of(const Judged& judged) {

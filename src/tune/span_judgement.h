@@ -39,6 +39,12 @@ Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
 SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
                      std::span<const std::string> types);
 double p_value(const Judged& first, const Judged& second);  // McNemar's exact test
+// Of each text: spans that were missed, and those found where there is none.
+std::vector<double> span_errors(const SpanTexts& data, std::span<const ScoredText> scored,
+                                std::span<const std::string> types);
+// Whether the adapter beats the linear tagger significantly: more texts are wholly right, or no
+// fewer with less errors, which tells the two apart on fewer texts.
+bool beats(const SpanRung& linear, const SpanRung& adapter, double significance);
 
 // The order of whose beginnings a learning curve is made.
 std::vector<std::size_t> curve_order(std::size_t texts, std::uint64_t seed);

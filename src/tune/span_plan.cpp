@@ -86,6 +86,13 @@ void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
   const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
   plan.stages.push_back(
       {"training of the adapter", epoch * static_cast<double>(recipe.epochs) + scored});
+  if (retrains()) {
+    const double rows = static_cast<double>(report_.training_rows + report_.validation_rows) /
+                        static_cast<double>(report_.training_rows);
+    plan.stages.push_back({"where the adapter is chosen: training on all texts",
+                           time.per_position * static_cast<double>(plan.positions) * rows *
+                               static_cast<double>(recipe.epochs)});
+  }
   if (test_ != nullptr)
     plan.stages.push_back(
         {"test rows", time.per_scored * static_cast<double>(tokens_of(test_->encoded.examples))});

@@ -84,8 +84,11 @@ Json report_json(const SpanReport& report) {
     rungs.push_back({{"method", name(rung.method)},
                      {"validation", to_json(rung.validation)},
                      {"seconds", rung.seconds},
-                     {"p_value", nullptr}});
+                     {"p_value", nullptr},
+                     {"errors", rung.errors},
+                     {"errors_p_value", nullptr}});
     if (rung.p_value) rungs.back()["p_value"] = *rung.p_value;
+    if (rung.errors_p_value) rungs.back()["errors_p_value"] = *rung.errors_p_value;
   }
   for (const EpochReport& epoch : report.history)
     epochs.push_back({{"epoch", epoch.epoch},
@@ -108,6 +111,8 @@ Json report_json(const SpanReport& report) {
           {"reason", report.reason},
           {"epochs", epochs},
           {"refitted_rows", report.refitted_rows ? Json(*report.refitted_rows) : Json()},
+          {"refitting_left_out",
+           report.refitting_left_out.empty() ? Json() : Json(report.refitting_left_out)},
           {"calibration", to_json(report.calibration)},
           {"calibration_error_before", report.before.calibration_error},
           {"calibration_error_after", report.after.calibration_error},

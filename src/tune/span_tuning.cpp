@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/random.h"
 #include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
+#include "tune/second_training.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
 
@@ -21,7 +23,6 @@ using base::Fault;
 namespace {
 
 constexpr std::size_t kFewestValidation = 10;
-constexpr double kHeldBack = 0.1;
 constexpr std::size_t kMostHeldBack = 2000;
 
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
@@ -90,8 +91,9 @@ void SpanTuning::read() {
 void SpanTuning::hold_back() {
   const std::size_t rows = training_->data.size();
   std::vector<std::size_t> order = shuffled(rows, request_.recipe.seed + 2);
-  const auto share = static_cast<std::size_t>(kHeldBack * static_cast<double>(rows) + 0.5);
-  const std::size_t count = std::min(std::clamp(share, kFewestValidation, kMostHeldBack), rows / 2);
+  const double share = rows < kFewRows ? 0.2 : 0.1;
+  const auto asked = static_cast<std::size_t>(share * static_cast<double>(rows) + 0.5);
+  const std::size_t count = std::min(std::clamp(asked, kFewestValidation, kMostHeldBack), rows / 2);
   const std::span all(order);
   std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));
   std::sort(order.begin() + static_cast<std::ptrdiff_t>(count), order.end());
@@ -102,13 +104,22 @@ void SpanTuning::hold_back() {
 
 void SpanTuning::add_rung(SpanMethod method, double seconds, const SpanEvents& events) {
   validation_scores_.push_back(scored(method, *validation_));
+  const auto& first = validation_scores_.front();
+  const auto& own = validation_scores_.back();
   SpanRung rung{.method = method,
-                .validation = measure(validation_->data, validation_scores_.back(), report_.types),
+                .validation = measure(validation_->data, own, report_.types),
                 .seconds = seconds,
                 .p_value = std::nullopt};
-  if (!report_.rungs.empty())
-    rung.p_value = p_value(judge(validation_->data, validation_scores_.front(), report_.types),
-                           judge(validation_->data, validation_scores_.back(), report_.types));
+  const std::vector<double> errors = span_errors(validation_->data, own, report_.types);
+  rung.errors =
+      std::accumulate(errors.begin(), errors.end(), 0.0) / static_cast<double>(errors.size());
+  if (!report_.rungs.empty()) {
+    rung.p_value = p_value(judge(validation_->data, first, report_.types),
+                           judge(validation_->data, own, report_.types));
+    auto more = span_errors(validation_->data, first, report_.types);  // than these
+    for (std::size_t i = 0; i < more.size(); ++i) more[i] -= errors[i];
+    rung.errors_p_value = eval::paired_t_p(more);
+  }
   report_.rungs.push_back(rung);
   if (events.rung) events.rung(report_.rungs.back());
 }
@@ -147,16 +158,19 @@ std::string SpanTuning::origin() const {
   return text;
 }
 
+AdapterTrainingOptions SpanTuning::training_options() const {
+  return {.recipe = request_.recipe,
+          .patience = request_.patience,
+          .snapshot = request_.snapshot,
+          .origin = origin()};
+}
+
 bool SpanTuning::climb_adapter(const SpanEvents& events) {
   const base::Stopwatch watch;
   if (run_ == nullptr)
-    run_ =
-        std::make_unique<SpanTraining>(model_, device_, report_.types.size(),
-                                       training_->encoded.examples, validation_->encoded.examples,
-                                       AdapterTrainingOptions{.recipe = request_.recipe,
-                                                              .patience = request_.patience,
-                                                              .snapshot = request_.snapshot,
-                                                              .origin = origin()});
+    run_ = std::make_unique<SpanTraining>(model_, device_, report_.types.size(),
+                                          training_->encoded.examples,
+                                          validation_->encoded.examples, training_options());
   if (!run_->run(events.training)) return false;
   report_.history = run_->history();
   report_.losses = step_losses(run_->losses());
@@ -176,10 +190,11 @@ std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) 
 
 bool SpanTuning::run(const SpanEvents& events) {
   if (report_.rungs.empty()) climb_linear(events);
-  if (request_.method != SpanMethod::linear && !climb_adapter(events)) return false;
+  const bool climbs = request_.method != SpanMethod::linear && !adapter_;  // not before a pause
+  if (climbs && !climb_adapter(events)) return false;
   choose();
   calibrate();
-  refit(events);
+  if (!refit(events)) return false;
   if (test_ != nullptr) test();
   return true;
 }
@@ -190,16 +205,17 @@ void SpanTuning::choose() {
     report_.reason = fmt::format("{} was asked for", name(request_.method));
     return;
   }
-  const SpanRung& dearer = report_.rungs.back();
-  const bool better =
-      dearer.validation.exact.value > report_.rungs.front().validation.exact.value &&
-      *dearer.p_value < request_.significance;
+  const bool better = beats(report_.rungs.front(), report_.rungs.back(), request_.significance);
   if (!better) report_.chosen = 0;
-  report_.reason =
-      better ? fmt::format("it is significantly better than the linear tagger (p < {})",
-                           request_.significance)
-             : fmt::format("lora is not significantly better (p < {}) on {} validation rows",
-                           request_.significance, report_.validation_rows);
+  report_.reason = better
+                       ? fmt::format(
+                             "it is significantly better than the linear tagger (p < {}), by texts "
+                             "that are wholly right or by wrong spans",
+                             request_.significance)
+                       : fmt::format(
+                             "lora is not significantly better (p < {}) on {} validation rows, "
+                             "neither by texts that are wholly right nor by wrong spans",
+                             request_.significance, report_.validation_rows);
 }
 
 // A temperature makes sequences of tags likely; whether a whole answer is right, or a span in it,

@@ -49,7 +49,9 @@ struct SpanRung {
   SpanMethod method = SpanMethod::linear;
   SpanMeasures validation;
   double seconds = 0;
-  std::optional<double> p_value;  // McNemar's exact test on whole texts, against linear
+  double errors = 0;  // spans that were missed, or found where there is none; mean of a text
+  // Against linear: McNemar's exact test on whole texts; Student's paired t-test on their errors.
+  std::optional<double> p_value, errors_p_value = {};
 };
 
 // Probabilities of the sequences of tags, then of whole answers and of their spans, against how
@@ -87,9 +89,10 @@ struct SpanReport {
   std::string reason;
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
-  // Of the linear tagger that was chosen, with those held back; absent: it learned from the
-  // training rows alone.
+  // That the chosen tagger has learned from, with those held back; absent: from the training rows
+  // alone.
   std::optional<std::size_t> refitted_rows;
+  std::string refitting_left_out;  // why, where it was tried; "" otherwise
   SpanCalibration calibration;
   SpanAnswers before, after;  // of validation rows: as they came, and calibrated
   // Of the linear tagger, by whole texts; none where there are too few rows.
@@ -140,6 +143,9 @@ class SpanTuning {
   // Instead of run(), as Tuning::plan.
   TuningPlan plan(const SpanEvents& events);
 
+  // Files beside the snapshot that it may have written: of no use once it has ended.
+  const std::vector<std::filesystem::path>& leftovers() const { return leftovers_; }
+
   const SpanRequest& request() const { return request_; }
   const SpanReport& report() const { return report_; }
   const eval::LinearTagger& linear() const { return *linear_; }
@@ -165,7 +171,14 @@ class SpanTuning {
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);
   void choose();
   void calibrate();
-  void refit(const SpanEvents& events);  // span_curve.cpp
+  // What is chosen learns from the rows that were held back as well: span_refit.cpp.
+  bool refit(const SpanEvents& events);
+  void refit_linear(const SpanEvents& events);
+  bool retrains() const;
+  bool retrain(const SpanEvents& events);
+  void begin_retraining();
+  void keep_first(std::string why);
+  AdapterTrainingOptions training_options() const;
   void scale(std::span<const ScoredText> scores, std::span<const std::size_t> rows);
   void test();
   std::string origin() const;
@@ -175,7 +188,10 @@ class SpanTuning {
   math::CpuDevice& device_;
   SpanRequest request_;
   std::unique_ptr<Part> training_, validation_, test_;
-  std::unique_ptr<SpanTraining> run_;
+  std::unique_ptr<SpanTraining> run_, retraining_;
+  AdapterTraining::Parameters first_best_;     // while retraining_ is there
+  std::vector<TrainingExample> all_examples_;  // of training and validation, for retraining_
+  std::vector<std::filesystem::path> leftovers_;
   std::optional<eval::LinearTagger> linear_;
   std::optional<model::AdapterTensors> adapter_;
   std::vector<std::vector<ScoredText>> validation_scores_;  // of each rung

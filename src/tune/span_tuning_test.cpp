@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/temporary_directory.h"
 #include "model/peft.h"
+#include "tune/span_judgement.h"
 #include "tune/span_tagger.h"
 
 namespace malina::tune {
@@ -139,7 +140,7 @@ TEST_F(SpanTuningTest, BothMethodsGiveATaggerThatIsReadAgain) {
     ASSERT_TRUE(tuning.run({}));
     const SpanReport& report = tuning.report();
     EXPECT_EQ(report.types, (std::vector<std::string>{"place", "thing"}));
-    EXPECT_EQ(report.training_rows, 108U);
+    EXPECT_EQ(report.training_rows, 96U);
     EXPECT_EQ(report.rungs.front().method, SpanMethod::linear);  // always trained
     ASSERT_TRUE(report.test.has_value());
     EXPECT_GT(report.test->chosen.spans.f1(), method == SpanMethod::linear ? 0.95 : 0.8);
@@ -220,7 +221,7 @@ TEST_F(SpanTuningTest, TheLinearTaggerLearnsFromWhatWasHeldBackInTheEnd) {
   };
   // As many features: each row has words of its own.
   EXPECT_EQ(tuning.linear().bytes().size(), fitted(120).bytes().size());
-  EXPECT_GT(tuning.linear().bytes().size(), fitted(108).bytes().size());
+  EXPECT_GT(tuning.linear().bytes().size(), fitted(96).bytes().size());
   asked.validation = asked.test;
   asked.training = {write("fewer.jsonl", 108, 1)};
   SpanTuning apart(model_, tokenizer_.get(), device_, asked);
@@ -286,6 +287,107 @@ TEST_F(SpanTuningTest, AStoppedJobGoesOnWithTheSameBits) {
   asked.snapshot = directory_.path() / "snapshot";
   EXPECT_TRUE(values(asked, true).empty());
   EXPECT_EQ(values(asked, false), whole);
+}
+
+TEST_F(SpanTuningTest, OfFewTextsTheAdapterLearnsFromAllInTheEnd) {
+  SpanRequest asked = request(SpanMethod::lora);
+  const auto tuned = [&] {
+    auto tuning = std::make_unique<SpanTuning>(model_, tokenizer_.get(), device_, asked);
+    tuning->read();
+    return tuning;
+  };
+  const auto whole = tuned();
+  ASSERT_TRUE(whole->run({}));
+  EXPECT_EQ(whole->report().refitted_rows, 120U);
+  EXPECT_EQ(whole->report().training_rows, 96U);
+  const std::size_t before = whole->report().history.size() * 12,
+                    epochs = best_of(whole->report().history).epoch;
+
+  SpanRequest apart = asked;  // nothing was held back
+  apart.validation = apart.test;
+  std::swap(asked, apart);
+  const auto without = tuned();
+  ASSERT_TRUE(without->run({}));
+  EXPECT_FALSE(without->report().refitted_rows);
+  std::swap(asked, apart);
+
+  // Stopped in the second training, and taken up by another process and by the same object.
+  asked.snapshot = directory_.path() / "job.snapshot";
+  std::size_t steps = 0;
+  SpanEvents events;
+  events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+  events.training.pause = [&] { return steps >= before + 7; };
+  const auto first = tuned(), second = tuned();
+  EXPECT_FALSE(first->run(events));
+  EXPECT_FALSE(first->report().refitted_rows);
+  EXPECT_NE(first->adapter(), whole->adapter());  // the first training's
+  EXPECT_EQ(first->leftovers().size(), 1U);
+  steps = 0;
+  events.training.pause = {};
+  EXPECT_TRUE(second->run(events));
+  EXPECT_EQ(steps, 15 * epochs - 7);
+  EXPECT_TRUE(first->run(events));
+  for (const SpanTuning* tuning : {first.get(), second.get()}) {
+    EXPECT_EQ(tuning->report().rungs.size(), 2U);
+    EXPECT_EQ(tuning->adapter(), whole->adapter());
+    EXPECT_EQ(tuning->report().test->chosen.spans.right, whole->report().test->chosen.spans.right);
+  }
+}
+
+TEST_F(SpanTuningTest, ASecondTrainingThatGoesWrongLeavesTheFirst) {
+  SpanTuning tuning(model_, tokenizer_.get(), device_, request(SpanMethod::lora));
+  tuning.read();
+  bool second = false;
+  SpanEvents events;
+  events.stage = [&](std::string_view stage, std::size_t, std::size_t) {
+    second = second || stage == "the adapter once more, on all texts";
+  };
+  events.training.step = [&](const StepReport& report, std::uint64_t) {
+    if (second && report.step == 3) throw DivergedError(3);
+  };
+  EXPECT_TRUE(tuning.run(events));
+  EXPECT_TRUE(second);
+  EXPECT_FALSE(tuning.report().refitted_rows);
+  EXPECT_FALSE(tuning.report().refitting_left_out.empty());
+  // What was written answers as what was measured.
+  SpanTagger tagger(write(tuning), model_, tokenizer_, device_);
+  const Certificate certificate = parse_certificate(to_text(tuning.certificate()), "c");
+  std::vector<std::size_t> places(certificate.examples.size());
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  EXPECT_EQ(difference(certificate, places, tagger), "");
+}
+
+TEST(SpanRung, IsBeatenByTextsOrByWrongSpans) {
+  SpanRung linear{.validation = {.spans = {}, .exact = {0.5, {}}}, .errors = 1.5, .p_value = {}};
+  const auto adapter = [](double exact, double p, double errors, double errors_p) {
+    return SpanRung{.method = SpanMethod::lora,
+                    .validation = {.spans = {}, .exact = {exact, {}}},
+                    .errors = errors,
+                    .p_value = p,
+                    .errors_p_value = errors_p};
+  };
+  EXPECT_TRUE(beats(linear, adapter(0.7, 0.01, 1.2, 0.3), 0.05));    // by texts
+  EXPECT_TRUE(beats(linear, adapter(0.5, 1, 1.0, 0.01), 0.05));      // by spans
+  EXPECT_FALSE(beats(linear, adapter(0.48, 0.9, 1.0, 0.01), 0.05));  // though fewer texts are right
+  EXPECT_FALSE(beats(linear, adapter(0.7, 0.2, 1.2, 0.3), 0.05));
+  EXPECT_FALSE(beats(linear, adapter(0.3, 0.01, 1.9, 0.01), 0.05));  // significantly worse
+}
+
+TEST(SpanErrors, CountWhatWasMissedAndWhatIsNotThere) {
+  SpanTexts data;
+  data.texts = {"ring to hall", "ring", "to"};
+  data.slots = {{{0, 4, "thing"}, {8, 12, "place"}}, {{0, 4, "thing"}}, {}};
+  const std::vector<std::string> types{"place", "thing"};
+  // Tags: outside, begin and go on of each type; those that are said are certain.
+  const auto scored = [](Places places, const std::vector<std::uint32_t>& tags) {
+    eval::ProbabilityTable table{.classes = 5, .values = {}};
+    for (const std::uint32_t tag : tags)
+      for (std::uint32_t k = 0; k < 5; ++k) table.values.push_back(k == tag ? 10 : 0);
+    return ScoredText{std::move(places), std::move(table)};
+  };
+  const std::vector<ScoredText> answers{scored({{0, 4}, {5, 7}, {8, 12}}, {3, 1, 0}),
+                                        scored({{0, 4}}, {3}), scored({{0, 2}}, {1})};
+  EXPECT_EQ(span_errors(data, answers, types), (std::vector<double>{2, 0, 1}));
 }
 
 TEST_F(SpanTuningTest, DataThatCannotBeLearnedIsRefused) {

@@ -13,6 +13,7 @@
 #include "tune/frozen_features.h"
 #include "tune/label_answers.h"
 #include "tune/label_training.h"
+#include "tune/second_training.h"
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
@@ -22,7 +23,6 @@ using base::Fault;
 
 namespace {
 
-constexpr std::size_t kFewRows = 2000;  // below it a fifth is held back, otherwise a tenth
 constexpr std::size_t kFewestValidation = 10;
 constexpr std::size_t kTurns = 5;  // folds of which each is left out once
 

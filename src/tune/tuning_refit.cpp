@@ -1,10 +1,7 @@
 // The end of a tuning job: what was chosen learns from the rows that were held back as well.
 #include <fmt/format.h>
 
-#include <filesystem>
-#include <system_error>
-
-#include "base/error.h"
+#include "tune/second_training.h"
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
@@ -27,7 +24,6 @@ void Tuning::refit() {
 bool Tuning::retrains() const { return in_turn_ && !few_out_of_scope_; }
 
 void Tuning::begin_retraining() {
-  const std::size_t epochs = best_of(report_.history).epoch;
   if (adapter_training_ != nullptr) {
     first_best_ = adapter_training_->take_best();
     adapter_training_.reset();  // both at once would be the most that the job holds
@@ -35,29 +31,17 @@ void Tuning::begin_retraining() {
   all_examples_ = training_->examples;
   all_examples_.insert(all_examples_.end(), validation_->examples.begin(),
                        validation_->examples.end());
-  const AdapterTrainingOptions options{
-      .recipe = request_.recipe,
-      .patience = request_.patience,
-      .snapshot = trial_snapshot(request_.snapshot, "all-rows"),
-      .origin = origin() + fmt::format("all rows, {} epochs\n", epochs),
-      .only_epochs = epochs};
+  const AdapterTrainingOptions options = second_training({.recipe = request_.recipe,
+                                                          .patience = request_.patience,
+                                                          .snapshot = request_.snapshot,
+                                                          .origin = origin()},
+                                                         report_.history);
   if (!options.snapshot.empty()) trial_files_.push_back(options.snapshot);
-  const auto begin = [&] {
+  begin_second_training(options, [&] {
     retraining_ =
         std::make_unique<ClassifierTraining>(model_, device_, report_.labels.size(), all_examples_,
                                              std::span<const TrainingExample>(), options);
-  };
-  try {
-    begin();
-  } catch (const base::Error& error) {
-    if (error.fault() != base::Fault::invalid_argument &&
-        error.fault() != base::Fault::corrupt_file)
-      throw;
-    // Of a first training that went on to another epoch, say. It follows from the first one alone.
-    std::error_code ignored;
-    if (options.snapshot.empty() || !std::filesystem::remove(options.snapshot, ignored)) throw;
-    begin();
-  }
+  });
 }
 
 // The adapter stays as it was measured.
@@ -74,7 +58,6 @@ void Tuning::keep_first(std::string why) {
 // once more, on all of them: the recipe again, to the epoch that was the best. Nothing measures it
 // there, but it must have come about as far. False where it was paused.
 bool Tuning::retrain(const TuningEvents& events) {
-  constexpr double kFurther = 0.5;  // nats
   if (!retrains() || !report_.uses(Method::lora) || report_.retrained ||
       !report_.retraining_left_out.empty())
     return true;
@@ -88,17 +71,15 @@ bool Tuning::retrain(const TuningEvents& events) {
     keep_first(error.what());
     return true;
   }
-  const EpochReport before = best_of(report_.history);
-  const double loss = retraining_->history().back().train_loss;
-  if (loss > 2 * before.train_loss + kFurther) {
-    keep_first(fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", loss,
-                           before.train_loss));
+  if (std::string fault = fault_of_second_training(report_.history, *retraining_); !fault.empty()) {
+    keep_first(std::move(fault));
     return true;
   }
   adapter_training_ = std::move(retraining_);
   first_best_ = {};
   result_.adapter = adapter_training_->best();
-  report_.retrained = Retraining{.rows = all_examples_.size(), .epochs = before.epoch};
+  report_.retrained =
+      Retraining{.rows = all_examples_.size(), .epochs = best_of(report_.history).epoch};
   return true;
 }
 

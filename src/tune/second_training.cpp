@@ -1,0 +1,46 @@
+#include "tune/second_training.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "base/error.h"
+#include "tune/trial.h"
+
+namespace malina::tune {
+
+using base::Error;
+using base::Fault;
+
+AdapterTrainingOptions second_training(const AdapterTrainingOptions& first,
+                                       const std::vector<EpochReport>& history) {
+  AdapterTrainingOptions second = first;
+  second.only_epochs = best_of(history).epoch;
+  second.snapshot = trial_snapshot(first.snapshot, "all-rows");
+  second.origin += fmt::format("all rows, {} epochs\n", second.only_epochs);
+  return second;
+}
+
+void begin_second_training(const AdapterTrainingOptions& options,
+                           const std::function<void()>& make) {
+  try {
+    make();
+  } catch (const Error& error) {
+    if (error.fault() != Fault::invalid_argument && error.fault() != Fault::corrupt_file) throw;
+    // Of a first training that went on to another epoch, say.
+    std::error_code ignored;
+    if (options.snapshot.empty() || !std::filesystem::remove(options.snapshot, ignored)) throw;
+    make();
+  }
+}
+
+std::string fault_of_second_training(const std::vector<EpochReport>& history,
+                                     const AdapterTraining& second) {
+  constexpr double kFurther = 0.5;  // nats
+  const double before = best_of(history).train_loss, loss = second.history().back().train_loss;
+  if (loss <= 2 * before + kFurther) return "";
+  return fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", loss, before);
+}
+
+}  // namespace malina::tune

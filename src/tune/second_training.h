@@ -1,0 +1,32 @@
+// An adapter's second training, on the rows that were held back from the first one as well: the
+// same recipe, to the epoch that was the best. Nothing measures it there.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "tune/adapter_training.h"
+
+namespace malina::tune {
+
+// Below it a fifth is held back, and worth being learned from in the end.
+inline constexpr std::size_t kFewRows = 2000;
+
+// `first`: of the first training, whose history has the best epoch. The snapshot is another one,
+// beside that of the first.
+AdapterTrainingOptions second_training(const AdapterTrainingOptions& first,
+                                       const std::vector<EpochReport>& history);
+
+// Calls `make`, which constructs it with these options. Where a snapshot is there that this
+// training cannot have made, it is removed, and `make` is called again: it follows from the first
+// training alone.
+void begin_second_training(const AdapterTrainingOptions& options,
+                           const std::function<void()>& make);
+
+// "" where it came about as far as the first; otherwise why the first is to be kept. Its loss is
+// that of its last epoch.
+std::string fault_of_second_training(const std::vector<EpochReport>& history,
+                                     const AdapterTraining& second);
+
+}  // namespace malina::tune
