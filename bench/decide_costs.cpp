@@ -141,6 +141,9 @@ int measure(const std::string& model, const std::string& label_file, const std::
   std::ifstream text_stream(text_file);
   for (std::string line; std::getline(text_stream, line);)
     if (!line.empty()) texts.push_back(line);
+  if (texts.size() < kRows)
+    throw base::Error(base::Fault::invalid_argument,
+                      text_file + " has fewer than " + std::to_string(kRows) + " lines of text");
   const decide::LabelScorer scorer(bench.source(), question_of(labels), kContext);
 
   const std::vector<std::string> one{padded(scorer, texts)};
