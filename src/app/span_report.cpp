@@ -21,7 +21,7 @@ std::vector<std::string> row(std::string title, const tune::SpanMeasures& measur
 
 void print_rungs(const tune::SpanReport& report, Console& console) {
   std::vector<std::vector<std::string>> rows{{"METHOD", "F1", "PRECISION", "RECALL", "WHOLE TEXTS",
-                                              "95 % INTERVAL", "P", "ERRORS", "TIME"}};
+                                              "95 % INTERVAL", "P", "WRONG SPANS", "TIME"}};
   for (const tune::SpanRung& rung : report.rungs) {
     rows.push_back(row(std::string(tune::name(rung.method)), rung.validation));
     rows.back().push_back(rung.p_value ? fmt::format("{:.3g}", *rung.p_value) : "");

@@ -60,11 +60,16 @@ Discordance discordance(std::span<const std::uint32_t> expected,
 
 double paired_t_p(std::span<const double> differences) {
   const auto n = static_cast<double>(differences.size());
-  if (n < 2) return 1;
-  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
-  double squares = 0;
-  for (const double difference : differences) squares += (difference - mean) * (difference - mean);
-  if (squares == 0) return mean == 0 ? 1 : 0;
+  double most = 0;  // the test does not depend on the unit, and squares of tiny values would be 0
+  for (const double difference : differences) most = std::max(most, std::abs(difference));
+  if (n < 2 || most == 0) return 1;
+  double mean = 0, squares = 0;
+  for (const double difference : differences) mean += difference / most / n;
+  for (const double difference : differences) {
+    const double apart = difference / most - mean;
+    squares += apart * apart;
+  }
+  if (squares == 0) return 0;
   const double freedom = n - 1, t2 = mean * mean * n * freedom / squares;
   return beta_cdf(freedom / (freedom + t2), freedom / 2, 0.5);
 }

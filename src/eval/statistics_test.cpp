@@ -58,6 +58,8 @@ TEST(Statistics, DifferencesWithoutSpreadHaveAPairedTestToo) {
   EXPECT_EQ(paired_t_p(Differences{0.5}), 1);
   EXPECT_EQ(paired_t_p(Differences{0, 0, 0}), 1);
   EXPECT_EQ(paired_t_p(Differences{0.5, 0.5}), 0);
+  expect_close(paired_t_p(Differences{1e-170, -2e-170, 1.5e-170}),
+               paired_t_p(Differences{1, -2, 1.5}));
 }
 
 TEST(Statistics, RequiredRowsAreThoseOfTheFormula) {

@@ -28,7 +28,7 @@ void set_recipe(const TuningJob& job, tune::Recipe& recipe, std::size_t& patienc
 
 base::Error refusal(std::string_view technique, const char* why) {
   return base::Error(base::Fault::invalid_argument, fmt::format("technique {}: {}", technique, why),
-                     {.parameter = "hyperparameters.technique"});
+                     {.code = "invalid_value", .parameter = "hyperparameters.technique"});
 }
 
 tune::Method method_of(const std::string& technique, TuneTask task) {
@@ -37,13 +37,6 @@ tune::Method method_of(const std::string& technique, TuneTask task) {
   const auto method = method_named(technique);
   if (!method) throw refusal(technique, "there is none that is called so");
   return *method;
-}
-
-void check_full(const TuningJob& job, TuneTask task) {
-  if (task != TuneTask::generation)
-    throw refusal(kFull, "is of conversations and completions, and the data have labels or spans");
-  if (job.hyperparameters.fast)
-    throw refusal(kFull, "all weights are trained exactly: precision may not be fast");
 }
 
 }  // namespace
@@ -61,7 +54,8 @@ void set_recipes(const TuningJob& job, TuneRequest& request) {
   tuning.automatic_reading = true;
   const std::string& technique = job.hyperparameters.technique;
   const bool full = is_full(job);
-  if (full) check_full(job, task_of_data(tuning));
+  if (full && task_of_data(tuning) != TuneTask::generation)
+    throw refusal(kFull, "is of conversations and completions, and the data have labels or spans");
   if (!technique.empty() && !full) tuning.method = method_of(technique, task_of_data(tuning));
   set_recipe(job, tuning.recipe, tuning.patience);
   request.generation.recipe = tune::generation_recipe(full);

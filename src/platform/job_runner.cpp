@@ -184,6 +184,12 @@ void JobRunner::fail(const TuningJob& job, const JobError& error) {
   keep_trying([&] { records_.fail(job.id, shown); });
 }
 
+// What it had got to is of no use to anybody, and may be large.
+void JobRunner::fail_begun(const TuningJob& job, const JobError& error) {
+  fail(job, error);
+  if (work_.forget) work_.forget(job.result_name);
+}
+
 // A job's end is not lost because the disk is full for a while. Where the server stops meanwhile
 // the job is done again.
 void JobRunner::keep_trying(const std::function<void()>& write) {
@@ -259,7 +265,8 @@ void JobRunner::train(const TuningJob& job) {
   } catch (const store::StorageError&) {
     throw;
   } catch (const Error& error) {
-    fail(job, failure_of(error, file_named(job, error.what())));
+    const JobError failure = failure_of(error, file_named(job, error.what()));
+    job.started ? fail_begun(job, failure) : fail(job, failure);
     return;
   }
   // What a job of this name left that failed is of no use to another one.
@@ -300,14 +307,14 @@ void JobRunner::work_on(const TuningJob& job, const TuneRequest& request, JobTel
       free_when_full_ = free_bytes();
       keep_trying([&] { records_.wait_for_room(job.id); });
     } else {
-      fail(job, failure_of(error, file_named(job, error.what())));
+      fail_begun(job, failure_of(error, file_named(job, error.what())));
     }
     return;
   } catch (const std::bad_alloc&) {
-    fail(job, {"out_of_memory", "there is not enough memory for this job", ""});
+    fail_begun(job, {"out_of_memory", "there is not enough memory for this job", ""});
     return;
   } catch (const std::exception& error) {
-    fail(job, {"server_error", error.what(), ""});
+    fail_begun(job, {"server_error", error.what(), ""});
     return;
   }
   if (outcome.finished)

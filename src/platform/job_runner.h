@@ -76,6 +76,7 @@ class JobRunner {
   void clear(const TuningJob& job);
   void settle(const TuningJob& job);
   void fail(const TuningJob& job, const JobError& error);
+  void fail_begun(const TuningJob& job, const JobError& error);
   std::string store_results(const TuningJob& job, std::span<const JobEvent> metrics);
   std::string without_paths(const TuningJob& job, std::string text);
   std::string file_named(const TuningJob& job, std::string_view text);

@@ -33,6 +33,20 @@ void check_asked_suffix(const std::string& suffix) {
               {.code = "invalid_value", .parameter = "suffix"});
 }
 
+// In the words of the API, before anything is validated. The result's name is not one of its
+// base's: who makes it must be one who may use it.
+void check_full(const Caller& caller, const TuningJob& job) {
+  if (job.hyperparameters.fast)
+    throw Error(Fault::invalid_argument,
+                "technique full trains all weights exactly: 'precision' may not be fast",
+                {.code = "invalid_value", .parameter = "hyperparameters.precision"});
+  if (!caller.may_use(job.result_name))
+    throw Error(Fault::invalid_argument,
+                fmt::format("this key may not use a model that is called {}: choose another suffix",
+                            job.result_name),
+                {.code = "invalid_value", .parameter = "suffix"});
+}
+
 // Everything that decides the result; two jobs that say the same are one.
 std::string fingerprint_of(const TuningJob& job, const std::optional<std::int64_t>& seed) {
   Json all = Json::array(
@@ -67,18 +81,23 @@ bool is_tuned(Platform& platform, const std::string& name) {
                      [&](const auto& each) { return each.name == name; });
 }
 
+// A job's result is called MODEL:SUFFIX; one without ':' is a model of its own, and a classifier of
+// that name is somebody else's.
+bool is_own_model(const std::string& name) { return name.find(':') == std::string::npos; }
+
 // Takes away what a training under this name has left that did not end: of a classifier or a
 // tagger, or of a model that writes.
 void forget(Platform& platform, const std::string& name) {
   const TunedClassifiers tuned(platform.home());
-  std::error_code ignored;
-  // Of the adapter that writes labels, and of a second training, as well.
-  for (const char* end : {".snapshot", ".snapshot.labels", ".snapshot.all-rows"})
-    std::filesystem::remove(tuned.place(name + end), ignored);
-  for (const char* kind : {".adapter", ".gguf"}) {
-    std::filesystem::remove(tuned.place("." + name + kind + ".snapshot"), ignored);
-    std::filesystem::remove_all(tuned.place("." + name + kind), ignored);
+  std::vector<std::string> left{"." + name + ".gguf", "." + name + ".gguf.snapshot"};
+  if (!is_own_model(name)) {
+    // Of the adapter that writes labels, and of a second training, as well.
+    left = {"." + name + ".adapter", "." + name + ".adapter.snapshot"};
+    for (const char* end : {".snapshot", ".snapshot.labels", ".snapshot.all-rows"})
+      left.push_back(name + end);
   }
+  std::error_code ignored;
+  for (const std::string& each : left) std::filesystem::remove_all(tuned.place(each), ignored);
 }
 
 // Takes away what a tuning under this name has left, finished or not.
@@ -88,6 +107,7 @@ void discard(Platform& platform, const std::string& name) {
   const auto models = platform.list_models();
   const auto found = std::ranges::find(models, name, &ModelRecord::name);
   if (found != models.end() && found->source == kTunedSource) platform.remove_model(name);
+  if (is_own_model(name)) return;
   std::error_code ignored;
   std::filesystem::remove_all(TunedClassifiers(platform.home()).place(name), ignored);
 }
@@ -196,6 +216,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   const auto own_seed = [&] {
     return static_cast<std::int64_t>(std::hash<std::string>()(job.id) % kSeeds);
   };
+  if (is_full(job)) check_full(caller, job);
   job.seed = request.seed ? *request.seed : own_seed();
   const DataFile training = data_of(caller, request.training_file, "training_file");
   job.training_file = training.id;

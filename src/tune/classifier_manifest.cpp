@@ -104,13 +104,16 @@ std::string model_card(const TuningReport& report, const TuningRequest& request,
   card += fmt::format("Answers one of {} labels. Chosen: {}, since {}.\n\n", report.labels.size(),
                       name(report.chosen_rung().members), report.reason);
   card +=
-      "| method | accuracy on validation rows | 95 % interval | macro F1 | p against linear |\n"
-      "|---|---|---|---|---|\n";
+      "| method | accuracy on validation rows | 95 % interval | macro F1 | p against linear | "
+      "Brier "
+      "score | its p |\n|---|---|---|---|---|---|---|\n";
   for (const Rung& rung : report.rungs)
-    card += fmt::format("| {} | {:.4f} | {:.4f} to {:.4f} | {:.4f} | {} |\n", name(rung.members),
-                        rung.validation.accuracy.value, rung.validation.accuracy.interval.low,
+    card += fmt::format("| {} | {:.4f} | {:.4f} to {:.4f} | {:.4f} | {} | {:.4f} | {} |\n",
+                        name(rung.members), rung.validation.accuracy.value,
+                        rung.validation.accuracy.interval.low,
                         rung.validation.accuracy.interval.high, rung.validation.macro_f1,
-                        rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "");
+                        rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "", rung.brier,
+                        rung.brier_p_value ? fmt::format("{:.4g}", *rung.brier_p_value) : "");
   if (report.test)
     card += fmt::format(
         "\nTest rows, read once: accuracy {:.4f} ({:.4f} to {:.4f}), the linear "

@@ -89,8 +89,8 @@ void FullTuningMemory::check(std::uint64_t usable) const {
   throw Error(Fault::out_of_memory,
               fmt::format("training all weights needs {} MiB of memory and {} MiB are available: "
                           "weights {}, gradients {}, two moments {}, the best epoch's weights {}, "
-                          "activations {}; --recompute takes less for the last, and an adapter "
-                          "(without --method full) a fraction of all",
+                          "activations {}; recomputing these (--recompute) takes less for the "
+                          "last, and an adapter in place of all weights a fraction",
                           mib(bytes()), mib(usable), mib(weights), mib(gradients), mib(moments),
                           mib(best), mib(activations)));
 }

@@ -13,11 +13,15 @@ namespace malina::tune {
 using base::Error;
 using base::Fault;
 
+std::filesystem::path second_snapshot(const std::filesystem::path& first) {
+  return trial_snapshot(first, "all-rows");
+}
+
 AdapterTrainingOptions second_training(const AdapterTrainingOptions& first,
                                        const std::vector<EpochReport>& history) {
   AdapterTrainingOptions second = first;
   second.only_epochs = best_of(history).epoch;
-  second.snapshot = trial_snapshot(first.snapshot, "all-rows");
+  second.snapshot = second_snapshot(first.snapshot);
   second.origin += fmt::format("all rows, {} epochs\n", second.only_epochs);
   return second;
 }
@@ -35,12 +39,10 @@ void begin_second_training(const AdapterTrainingOptions& options,
   }
 }
 
-std::string fault_of_second_training(const std::vector<EpochReport>& history,
-                                     const AdapterTraining& second) {
-  constexpr double kFurther = 0.5;  // nats
-  const double before = best_of(history).train_loss, loss = second.history().back().train_loss;
-  if (loss <= 2 * before + kFurther) return "";
-  return fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", loss, before);
+std::string fault_of_second_training(double first, double second) {
+  constexpr double kFurther = 0.5;
+  if (second <= 2 * first + kFurther) return "";
+  return fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", second, first);
 }
 
 }  // namespace malina::tune

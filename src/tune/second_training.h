@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -13,8 +14,10 @@ namespace malina::tune {
 // Below it a fifth is held back, and worth being learned from in the end.
 inline constexpr std::size_t kFewRows = 2000;
 
-// `first`: of the first training, whose history has the best epoch. The snapshot is another one,
-// beside that of the first.
+// Where its state stands, beside that of the first.
+std::filesystem::path second_snapshot(const std::filesystem::path& first);
+
+// `first`: of the first training, whose history has the best epoch.
 AdapterTrainingOptions second_training(const AdapterTrainingOptions& first,
                                        const std::vector<EpochReport>& history);
 
@@ -24,9 +27,8 @@ AdapterTrainingOptions second_training(const AdapterTrainingOptions& first,
 void begin_second_training(const AdapterTrainingOptions& options,
                            const std::function<void()>& make);
 
-// "" where it came about as far as the first; otherwise why the first is to be kept. Its loss is
-// that of its last epoch.
-std::string fault_of_second_training(const std::vector<EpochReport>& history,
-                                     const AdapterTraining& second);
+// "" where it came about as far as the first; otherwise why the first is to be kept. Mean losses of
+// the steps of the first's best epoch and of the second's last, in nats.
+std::string fault_of_second_training(double first, double second);
 
 }  // namespace malina::tune

@@ -139,11 +139,12 @@ std::vector<double> span_errors(const SpanTexts& data, std::span<const ScoredTex
   return errors;
 }
 
-bool beats(const SpanRung& linear, const SpanRung& adapter, double significance) {
+std::string_view beats(const SpanRung& linear, const SpanRung& adapter, double significance) {
   const double before = linear.validation.exact.value, after = adapter.validation.exact.value;
-  if (after > before && *adapter.p_value < significance) return true;
-  return after >= before && adapter.errors < linear.errors &&
-         *adapter.errors_p_value < significance;
+  if (after > before && *adapter.p_value < significance) return "texts that are wholly right";
+  const bool fewer_errors =
+      adapter.errors < linear.errors && *adapter.errors_p_value < significance;
+  return after >= before && fewer_errors ? "wrong spans" : "";
 }
 
 SpanAnswers answers_of(const Judged& judged) {

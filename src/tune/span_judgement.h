@@ -42,9 +42,9 @@ double p_value(const Judged& first, const Judged& second);  // McNemar's exact t
 // Of each text: spans that were missed, and those found where there is none.
 std::vector<double> span_errors(const SpanTexts& data, std::span<const ScoredText> scored,
                                 std::span<const std::string> types);
-// Whether the adapter beats the linear tagger significantly: more texts are wholly right, or no
-// fewer with less errors, which tells the two apart on fewer texts.
-bool beats(const SpanRung& linear, const SpanRung& adapter, double significance);
+// By what the adapter beats the linear tagger significantly: more texts are wholly right, or no
+// fewer with fewer errors, which tells the two apart on fewer texts. "" where it does not.
+std::string_view beats(const SpanRung& linear, const SpanRung& adapter, double significance);
 
 // The order of whose beginnings a learning curve is made.
 std::vector<std::size_t> curve_order(std::size_t texts, std::uint64_t seed);

@@ -50,7 +50,6 @@ void SpanTuning::begin_retraining() {
   all_examples_ = training_->encoded.examples;
   const auto& held_back = validation_->encoded.examples;
   all_examples_.insert(all_examples_.end(), held_back.begin(), held_back.end());
-  if (!options.snapshot.empty()) leftovers_ = {options.snapshot};
   begin_second_training(options, [&] {
     retraining_ =
         std::make_unique<SpanTraining>(model_, device_, report_.types.size(), all_examples_,
@@ -82,7 +81,9 @@ bool SpanTuning::retrain(const SpanEvents& events) {
     keep_first(error.what());
     return true;
   }
-  if (std::string fault = fault_of_second_training(report_.history, *retraining_); !fault.empty()) {
+  const double before = best_of(report_.history).train_loss;
+  const double after = retraining_->history().back().train_loss;
+  if (std::string fault = fault_of_second_training(before, after); !fault.empty()) {
     keep_first(std::move(fault));
     return true;
   }

@@ -153,14 +153,16 @@ std::string model_card(const SpanReport& report, const SpanRequest& request,
   }
   card += fmt::format(
       "pipeline_tag: token-classification\n---\n\n# {}\n\nMarks spans of {} types. Chosen: {}, "
-      "since {}.\n\n| method | F1 | precision | recall | whole texts right | p |\n"
-      "|---|---|---|---|---|---|\n",
+      "since {}.\n\n| method | F1 | precision | recall | whole texts right | p | wrong "
+      "spans | its p |\n|---|---|---|---|---|---|---|---|\n",
       facts.name, report.types.size(), name(report.rungs.at(report.chosen).method), report.reason);
   for (const SpanRung& rung : report.rungs)
-    card += fmt::format("| {} | {:.4f} | {:.4f} | {:.4f} | {:.4f} | {} |\n", name(rung.method),
-                        rung.validation.spans.f1(), rung.validation.spans.precision(),
-                        rung.validation.spans.recall(), rung.validation.exact.value,
-                        rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "");
+    card += fmt::format("| {} | {:.4f} | {:.4f} | {:.4f} | {:.4f} | {} | {:.4f} | {} |\n",
+                        name(rung.method), rung.validation.spans.f1(),
+                        rung.validation.spans.precision(), rung.validation.spans.recall(),
+                        rung.validation.exact.value,
+                        rung.p_value ? fmt::format("{:.4g}", *rung.p_value) : "", rung.errors,
+                        rung.errors_p_value ? fmt::format("{:.4g}", *rung.errors_p_value) : "");
   if (report.test)
     card +=
         fmt::format("\nOn {} test rows, read once: F1 {:.4f} (linear: {:.4f}).\n", report.test_rows,
@@ -173,6 +175,9 @@ std::string model_card(const SpanReport& report, const SpanRequest& request,
         "When all had been chosen and calibrated, the tagger learned from all {} rows, also those "
         "held back for validation.\n\n",
         *report.refitted_rows);
+  if (!report.refitting_left_out.empty())
+    card += fmt::format("A second training on all rows was left out: {}.\n\n",
+                        report.refitting_left_out);
   for (const base::Digest& digest : report.training_files)
     card += fmt::format("- training: `{}`\n", digest.text());
   if (!report.uses_adapter()) return card;

@@ -42,7 +42,9 @@ SpanTuning::SpanTuning(std::shared_ptr<const model::Model> model, const text::To
     : model_(std::move(model)),
       tokenizer_(tokenizer),
       device_(device),
-      request_(std::move(request)) {}
+      request_(std::move(request)) {
+  if (!request_.snapshot.empty()) leftovers_ = {second_snapshot(request_.snapshot)};
+}
 
 SpanTuning::~SpanTuning() = default;
 
@@ -149,8 +151,10 @@ void SpanTuning::climb_linear(const SpanEvents& events) {
 
 // All that decides the examples, beside the recipe.
 std::string SpanTuning::origin() const {
-  std::string text = fmt::format("spans, base {} text {} max_tokens {}\n", request_.base_digest,
-                                 request_.reading.text, request_.form.max_tokens);
+  std::string text =
+      fmt::format("spans, base {} text {} max_tokens {} rows {} and {}\n", request_.base_digest,
+                  request_.reading.text, request_.form.max_tokens, report_.training_rows,
+                  report_.validation_rows);
   for (const base::Digest& digest : report_.training_files)
     text += "training " + digest.text() + "\n";
   for (const base::Digest& digest : report_.validation_files)
@@ -205,17 +209,17 @@ void SpanTuning::choose() {
     report_.reason = fmt::format("{} was asked for", name(request_.method));
     return;
   }
-  const bool better = beats(report_.rungs.front(), report_.rungs.back(), request_.significance);
-  if (!better) report_.chosen = 0;
-  report_.reason = better
-                       ? fmt::format(
-                             "it is significantly better than the linear tagger (p < {}), by texts "
-                             "that are wholly right or by wrong spans",
-                             request_.significance)
-                       : fmt::format(
-                             "lora is not significantly better (p < {}) on {} validation rows, "
-                             "neither by texts that are wholly right nor by wrong spans",
-                             request_.significance, report_.validation_rows);
+  const std::string_view by =
+      beats(report_.rungs.front(), report_.rungs.back(), request_.significance);
+  if (by.empty()) report_.chosen = 0;
+  report_.reason =
+      by.empty()
+          ? fmt::format(
+                "lora is not significantly better (p < {}) on {} validation rows, neither by "
+                "texts that are wholly right nor by wrong spans",
+                request_.significance, report_.validation_rows)
+          : fmt::format("it is significantly better than the linear tagger (p < {}), by {}",
+                        request_.significance, by);
 }
 
 // A temperature makes sequences of tags likely; whether a whole answer is right, or a span in it,

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "base/temporary_directory.h"
 #include "model/peft.h"
+#include "tune/second_training.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tagger.h"
 
@@ -366,11 +367,19 @@ TEST(SpanRung, IsBeatenByTextsOrByWrongSpans) {
                     .p_value = p,
                     .errors_p_value = errors_p};
   };
-  EXPECT_TRUE(beats(linear, adapter(0.7, 0.01, 1.2, 0.3), 0.05));    // by texts
-  EXPECT_TRUE(beats(linear, adapter(0.5, 1, 1.0, 0.01), 0.05));      // by spans
-  EXPECT_FALSE(beats(linear, adapter(0.48, 0.9, 1.0, 0.01), 0.05));  // though fewer texts are right
-  EXPECT_FALSE(beats(linear, adapter(0.7, 0.2, 1.2, 0.3), 0.05));
-  EXPECT_FALSE(beats(linear, adapter(0.3, 0.01, 1.9, 0.01), 0.05));  // significantly worse
+  const auto by = [&](const SpanRung& rung) { return beats(linear, rung, 0.05); };
+  EXPECT_EQ(by(adapter(0.7, 0.01, 1.2, 0.3)), "texts that are wholly right");
+  EXPECT_EQ(by(adapter(0.5, 1, 1.0, 0.01)), "wrong spans");
+  EXPECT_EQ(by(adapter(0.48, 0.9, 1.0, 0.01)), "");  // fewer texts are right
+  EXPECT_EQ(by(adapter(0.7, 0.2, 1.2, 0.3)), "");
+  EXPECT_EQ(by(adapter(0.3, 0.01, 1.9, 0.01)), "");  // significantly worse
+}
+
+TEST(SecondTraining, IsOfNoUseWhereItsLossIsFarAbove) {
+  EXPECT_EQ(fault_of_second_training(0.1, 0.69), "");
+  EXPECT_EQ(fault_of_second_training(2, 4.4), "");
+  EXPECT_NE(fault_of_second_training(0.1, 0.71), "");
+  EXPECT_NE(fault_of_second_training(2, std::nan("")), "");
 }
 
 TEST(SpanErrors, CountWhatWasMissedAndWhatIsNotThere) {

@@ -3,7 +3,7 @@
 // The ladder: a linear model on TF-IDF of the words (always trained, it is the measure of all
 // others), a linear probe on the frozen model's features, both together, a low-rank adapter with a
 // head, all three together (eval/blend.h), a low-rank adapter that writes the label. A dearer rung
-// is taken only where McNemar's exact test says that it is better on the validation data.
+// is taken only where it beats a cheaper one on the validation data (tuning_part.h).
 #pragma once
 
 #include <filesystem>

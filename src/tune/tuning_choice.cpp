@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "eval/metrics.h"
 #include "tune/tuning_part.h"
 
 namespace malina::tune {
@@ -24,6 +25,11 @@ bool in_turn(const Rung& first, const Rung& second) {
   return first.all.rows() > 0 && second.all.rows() > 0;
 }
 
+bool always_right(const RungRows& rows, const Rung& rung, bool all) {
+  return std::ranges::equal(eval::answers(all ? rung.all : rung.probabilities),
+                            all ? rows.all : rows.validation);
+}
+
 }  // namespace
 
 Comparison compare(const RungRows& rows, const Rung& first, const Rung& second) {
@@ -41,12 +47,14 @@ Comparison compare_probabilities(const RungRows& rows, const Rung& first, const 
   return {eval::paired_t_p(differences), gain > 0, gain < 0};
 }
 
-bool beats(const RungRows& rows, const Rung& first, const Rung& second, double significance) {
+std::optional<Beaten> beats(const RungRows& rows, const Rung& first, const Rung& second,
+                            double significance) {
   const Comparison answers = compare(rows, first, second);
-  if (answers.better && answers.p_value < significance) return true;
-  if (answers.worse) return false;
+  if (answers.better && answers.p_value < significance) return Beaten{true, answers.p_value};
+  if (answers.worse || always_right(rows, first, in_turn(first, second))) return std::nullopt;
   const Comparison probabilities = compare_probabilities(rows, first, second);
-  return probabilities.better && probabilities.p_value < significance;
+  if (!probabilities.better || probabilities.p_value >= significance) return std::nullopt;
+  return Beaten{false, probabilities.p_value};
 }
 
 double mean_brier(const RungRows& rows, const Rung& rung) {
@@ -58,39 +66,37 @@ double mean_brier(const RungRows& rows, const Rung& rung) {
 
 RungRows Tuning::rung_rows() const { return {all_classes_, validation_->classes}; }
 
-// The cheapest rung that no dearer one beats significantly.
+// From the cheapest on, each gives way to the cheapest dearer one that beats it significantly: what
+// is kept is beaten by no dearer one, and has beaten what it took the place of.
 void Tuning::choose() {
   const std::size_t last = report_.rungs.size() - 1;
+  const auto name_of = [&](std::size_t rung) { return name(report_.rungs[rung].members); };
   if (request_.method != Method::automatic) {
     report_.chosen = last;
-    report_.reason = fmt::format("{} was asked for", name(report_.rungs[last].members));
+    report_.reason = fmt::format("{} was asked for", name_of(last));
     return;
   }
-  const auto left_out = [&](const Rung& rung) { return few_out_of_scope_ && rung.all.rows() == 0; };
-  for (std::size_t i = 0; i <= last; ++i) {
+  report_.chosen = 0;
+  report_.reason.clear();
+  for (std::size_t i = 1; i <= last; ++i) {
     const Rung& rung = report_.rungs[i];
-    if (left_out(rung)) continue;
-    bool beaten = false;
-    for (std::size_t j = i + 1; j <= last && !beaten; ++j) {
-      if (left_out(report_.rungs[j])) continue;
-      beaten = beats(rung_rows(), rung, report_.rungs[j], request_.significance);
-    }
-    if (beaten) continue;
+    if (few_out_of_scope_ && rung.all.rows() == 0) continue;
+    const auto beaten =
+        beats(rung_rows(), report_.rungs[report_.chosen], rung, request_.significance);
+    if (!beaten) continue;
+    report_.reason = fmt::format("it is significantly better than {} in {} (p = {:.2g}); ",
+                                 name_of(report_.chosen),
+                                 beaten->by_answers ? "answers" : "probabilities", beaten->p_value);
     report_.chosen = i;
-    report_.reason =
-        i == last
-            ? fmt::format(
-                  "every cheaper method is significantly beaten by a dearer one, up to {} (p < {})",
-                  name(rung.members), request_.significance)
-            : fmt::format(
-                  "no dearer method is significantly better than {} (p < {}) on the same rows, in "
-                  "answers or in probabilities",
-                  name(rung.members), request_.significance);
-    prefer_blend();
-    if (request_.up_to != Method::labels)
-      report_.reason += fmt::format("; none dearer than {} was to be tried", name(request_.up_to));
-    return;
   }
+  report_.reason += fmt::format(
+      "no dearer method is significantly better than {} (p < {}) on the same rows, in answers or "
+      "in "
+      "probabilities",
+      name_of(report_.chosen), request_.significance);
+  prefer_blend();
+  if (request_.up_to != Method::labels)
+    report_.reason += fmt::format("; none dearer than {} was to be tried", name(request_.up_to));
 }
 
 std::optional<Likelier> likelier_with_linear(std::span<const Rung> rungs, std::size_t chosen,

@@ -45,8 +45,9 @@ bool Tuning::wants_labels() {
       });
   const Comparison comparison = compare(rung_rows(), *cheaper, *lora);
   if (!comparison.better || comparison.p_value >= request_.significance) {
-    report_.labels_left_out = fmt::format("lora is not significantly better than {} (p = {:.3g})",
-                                          name(cheaper->members), comparison.p_value);
+    report_.labels_left_out = fmt::format(
+        "the answers of lora are not significantly better than those of {} (p = {:.3g})",
+        name(cheaper->members), comparison.p_value);
     return false;
   }
   report_.labels_left_out = labels_refusal();

@@ -27,11 +27,18 @@ Comparison compare(const RungRows& rows, const Rung& first, const Rung& second);
 // Of probabilities, by Student's paired t-test on the Brier scores of the same rows, each rung at
 // the temperature by which these are likeliest. Better, worse: by the mean score.
 Comparison compare_probabilities(const RungRows& rows, const Rung& first, const Rung& second);
+// By what one rung beats another, and how surely.
+struct Beaten {
+  bool by_answers;  // otherwise by probabilities
+  double p_value;
+};
 // Whether the second beats the first significantly: it is right more often (p by McNemar's test),
 // or right no less often with better probabilities (p by their test). The Brier score sees what the
 // count of right answers does not: how sure each was. With few rows it tells two rungs apart
-// sooner.
-bool beats(const RungRows& rows, const Rung& first, const Rung& second, double significance);
+// sooner. One that is always right is not beaten: its temperature, and so its sureness, is
+// arbitrary.
+std::optional<Beaten> beats(const RungRows& rows, const Rung& first, const Rung& second,
+                            double significance);
 // The mean Brier score of the rows that the rung was measured on, at their likeliest temperature.
 double mean_brier(const RungRows& rows, const Rung& rung);
 

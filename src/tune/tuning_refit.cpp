@@ -36,7 +36,6 @@ void Tuning::begin_retraining() {
                                                           .snapshot = request_.snapshot,
                                                           .origin = origin()},
                                                          report_.history);
-  if (!options.snapshot.empty()) trial_files_.push_back(options.snapshot);
   begin_second_training(options, [&] {
     retraining_ =
         std::make_unique<ClassifierTraining>(model_, device_, report_.labels.size(), all_examples_,
@@ -71,7 +70,9 @@ bool Tuning::retrain(const TuningEvents& events) {
     keep_first(error.what());
     return true;
   }
-  if (std::string fault = fault_of_second_training(report_.history, *retraining_); !fault.empty()) {
+  const double before = best_of(report_.history).train_loss;
+  const double after = retraining_->history().back().train_loss;
+  if (std::string fault = fault_of_second_training(before, after); !fault.empty()) {
     keep_first(std::move(fault));
     return true;
   }

@@ -338,7 +338,7 @@ TEST_F(TuningTest, BetterProbabilitiesBeatWhereAnswersAreNoFewer) {
   for (std::uint32_t i = 0; i < 40; ++i) classes.push_back(i % 2);
   const RungRows rows{classes, classes};
   const Rung flat = surer_rung_of(36, 0.12), sure = surer_rung_of(36, 0.9),
-             one_less = surer_rung_of(35, 0.9), none = surer_rung_of(20, 0.1);
+             one_less = surer_rung_of(35, 0.9);
   EXPECT_EQ(compare(rows, flat, sure).p_value, 1);
   const Comparison probabilities = compare_probabilities(rows, flat, sure);
   EXPECT_TRUE(probabilities.better);
@@ -348,7 +348,15 @@ TEST_F(TuningTest, BetterProbabilitiesBeatWhereAnswersAreNoFewer) {
   EXPECT_FALSE(beats(rows, flat, flat, 0.05));
   EXPECT_FALSE(beats(rows, flat, sure, probabilities.p_value / 2));  // not as surely as asked
   EXPECT_FALSE(beats(rows, flat, one_less, 0.05));                   // surer, and more often wrong
-  EXPECT_TRUE(beats(rows, none, flat, 0.05));                        // by answers alone
+  // By answers alone: what is right is hardly likelier than what is wrong.
+  const Rung guess = surer_rung_of(20, 0.9), barely = surer_rung_of(36, 0.0);
+  EXPECT_FALSE(compare_probabilities(rows, guess, barely).better);
+  EXPECT_TRUE(beats(rows, guess, barely, 0.05)->by_answers);
+  EXPECT_FALSE(beats(rows, flat, sure, 0.05)->by_answers);
+  // One that is always right has no temperature that says how sure it is.
+  EXPECT_LT(compare_probabilities(rows, surer_rung_of(40, 0.3), surer_rung_of(40, 0.9)).p_value,
+            0.05);
+  EXPECT_FALSE(beats(rows, surer_rung_of(40, 0.3), surer_rung_of(40, 0.9), 0.05));
   EXPECT_GT(mean_brier(rows, flat), mean_brier(rows, sure));
 }
 

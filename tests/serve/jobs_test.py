@@ -195,11 +195,13 @@ class WholePath(JobsTest):
         left = os.listdir(os.path.join(self.shared_home, "tuned"))
         self.assertFalse([name for name in left if "whole" in name], left)
         self.assert_error(self.create(file, suffix="whole", hyperparameters=whole), 409, "name_taken", "suffix")
-        for content, asked, said in ((rows(60), whole, "labels"), (talks(40), {**whole, "precision": "fast"}, "precision")):
-            wrong = self.upload(content, "chat.jsonl" if content[0] == "{" else "train.csv")
-            failed = self.wait(self.job(wrong, suffix="other", hyperparameters=asked), "failed")
-            self.assertIn("technique full", failed["error"]["message"])
-            self.assertIn(said, failed["error"]["message"])
+        failed = self.wait(self.job(self.upload(rows(60)), suffix="other", hyperparameters=whole), "failed")
+        self.assertIn("technique full", failed["error"]["message"])
+        self.assertEqual((failed["error"]["code"], failed["error"]["param"]), ("invalid_value", "hyperparameters.technique"))
+        self.assert_error(self.create(file, suffix="other", hyperparameters={**whole, "precision": "fast"}), 400,
+                          "invalid_value", "hyperparameters.precision")
+        narrow = self.make_key("--permit", "train", "--model", "tiny")
+        self.assert_error(self.create(file, key=narrow, suffix="other", hyperparameters=whole), 400, "invalid_value", "suffix")
 
 
 class Files(JobsTest):
@@ -448,10 +450,42 @@ class Jobs(JobsTest):
         while not [name for name in os.listdir(tuned) if "heavy" in name]:  # its snapshot
             self.assertLess(time.monotonic(), end, os.listdir(tuned))
             time.sleep(0.05)
+        steps = max(event["data"]["step"] for event in self.events(job) if event["type"] == "metrics")
         self.assertEqual(self.ask(job, "resume").json()["status"], "queued")
-        self.wait(job, "running")
+        new = []
+        while not new:
+            events = self.events(job)  # newest first
+            resumed = [event["message"] for event in events].index("The job was resumed")
+            new = [event["data"]["step"] for event in events[:resumed] if event["type"] == "metrics"]
+            self.assertLess(time.monotonic(), end, events)
+            time.sleep(0.05)
+        self.assertGreaterEqual(min(new), steps)  # goes on, and does not begin anew
+        # A classifier of the same name is somebody else's.
+        with open(os.path.join(self.shared, "theirs.csv"), "w", encoding="utf-8") as file:
+            file.write(rows(60))
+        self.run_program("tune", "--method", "linear", "--data", "theirs.csv", "--suffix", "tiny-heavy")
         self.assertEqual(self.ask(job, "cancel").json()["status"], "cancelled")
-        while [name for name in os.listdir(tuned) if "heavy" in name]:
+        while [name for name in os.listdir(tuned) if "heavy" in name] != ["tiny-heavy"]:
+            self.assertLess(time.monotonic(), end, os.listdir(tuned))
+            time.sleep(0.05)
+
+    def test_a_job_that_fails_leaves_nothing(self):
+        self.run_program("import", os.path.join(self.shared, "tiny.gguf"), "--name", "spare")
+        response = self.server.post(JOBS, {
+            "model": "spare", "training_file": self.upload(talks(400), "chat.jsonl")["id"], "suffix": "orphan",
+            "hyperparameters": {"n_epochs": 50, "batch_size": 4, "technique": "full"}})
+        job = response.json()
+        self.wait_for_steps(job)
+        self.ask(job, "pause")
+        tuned = os.path.join(self.shared_home, "tuned")
+        end = time.monotonic() + server.SECONDS
+        while not [name for name in os.listdir(tuned) if "orphan" in name]:  # its snapshot
+            self.assertLess(time.monotonic(), end, os.listdir(tuned))
+            time.sleep(0.05)
+        self.run_program("remove", "spare")
+        self.ask(job, "resume")
+        self.assertEqual(self.wait(job, "failed")["error"]["code"], "model_not_found")
+        while [name for name in os.listdir(tuned) if "orphan" in name]:
             self.assertLess(time.monotonic(), end, os.listdir(tuned))
             time.sleep(0.05)
 

@@ -75,7 +75,7 @@ constexpr std::array kBody{
           .types = Type::text,
           .shortest = 1,
           .longest = 64,
-          .help = "The model that comes out is MODEL:SUFFIX"},
+          .help = "The model that comes out is MODEL:SUFFIX; by technique full, MODEL-SUFFIX"},
     Field{.name = "seed", .types = Type::integer, .least = 0, .most = 2147483647},
     Field{.name = "hyperparameters",
           .types = Type::object,
