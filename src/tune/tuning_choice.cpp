@@ -66,34 +66,35 @@ double mean_brier(const RungRows& rows, const Rung& rung) {
 
 RungRows Tuning::rung_rows() const { return {all_classes_, validation_->classes}; }
 
-// From the cheapest on, each gives way to the cheapest dearer one that beats it significantly: what
-// is kept is beaten by no dearer one, and has beaten what it took the place of.
+Choice choose(std::span<const Rung> rungs, const RungRows& rows, double significance,
+              bool on_all_rows) {
+  Choice choice;
+  for (std::size_t i = 1; i < rungs.size(); ++i) {
+    if (on_all_rows && rungs[i].all.rows() == 0) continue;
+    const Rung& kept = rungs[choice.rung];
+    const auto beaten = beats(rows, kept, rungs[i], significance);
+    if (!beaten) continue;
+    choice = {i, fmt::format("{} is significantly better than {} in {} (p = {:.2g}); ",
+                             name(rungs[i].members), name(kept.members),
+                             beaten->by_answers ? "answers" : "probabilities", beaten->p_value)};
+  }
+  choice.reason += fmt::format(
+      "no dearer method is significantly better than {} (p < {}) on the same rows, in answers "
+      "or in probabilities",
+      name(rungs[choice.rung].members), significance);
+  return choice;
+}
+
 void Tuning::choose() {
-  const std::size_t last = report_.rungs.size() - 1;
-  const auto name_of = [&](std::size_t rung) { return name(report_.rungs[rung].members); };
   if (request_.method != Method::automatic) {
-    report_.chosen = last;
-    report_.reason = fmt::format("{} was asked for", name_of(last));
+    report_.chosen = report_.rungs.size() - 1;
+    report_.reason = fmt::format("{} was asked for", name(report_.chosen_rung().members));
     return;
   }
-  report_.chosen = 0;
-  report_.reason.clear();
-  for (std::size_t i = 1; i <= last; ++i) {
-    const Rung& rung = report_.rungs[i];
-    if (few_out_of_scope_ && rung.all.rows() == 0) continue;
-    const auto beaten =
-        beats(rung_rows(), report_.rungs[report_.chosen], rung, request_.significance);
-    if (!beaten) continue;
-    report_.reason = fmt::format("it is significantly better than {} in {} (p = {:.2g}); ",
-                                 name_of(report_.chosen),
-                                 beaten->by_answers ? "answers" : "probabilities", beaten->p_value);
-    report_.chosen = i;
-  }
-  report_.reason += fmt::format(
-      "no dearer method is significantly better than {} (p < {}) on the same rows, in answers or "
-      "in "
-      "probabilities",
-      name_of(report_.chosen), request_.significance);
+  Choice choice =
+      tune::choose(report_.rungs, rung_rows(), request_.significance, few_out_of_scope_);
+  report_.chosen = choice.rung;
+  report_.reason = std::move(choice.reason);
   prefer_blend();
   if (request_.up_to != Method::labels)
     report_.reason += fmt::format("; none dearer than {} was to be tried", name(request_.up_to));

@@ -39,6 +39,16 @@ struct Beaten {
 // arbitrary.
 std::optional<Beaten> beats(const RungRows& rows, const Rung& first, const Rung& second,
                             double significance);
+// From the cheapest on, each rung gives way to the cheapest dearer one that beats it significantly:
+// what is kept is beaten by no dearer one, and has beaten what it took the place of. `on_all_rows`:
+// of the dearer ones those alone count that know all rows. There is one rung at least.
+struct Choice {
+  std::size_t rung = 0;
+  std::string reason;  // one sentence, without its stop
+};
+Choice choose(std::span<const Rung> rungs, const RungRows& rows, double significance,
+              bool on_all_rows);
+
 // The mean Brier score of the rows that the rung was measured on, at their likeliest temperature.
 double mean_brier(const RungRows& rows, const Rung& rung);
 
