@@ -90,9 +90,10 @@ class Page {
     page_.add(
         "<h2>Methods</h2>\n<p>On rows that were not learned from{}, with 95 % intervals; p: "
         "against the linear baseline on the same rows, of answers by McNemar's exact test, of "
-        "probabilities (Brier score, the less the better) by a paired t-test. The cheapest is kept "
-        "that no dearer one beats with p &lt; {} in answers, or in probabilities with no fewer "
-        "right.</p>\n",
+        "probabilities (Brier score, the less the better) by a paired t-test. From the cheapest "
+        "on, "
+        "each gives way to the cheapest dearer one that beats it with p &lt; {} in answers, or in "
+        "probabilities with no fewer right; one that is always right stays.</p>\n",
         report_.rungs.front().all.rows() > 0
             ? " (so few are measured in turn: each is answered by a model that learned from others)"
             : "",
