@@ -43,10 +43,6 @@ tune::Method method_of(const std::string& technique, TuneTask task) {
 
 bool is_full(const TuningJob& job) { return job.hyperparameters.technique == kFull; }
 
-std::string result_name(const TuningJob& job, const std::string& suffix) {
-  return fmt::format("{}{}{}", job.model, is_full(job) ? '-' : ':', suffix);
-}
-
 void set_recipes(const TuningJob& job, TuneRequest& request) {
   tune::TuningRequest& tuning = request.tuning;
   // As many rows as there are decide.

@@ -1,8 +1,6 @@
 // How what a tuning job is asked for becomes what is tuned.
 #pragma once
 
-#include <string>
-
 #include "platform/tuning.h"
 #include "platform/tuning_job.h"
 
@@ -10,8 +8,6 @@ namespace malina::platform {
 
 // Whether all weights are trained: the result is a model of its own beside its base.
 bool is_full(const TuningJob& job);
-// "MODEL:SUFFIX"; of a model of its own "MODEL-SUFFIX".
-std::string result_name(const TuningJob& job, const std::string& suffix);
 
 // Method and recipes, as `malina tune` has them where the job asks for nothing else; the request
 // has its files. The data tell which of the recipes counts. Throws invalid_argument for a technique

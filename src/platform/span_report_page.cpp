@@ -91,9 +91,6 @@ class Page {
         "(missed, or found where there is none; mean of a text) by a paired t-test. The adapter is "
         "kept where more texts are right with p &lt; {}, or no fewer with less wrong spans.</p>\n",
         grouped(report_.validation_rows), request_.significance);
-    const auto p_text = [](const std::optional<double>& p) {
-      return p ? fmt::format("{:.3g}", *p) : "";
-    };
     Rows rows;
     for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
       const SpanRung& rung = report_.rungs[i];

@@ -94,6 +94,8 @@ std::string bar(const eval::Estimate& share) {
       kWidth, kWidth * share.value, kWidth * share.interval.low, kWidth * share.interval.high);
 }
 
+std::string p_text(const std::optional<double>& p) { return p ? fmt::format("{:.3g}", *p) : ""; }
+
 std::string with_interval(const eval::Estimate& share) {
   return fmt::format("{} ({} to {})", percent(share.value), percent(share.interval.low),
                      percent(share.interval.high));

@@ -16,6 +16,7 @@ std::string duration(double seconds);          // "1 min 02 s"
 std::string sentence(std::string text);        // escaped, with a capital
 std::string bar(const eval::Estimate& share);  // and its interval, as a picture beside the figures
 
+std::string p_text(const std::optional<double>& p);      // "" where there is none
 std::string with_interval(const eval::Estimate& share);  // "91.3 % (90.1 % to 92.4 %)"
 
 // Reliability diagrams of the validation rows before and after calibration, and of the test rows

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "govern/random_bytes.h"
+#include "platform/full_tuning.h"
 #include "platform/job_recipe.h"
 #include "platform/model_name.h"
 #include "platform/platform.h"
@@ -206,8 +207,8 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
   job.model_digest = base.record->digest.hex();
   job.suffix = request.suffix;
   job.hyperparameters = request.hyperparameters;
-  job.result_name =
-      result_name(job, request.suffix.empty() ? job.id.substr(6, 12) : request.suffix);
+  const std::string suffix = request.suffix.empty() ? job.id.substr(6, 12) : request.suffix;
+  job.result_name = is_full(job) ? full_name(base, suffix) : job.model + ":" + suffix;
   if (const std::string_view fault = name_fault(job.result_name); !fault.empty())
     throw Error(Fault::invalid_argument,
                 fmt::format("the name '{}' {}: choose another suffix", job.result_name, fault),

@@ -98,9 +98,6 @@ class Page {
             ? " (so few are measured in turn: each is answered by a model that learned from others)"
             : "",
         request_.significance);
-    const auto p_text = [](const std::optional<double>& p) {
-      return p ? fmt::format("{:.3g}", *p) : "";
-    };
     Rows rows;
     for (std::size_t i = 0; i < report_.rungs.size(); ++i) {
       const Rung& rung = report_.rungs[i];

@@ -45,4 +45,16 @@ std::string fault_of_second_training(double first, double second) {
   return fmt::format("its loss ended at {:.3g} where the first training had {:.3g}", second, first);
 }
 
+SecondRun run_second_training(AdapterTraining& second, const std::vector<EpochReport>& history,
+                              TrainingEvents events) {
+  events.epoch = {};
+  try {
+    if (!second.run(events)) return {.paused = true, .fault = {}};
+  } catch (const DivergedError& error) {
+    return {.paused = false, .fault = error.what()};
+  }
+  const double after = second.history().back().train_loss;
+  return {.paused = false, .fault = fault_of_second_training(best_of(history).train_loss, after)};
+}
+
 }  // namespace malina::tune

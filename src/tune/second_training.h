@@ -13,6 +13,7 @@ namespace malina::tune {
 
 // Below it a fifth is held back, and worth being learned from in the end.
 inline constexpr std::size_t kFewRows = 2000;
+inline double held_back_share(std::size_t rows) { return rows < kFewRows ? 0.2 : 0.1; }
 
 // Where its state stands, beside that of the first.
 std::filesystem::path second_snapshot(const std::filesystem::path& first);
@@ -30,5 +31,14 @@ void begin_second_training(const AdapterTrainingOptions& options,
 // "" where it came about as far as the first; otherwise why the first is to be kept. Mean losses of
 // the steps of the first's best epoch and of the second's last, in nats.
 std::string fault_of_second_training(double first, double second);
+
+// To its end, as AdapterTraining::run, but that epochs are not told of: nothing measures them. A
+// training that diverges has a fault as well.
+struct SecondRun {
+  bool paused = false;
+  std::string fault;  // of the end: why the first is to be kept
+};
+SecondRun run_second_training(AdapterTraining& second, const std::vector<EpochReport>& history,
+                              TrainingEvents events);
 
 }  // namespace malina::tune

@@ -16,6 +16,12 @@ bool stands_in(const FoundSpan& span, std::span<const FoundSpan> expected) {
                      [&](const FoundSpan& other) { return span.same_place(other); });
 }
 
+void count_text(const SpanTexts& data, std::size_t i, const ScoredText& scored,
+                std::span<const std::string> types, eval::SpanCounts& counts) {
+  count_spans(found_spans(eval::decode_tags(scored.scores).spans, scored.places, data.texts[i]),
+              expected_spans(data.slots[i], types), counts);
+}
+
 // A column for "it is right" and one for "it is wrong", which is never the likelier one: a row's
 // confidence is that of its answer, whatever it is. What is wrong has no probability, so that
 // likelihoods and Brier scores of such tables say nothing.
@@ -95,16 +101,6 @@ Judged judge_spans(const SpanTexts& data, std::span<const ScoredText> scored,
   }
   return judged;
 }
-
-namespace {
-
-void count_text(const SpanTexts& data, std::size_t i, const ScoredText& scored,
-                std::span<const std::string> types, eval::SpanCounts& counts) {
-  count_spans(found_spans(eval::decode_tags(scored.scores).spans, scored.places, data.texts[i]),
-              expected_spans(data.slots[i], types), counts);
-}
-
-}  // namespace
 
 SpanMeasures measure(const SpanTexts& data, std::span<const ScoredText> scored,
                      std::span<const std::string> types) {

@@ -73,18 +73,10 @@ void SpanTuning::keep_first(std::string why) {
 bool SpanTuning::retrain(const SpanEvents& events) {
   if (retraining_ == nullptr) begin_retraining();
   if (events.stage) events.stage("the adapter once more, on all texts", 0, 1);
-  TrainingEvents training = events.training;
-  training.epoch = {};  // it has nothing to say of them
-  try {
-    if (!retraining_->run(training)) return false;
-  } catch (const DivergedError& error) {
-    keep_first(error.what());
-    return true;
-  }
-  const double before = best_of(report_.history).train_loss;
-  const double after = retraining_->history().back().train_loss;
-  if (std::string fault = fault_of_second_training(before, after); !fault.empty()) {
-    keep_first(std::move(fault));
+  SecondRun run = run_second_training(*retraining_, report_.history, events.training);
+  if (run.paused) return false;
+  if (!run.fault.empty()) {
+    keep_first(std::move(run.fault));
     return true;
   }
   run_ = std::move(retraining_);

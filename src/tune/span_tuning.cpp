@@ -93,8 +93,8 @@ void SpanTuning::read() {
 void SpanTuning::hold_back() {
   const std::size_t rows = training_->data.size();
   std::vector<std::size_t> order = shuffled(rows, request_.recipe.seed + 2);
-  const double share = rows < kFewRows ? 0.2 : 0.1;
-  const auto asked = static_cast<std::size_t>(share * static_cast<double>(rows) + 0.5);
+  const double held_back = held_back_share(rows) * static_cast<double>(rows);
+  const auto asked = static_cast<std::size_t>(held_back + 0.5);
   const std::size_t count = std::min(std::clamp(asked, kFewestValidation, kMostHeldBack), rows / 2);
   const std::span all(order);
   std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count));

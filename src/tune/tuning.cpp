@@ -119,7 +119,7 @@ void Tuning::split() {
                 "all rows have the same label: there is nothing to tell apart");
   if (validation_->data.size() == 0) {
     const std::size_t rows = training_->data.size();
-    const double share = rows < kFewRows ? 0.2 : 0.1;
+    const double share = held_back_share(rows);
     const std::vector<double> shares{1 - share, share};
     const auto parts = eval::stratified_split(index.of, shares, request_.recipe.seed);
     if (parts[1].size() < kFewestValidation)
