@@ -63,7 +63,12 @@ void Branches::mark_open() {
   for (Node node = static_cast<Node>(nodes_.size()); node-- > 0;) {
     NodeState& state = nodes_[node];
     state.open = state.scores_children && !state.scores_known;
-    for (const Node child : state.children) state.open = state.open || nodes_[child].open;
+    state.open_below = 0;
+    for (const Node child : state.children) {
+      state.open = state.open || nodes_[child].open;
+      state.open_below += nodes_[child].open_below;
+    }
+    if (state.open) ++state.open_below;
   }
 }
 
@@ -90,48 +95,89 @@ void Branches::begin() {
   push_children(kRoot, nullptr);
 }
 
+// What of a segment could be computed at once.
+std::size_t Branches::ready_of(const Segment& segment) const {
+  return narrow_ ? segment.rows : nodes_[segment.first].open_below;
+}
+
+void Branches::push(Segment segment) {
+  ready_ += ready_of(segment);
+  waiting_.push_back(std::move(segment));
+}
+
 // So that the first child is the first to come off the stack.
 void Branches::push_children(Node node, const std::shared_ptr<model::Sequence>& sequence) {
   const std::vector<Node> children = open_children(node);
   for (auto child = children.rbegin(); child != children.rend(); ++child) {
     std::size_t rows = 1;
     for (Node next = only_next(*child); next != kRoot; next = only_next(next)) ++rows;
-    waiting_.push_back({*child, sequence, nullptr, rows});
-    ready_ += rows;
+    push({*child, sequence, nullptr, rows});
   }
 }
 
-bool Branches::plan(std::size_t rows, const model::Sequence& prompt) {
-  if (waiting_.empty() || (narrow_ && !planned_.empty())) return false;
+std::span<const Branches::Piece> Branches::plan(std::size_t rows, const model::Sequence& prompt,
+                                                Extent most) {
+  if (waiting_.empty() || (narrow_ && !planned_.empty())) return {};
   Segment segment = std::move(waiting_.back());
   waiting_.pop_back();
-  if (!segment.own)
-    segment.own =
-        std::make_shared<model::Sequence>((segment.parent ? *segment.parent : prompt).fork());
-  segment.parent.reset();
-  Piece piece{segment.own, {}};
+  ready_ -= ready_of(segment);
+  taken_.push_back({segment, waiting_.size(), planned_.size()});
+  const std::shared_ptr<model::Sequence> start =
+      segment.own
+          ? segment.own
+          : std::make_shared<model::Sequence>((segment.parent ? *segment.parent : prompt).fork());
+  const bool whole =
+      most == Extent::subtree && !narrow_ && nodes_[segment.first].open_below <= rows;
+  if (whole)
+    take_subtree(segment.first, *start);
+  else
+    take_segment(segment, rows, start);
+  return std::span(planned_).subspan(taken_.back().planned);
+}
+
+void Branches::take_segment(const Segment& segment, std::size_t rows,
+                            std::shared_ptr<model::Sequence> sequence) {
+  Piece piece{std::move(sequence), {}, {}};
   Node node = segment.first;
   const std::size_t taken = std::min(rows, segment.rows);
   while (piece.nodes.size() < taken) {
     piece.nodes.push_back(node);
     if (piece.nodes.size() < segment.rows) node = only_next(node);
   }
-  if (taken < segment.rows) waiting_.push_back({node, nullptr, segment.own, segment.rows - taken});
-  ready_ -= taken;
+  if (taken < segment.rows) push({node, nullptr, piece.sequence, segment.rows - taken});
   planned_.push_back(std::move(piece));
-  return true;
+}
+
+// A piece for each way down; where it forks, the first child goes on and the others wait.
+void Branches::take_subtree(Node first, const model::Sequence& start) {
+  struct Way {
+    std::vector<Node> above;
+    Node next;
+  };
+  std::vector<Way> ways{{{}, first}};
+  while (!ways.empty()) {
+    Way way = std::move(ways.back());
+    ways.pop_back();
+    Piece piece{std::make_shared<model::Sequence>(start.fork()), way.above, {}};
+    for (Node node = way.next;;) {
+      piece.nodes.push_back(node);
+      way.above.push_back(node);
+      const std::vector<Node> children = open_children(node);
+      if (children.empty()) break;
+      for (std::size_t other = children.size(); other-- > 1;)
+        ways.push_back({way.above, children[other]});
+      node = children.front();
+    }
+    planned_.push_back(std::move(piece));
+  }
 }
 
 void Branches::give_back() {
-  Piece piece = std::move(planned_.back());
-  planned_.pop_back();
-  std::size_t rows = piece.nodes.size();
-  ready_ += rows;
-  if (!waiting_.empty() && waiting_.back().own == piece.sequence) {  // it was cut
-    rows += waiting_.back().rows;
-    waiting_.pop_back();
-  }
-  waiting_.push_back({piece.nodes.front(), nullptr, std::move(piece.sequence), rows});
+  Taken taken = std::move(taken_.back());
+  taken_.pop_back();
+  for (; waiting_.size() > taken.waiting; waiting_.pop_back()) ready_ -= ready_of(waiting_.back());
+  planned_.erase(planned_.begin() + static_cast<std::ptrdiff_t>(taken.planned), planned_.end());
+  push(std::move(taken.segment));
 }
 
 std::size_t Branches::planned_rows() const {
@@ -142,13 +188,14 @@ std::size_t Branches::planned_rows() const {
 
 model::PageCounts Branches::planned_pages() const {
   model::PageCounts pages;
-  for (const Piece& piece : planned_) pages += piece.sequence->pages_needed(piece.nodes.size());
+  for (const Piece& piece : planned_) pages += piece.sequence->pages_needed(piece.positions());
   return pages;
 }
 
 void Branches::planned_computed() {
   // The first piece's children are to come off the stack first.
   std::vector<Piece> pieces = std::exchange(planned_, {});
+  taken_.clear();
   for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece) {
     computed_ += piece->nodes.size();
     if (only_next(piece->nodes.back()) == kRoot)
@@ -167,6 +214,7 @@ void Branches::take(Node node, std::span<const float> logits, double log_sum) {
 
 void Branches::restart(bool narrow) {
   planned_.clear();
+  taken_.clear();
   waiting_.clear();
   ready_ = 0;
   begun_ = false;

@@ -13,11 +13,13 @@ namespace malina::engine {
 
 // Which nodes of the trie the next step computes, on which sequences, and what their logits say.
 //
-// Nodes that follow each other without a fork are one segment: rows of one sequence, which is a
-// fork of the one that the segment begins after. A page that is partly filled is copied when a fork
-// extends it, so a segment begins only when the one before it is computed. Segments wait on a
-// stack: the trie is walked depth first, in pieces as wide as rows and pages allow, so that few
-// sequences live at a time. A node whose logits nobody needs (a last token) is not computed.
+// Nodes that follow each other without a fork are one segment. Segments wait on a stack: the trie
+// is walked depth first, in steps as wide as rows and pages allow. A segment is taken with all that
+// is below it where that fits: a piece for each way down, on a sequence of its own, which inherits
+// the keys and values of the nodes that it shares with pieces before it. Each step reads all
+// weights, so one for a whole trie costs far less than one for each of its levels. Where a subtree
+// does not fit, its first segment is taken alone, and what follows it begins on forks of its
+// sequence when it is computed. A node whose logits nobody needs (a last token) is not computed.
 //
 // The engine's thread.
 class Branches {
@@ -38,17 +40,23 @@ class Branches {
   void begin();
   bool begun() const { return begun_; }
   bool done() const { return begun_ && waiting_.empty() && planned_.empty(); }
-  // Rows that could be computed now, of all segments that wait.
+  // Rows that could be computed now, where pages suffice.
   std::size_t ready() const { return ready_; }
 
   struct Piece {
     std::shared_ptr<model::Sequence> sequence;
-    std::vector<Node> nodes;  // each the child of the one before it; the next rows of `sequence`
+    // What `sequence` appends: nodes of pieces before this one, then its own rows; each the child
+    // of the one before it.
+    std::vector<Node> inherited, nodes;
+
+    std::size_t positions() const { return inherited.size() + nodes.size(); }
   };
-  // Takes at most so many rows of the next segment (at least one) into the next step; `prompt` is
-  // the sequence that has computed the prompt. False where no segment waits.
-  bool plan(std::size_t rows, const model::Sequence& prompt);
-  void give_back();  // the last piece that was planned waits again
+  enum class Extent { subtree, segment };
+  // Takes at most so many rows of the next segment (at least one) into the next step, with all that
+  // is below it where `most` says so and the rows suffice; `prompt` is the sequence that has
+  // computed the prompt. The pieces that it took; none where no segment waits.
+  std::span<const Piece> plan(std::size_t rows, const model::Sequence& prompt, Extent most);
+  void give_back();  // what was taken last waits again
   std::span<const Piece> planned() const { return planned_; }
   std::size_t planned_rows() const;
   model::PageCounts planned_pages() const;  // that the pieces take
@@ -79,6 +87,7 @@ class Branches {
     bool needed = false;           // it or one below it has logits that are wanted
     bool open = false;             // and are not there yet
     bool scores_known = false;
+    std::size_t open_below = 0;  // nodes that are open, with itself
     double log_probability = 0;
   };
   struct Segment {
@@ -87,19 +96,29 @@ class Branches {
     std::shared_ptr<model::Sequence> own;     // where it has begun
     std::size_t rows;
   };
+  struct Taken {  // by one call of plan()
+    Segment segment;
+    std::size_t waiting, planned;  // how many there were without it
+  };
 
   void insert(const Continuation& continuation, Node& leaf);
   std::size_t deepest_fork() const;
   void mark_open();
   Node only_next(Node node) const;
   std::vector<Node> open_children(Node node) const;
+  std::size_t ready_of(const Segment& segment) const;
+  void push(Segment segment);
   void push_children(Node node, const std::shared_ptr<model::Sequence>& sequence);
+  void take_segment(const Segment& segment, std::size_t rows,
+                    std::shared_ptr<model::Sequence> sequence);
+  void take_subtree(Node first, const model::Sequence& start);
 
   std::vector<NodeState> nodes_;
   std::vector<Node> leaves_;                // of each continuation
   std::vector<std::size_t> scored_counts_;  // of each: tokens from scored_from on
   std::vector<Segment> waiting_;            // the next one last
   std::vector<Piece> planned_;
+  std::vector<Taken> taken_;
   std::size_t rows_in_all_ = 0, ready_ = 0, longest_ = 0, deepest_fork_ = 0, computed_ = 0;
   bool begun_ = false, narrow_ = false;
 };

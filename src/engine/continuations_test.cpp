@@ -133,6 +133,32 @@ TEST(Continuations, EachTokenThatTheyShareIsComputedOnce) {
   }
 }
 
+// Rows and pages for a whole trie: it is one step, however often it forks.
+TEST(Continuations, AWholeTrieIsOneStep) {
+  Bench bench({"tiny/q4_1"});
+  for (const std::size_t positions : {std::size_t{20000}, std::size_t{1500}}) {
+    const auto engine = bench.engine(
+        {.context = 300, .positions = positions, .step_time = std::chrono::seconds(1000)});
+    Generation warm;  // the pace is known after it
+    warm.prompt.assign(40, 5);
+    finished_of(*engine->submit(std::move(warm)));
+    Generation generation;
+    generation.prompt.assign(100, 7);
+    for (Token a = 0; a < 4; ++a)
+      for (Token b = 0; b < 4; ++b)
+        for (Token c = 0; c < 4; ++c) generation.continuations.push_back({{a, b, c, 7, 8}, 0});
+    const std::uint64_t before = engine->status().steps;
+    const Finished finished = finished_of(*engine->submit(std::move(generation)));
+    EXPECT_EQ(finished.continuation_tokens, 4u + 16 + 64 + 64);
+    // In few pages (46, of which the prompt takes 4): four subtrees of sixteen pages.
+    const std::uint64_t steps = engine->status().steps - before;
+    if (positions == 20000)
+      EXPECT_EQ(steps, 2u);  // the prompt's, and the trie's
+    else
+      EXPECT_LE(steps, 4u);
+  }
+}
+
 TEST(Continuations, WhatIsOnlyReadCostsNoScores) {
   Bench bench({"tiny/q4_1"});
   const auto engine = bench.engine({.context = 300});

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -96,6 +98,7 @@ class Engine::Impl {
   StepPace pace_;
   Scheduler scheduler_;
   std::vector<model::Row> rows_;
+  std::deque<std::map<Branches::Node, std::vector<model::Sequence*>>> heirs_;  // of rows_
   std::vector<Line> lines_;
   std::size_t prompt_rows_ = 0;  // of rows_
   EngineStatus counts_;          // what report() passes on
@@ -179,6 +182,7 @@ void Engine::Impl::end_what_is_not_wanted() {
 
 void Engine::Impl::fill_batch() {
   rows_.clear();
+  heirs_.clear();
   lines_.clear();
   prompt_rows_ = 0;
   for (const Scheduler::Portion& portion : scheduler_.plan(pace_)) {
@@ -196,10 +200,15 @@ void Engine::Impl::fill_batch() {
 }
 
 void Engine::Impl::add_branch_rows(Task& task) {
+  auto& heirs = heirs_.emplace_back();
+  for (const Branches::Piece& piece : task.branches->planned())
+    for (const Branches::Node node : piece.inherited) heirs[node].push_back(piece.sequence.get());
   for (const Branches::Piece& piece : task.branches->planned())
     for (const Branches::Node node : piece.nodes) {
       rows_.push_back({task.branches->token(node), piece.sequence.get(),
                        task.branches->scores(node) ? model::Wants::logits : model::Wants::nothing});
+      if (const auto found = heirs.find(node); found != heirs.end())
+        rows_.back().heirs = found->second;
       lines_.push_back({&task, task.prompt_tokens, node});
       ++prompt_rows_;
       ++counts_.continuation_tokens;

@@ -221,14 +221,25 @@ void Scheduler::add_branches(Task& task, std::size_t rows) {
   PageCounts room = pool_.free_pages();
   room += pool_.idle_pages();
   PageCounts needed = pages_of_portions();
-  while (rows > 0 && branches.plan(rows, *task.sequence)) {
-    const Branches::Piece& piece = branches.planned().back();
-    needed += piece.sequence->pages_needed(piece.nodes.size());
-    if (branches.planned().size() > 1 && !needed.fits_in(room)) {
-      branches.give_back();
-      break;
+  auto extent = Branches::Extent::subtree;
+  while (rows > 0) {
+    const bool first = branches.planned().empty();
+    PageCounts with = needed;
+    std::size_t taken = 0;
+    for (const Branches::Piece& piece : branches.plan(rows, *task.sequence, extent)) {
+      with += piece.sequence->pages_needed(piece.positions());
+      taken += piece.nodes.size();
     }
-    rows -= piece.nodes.size();
+    if (taken == 0) break;
+    // The first segment alone is computed whatever it takes.
+    if (!with.fits_in(room) && !(first && extent == Branches::Extent::segment)) {
+      branches.give_back();
+      if (extent == Branches::Extent::segment) break;
+      extent = Branches::Extent::segment;
+      continue;
+    }
+    needed = with;
+    rows -= taken;
   }
   portions_.push_back({&task, 0});
 }

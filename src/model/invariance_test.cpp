@@ -2,11 +2,13 @@
 // batches, whatever was forked, and on any number of threads.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <filesystem>
 #include <map>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "model/transformer.h"
 
@@ -105,7 +107,33 @@ struct Live {
   std::size_t text;
   std::size_t done = 0;
   std::unique_ptr<Sequence> sequence;
+  std::size_t first_row = 0, rows = 0;  // of its own, in the batch that is being put together
 };
+
+// A batch of rows, and which sequences inherit each.
+struct Mix {
+  std::vector<Row> rows;
+  std::vector<std::vector<Sequence*>> heirs;
+  std::vector<const Logits*> wanted;
+
+  const std::vector<Row>& finished() {
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].heirs = heirs[i];
+    return rows;
+  }
+};
+
+// A sequence of the same text that has rows from the same position on: some of them are inherited.
+void inherit(Live& heir, std::span<const Live> before, Mix& mix, base::Random& random) {
+  for (const Live& other : before) {
+    if (other.text != heir.text || other.rows == 0 || other.done - other.rows != heir.done)
+      continue;
+    const std::size_t count = 1 + random.below(other.rows);
+    for (std::size_t i = 0; i < count; ++i)
+      mix.heirs[other.first_row + i].push_back(heir.sequence.get());
+    heir.done += count;
+    return;
+  }
+}
 
 // One mix: random pieces of random texts in each batch, forks at random moments, until all are
 // done.
@@ -121,19 +149,26 @@ void run_mix(Bench& bench, const std::vector<std::vector<std::int32_t>>& texts,
       live.push_back(
           {parent.text, parent.done, std::make_unique<Sequence>(parent.sequence->fork())});
     }
-    std::vector<Row> rows;
-    std::vector<const Logits*> wanted;
+    Mix mix;
     for (Live& one : live) {
+      one.rows = 0;
+      const std::size_t before = one.done;
+      if (random.below(2) == 0) inherit(one, {live.data(), &one}, mix, random);
       const std::size_t most = std::min<std::size_t>(kTokens - one.done, 512 / 8 - 1);
       const std::size_t piece = random.below(3) == 0 ? random.below(most + 1)
                                                      : std::min<std::size_t>(random.below(3), most);
+      const bool inherits = one.done != before;
+      if (!inherits) one.first_row = mix.rows.size();
       for (std::size_t i = 0; i < piece; ++i, ++one.done) {
-        rows.push_back({texts[one.text][one.done], one.sequence.get(), Wants::logits});
-        wanted.push_back(&expected[one.text][one.done]);
+        mix.rows.push_back({texts[one.text][one.done], one.sequence.get(), Wants::logits});
+        mix.heirs.emplace_back();
+        mix.wanted.push_back(&expected[one.text][one.done]);
       }
+      if (!inherits) one.rows = piece;
     }
-    const auto results = bench.forward(rows);
-    for (std::size_t i = 0; i < results.size(); ++i) ASSERT_TRUE(same_bits(results[i], *wanted[i]));
+    const auto results = bench.forward(mix.finished());
+    for (std::size_t i = 0; i < results.size(); ++i)
+      ASSERT_TRUE(same_bits(results[i], *mix.wanted[i]));
     std::erase_if(live, [&](const Live& one) {
       return one.done == kTokens || (one.done > 40 && random.below(8) == 0);
     });
@@ -161,6 +196,50 @@ TEST(Invariance, LogitsAreTheBitsOfTheSequenceAlone) {
       }
     }
   }
+}
+
+// A whole tree of forks in one batch, which goes on after it.
+TEST(Invariance, HeirsHaveWhatTheirRowsComputed) {
+  const Setting setting{"tiny/q4_1", math::Precision::fast, math::KvType::f16,
+                        math::available_isas().front()};
+  base::Random random(3);
+  std::vector<std::vector<std::int32_t>> texts;
+  Bench bench(setting, 2);
+  for (int i = 0; i < 3; ++i) texts.push_back(random_tokens(random, bench.vocab()));
+  // The second begins as the first for 50 tokens, the third for 45: prompts of 40.
+  std::copy_n(texts[0].begin(), 50, texts[1].begin());
+  std::copy_n(texts[0].begin(), 45, texts[2].begin());
+  const auto expected = solo(setting, texts);
+  Sequence prompt = bench.sequence();
+  std::vector<Row> rows;
+  for (std::size_t i = 0; i < 40; ++i) rows.push_back({texts[0][i], &prompt, Wants::logits});
+  bench.forward(rows);
+  std::array forks{prompt.fork(), prompt.fork(), prompt.fork()};
+  const std::array all{&forks[1], &forks[2]};
+  rows.clear();
+  for (std::size_t i = 40; i < 70; ++i) {
+    rows.push_back({texts[0][i], forks.data(), Wants::logits});
+    if (i < 50) rows.back().heirs = std::span(all).first(i < 45 ? 2 : 1);
+  }
+  for (std::size_t i = 50; i < 60; ++i) rows.push_back({texts[1][i], &forks[1], Wants::logits});
+  for (std::size_t i = 45; i < 79; ++i) rows.push_back({texts[2][i], &forks[2], Wants::logits});
+  const auto results = bench.forward(rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto& wanted = i < 30   ? expected[0][40 + i]
+                         : i < 40 ? expected[1][20 + i]
+                                  : expected[2][5 + i];
+    EXPECT_TRUE(same_bits(results[i], wanted)) << i;
+  }
+  EXPECT_TRUE(
+      same_bits(bench.forward({{texts[1][60], &forks[1], Wants::logits}})[0], expected[1][60]));
+  EXPECT_TRUE(
+      same_bits(bench.forward({{texts[2][79], &forks[2], Wants::logits}})[0], expected[2][79]));
+  // Whoever stands elsewhere inherits nothing, and nothing was changed.
+  const std::array elsewhere{&forks[1]};
+  const Row row{1, forks.data(), Wants::logits, elsewhere};
+  EXPECT_THROW(bench.forward({row}), base::Error);
+  EXPECT_EQ(forks[0].length(), 70u);
+  EXPECT_EQ(forks[1].length(), 61u);
 }
 
 // Bits hold per mode, and here also across instruction sets: every kernel has one definition.

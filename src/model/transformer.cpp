@@ -49,7 +49,8 @@ struct Transformer::Batch {
   std::vector<std::int32_t> tokens;
   std::vector<std::uint32_t> positions;
   std::vector<std::uint8_t> is_long;  // by row; empty where no model has two sets of frequencies
-  std::array<std::vector<math::KvRow>, kMostLayerKinds> kv;  // by kind of layer
+  std::array<std::vector<math::KvRow>, kMostLayerKinds> kv;       // by kind of layer
+  std::array<std::vector<math::KvCopy>, kMostLayerKinds> copies;  // for the rows' heirs
   PagePool* pool = nullptr;
   // Runs of rows with the same adapter, where there is one.
   struct Adapted {
@@ -128,7 +129,10 @@ void Transformer::check(std::span<const Row> rows) const {
       throw Error(Fault::invalid_argument,
                   fmt::format("token {} is outside of the vocabulary of {}", row.token,
                               model_->sizes().vocab));
-    ++added[row.sequence];
+    const std::size_t position = row.sequence->length() + added[row.sequence]++;
+    for (const Sequence* heir : row.heirs)
+      math::require(heir->length() + added[heir]++ == position, "forward",
+                    "an heir stands elsewhere than its row");
   }
   PageCounts pages;
   const PagePool& pool = rows[0].sequence->pool();
@@ -155,7 +159,10 @@ void Transformer::forward(std::span<const Row> rows, const OutputSink& logits,
   for (std::size_t index = 0; index < model_->sizes().layers; ++index) run_layer(index, batch);
   if (logits) emit(batch, Wants::logits, logits);
   if (hidden) emit(batch, Wants::hidden, hidden);
-  for (const Row& row : rows) row.sequence->drop_outside_window();
+  for (const Row& row : rows) {
+    row.sequence->drop_outside_window();
+    for (Sequence* heir : row.heirs) heir->drop_outside_window();
+  }
 }
 
 // Places, embeddings and angles of all rows.
@@ -165,6 +172,7 @@ void Transformer::begin(Batch& batch) {
     Sequence& sequence = *batch.rows[i].sequence;
     batch.tokens.push_back(batch.rows[i].token);
     batch.positions.push_back(sequence.extend());
+    for (Sequence* heir : batch.rows[i].heirs) heir->extend();
     if (sizes.short_context != 0) batch.is_long.push_back(sequence.long_context ? 1 : 0);
     const Adapter* adapter = sequence.adapter.get();
     if (adapter == nullptr) continue;
@@ -177,8 +185,11 @@ void Transformer::begin(Batch& batch) {
   }
   // Only now are the page tables final: extending may move a sequence's list.
   for (std::size_t kind = 0; kind < sizes.kinds.size(); ++kind)
-    for (std::size_t i = 0; i < batch.rows.size(); ++i)
+    for (std::size_t i = 0; i < batch.rows.size(); ++i) {
       batch.kv[kind].push_back(batch.rows[i].sequence->row(batch.positions[i], kind));
+      for (const Sequence* heir : batch.rows[i].heirs)
+        batch.copies[kind].push_back({i, heir->row(batch.positions[i], kind)});
+    }
   batch.pool = &batch.rows[0].sequence->pool();
 
   device_.run(math::EmbedRows{.table = model_->embedding(),
@@ -223,7 +234,8 @@ void Transformer::attention(std::size_t index, Batch& batch) {
   const Slice key = batch.of(key_);
   const Slice value = batch.of(value_);
   const math::KvPages pages = batch.pool->layer(index);
-  const auto& kv = batch.kv[sizes.places[index].kind];
+  const std::size_t kind = sizes.places[index].kind;
+  const auto& kv = batch.kv[kind];
 
   std::array parts{
       math::LinearPart{.weight = layer.query, .bias = layer.query_bias, .output = query},
@@ -234,7 +246,7 @@ void Transformer::attention(std::size_t index, Batch& batch) {
   linear(batch.of(normed_), parts, index,
          std::array{Projection::query, Projection::key, Projection::value}, batch, true);
   turn(index, query, key, batch);
-  device_.run(math::StoreKeysValues{key, value, kv, pages});
+  device_.run(math::StoreKeysValues{key, value, kv, pages, batch.copies[kind]});
   device_.run(math::Attention{.query = query,
                               .output = batch.of(attended_),
                               .rows = kv,

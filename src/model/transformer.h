@@ -26,6 +26,9 @@ struct Row {
   std::int32_t token;
   Sequence* sequence;
   Wants wants = Wants::nothing;
+  // Forks of `sequence` that append this token as well, without computing it again: they stand at
+  // the same position, behind the same tokens. So a whole tree of forks is computed in one batch.
+  std::span<Sequence* const> heirs = {};
 };
 
 struct TransformerOptions {
@@ -91,8 +94,8 @@ class Transformer {
   std::size_t max_rows_, context_, output_rows_;
   std::unique_ptr<math::Buffer> buffer_;
   math::Slice hidden_, normed_, query_, key_, value_, attended_, gate_, up_, partials_;
-  std::vector<math::Slice> angles_;     // by kind of layer
-  math::Slice added_;                   // what is normalised before it is added; absent in most
+  std::vector<math::Slice> angles_;      // by kind of layer
+  math::Slice added_;                    // what is normalised before it is added; absent in most
   math::Slice scores_, picked_, given_;  // of experts: router, their input, what they give
   std::vector<math::ExpertChoice> choices_;
   math::Slice logits_;

@@ -26,7 +26,12 @@ struct RunOptions {
   bool exact = false;             // float32 activations, keys and values: the reference's numbers
   std::string kv_type;            // "f32", "f16" or "q8_0"; empty: f16, or f32 when exact
   std::optional<std::uint32_t> window;  // sliding window, instead of the model's own; 0: none
+  // A prompt is computed in pieces that take so long: others' answers wait meanwhile.
+  std::chrono::milliseconds step_time{100};
 };
+
+// Where nobody waits for anything but the end of all.
+inline constexpr std::chrono::milliseconds kUnattendedStep{1000};
 
 struct SamplingOptions {
   float temperature = 1;

@@ -70,7 +70,8 @@ engine::EngineOptions engine_options(const model::Model& model, const RunOptions
   engine::EngineOptions chosen{
       .precision = options.exact ? math::Precision::exact : math::Precision::fast,
       .kv_type = kv_type(options),
-      .context = choose_context(model, options)};
+      .context = choose_context(model, options),
+      .step_time = options.step_time};
   chosen.positions = choose_positions(model, options, chosen.context);
   chosen.max_waiting = options.most_waiting;
   return chosen;

@@ -275,6 +275,7 @@ void run(const Options& options, Session& session) {
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   add_run_options(cli, options->run);
+  options->run.run.step_time = platform::kUnattendedStep;
   cli.add_option("--question", options->question,
                  "FILE with one question or a list of them, as JSON; - for standard input; a "
                  "tuned classifier has its own");

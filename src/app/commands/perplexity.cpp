@@ -40,6 +40,7 @@ void run(const Options& options, Session& session) {
 Action setup(CLI::App& cli) {
   auto options = std::make_shared<Options>();
   add_run_options(cli, options->run);
+  options->run.run.step_time = platform::kUnattendedStep;
   cli.add_option("FILE", options->file, "The text; - for standard input")->required();
   cli.add_flag("--json", options->json, "Print one JSON object");
   return [options](Session& session) { run(*options, session); };

@@ -228,18 +228,21 @@ void StoreKeysValues::check() const {
               keys.columns == values.columns &&
               keys.columns == pages.layout.kv_heads * pages.layout.head_width,
           kName, "shapes differ");
+  for (const KvCopy& copy : copies) require(copy.row < rows.size(), kName, "a copy of no row");
 }
 
 Cost StoreKeysValues::cost() const {
-  return {keys.bytes() + values.bytes(), rows.size() * pages.layout.layer_bytes() / kPagePositions,
-          0};
+  const std::size_t places = rows.size() + copies.size();
+  return {keys.bytes() + values.bytes(), places * pages.layout.layer_bytes() / kPagePositions, 0};
 }
 
 void StoreKeysValues::compute(CpuContext& context) const {
   const auto store = attention_kernels(context.isa).store;
   const std::size_t width = pages.layout.head_width;
-  const auto one = [&](std::size_t i) {
-    const KvRow& row = rows[i];
+  const auto one = [&](std::size_t index) {
+    const bool copied = index >= rows.size();
+    const KvRow& row = copied ? copies[index - rows.size()].to : rows[index];
+    const std::size_t i = copied ? copies[index - rows.size()].row : index;
     const std::size_t page = row.pages[row.position / kPagePositions - row.first_page];
     for (std::size_t head = 0; head < pages.layout.kv_heads; ++head) {
       std::byte* place = pages.pool->host() + pages.layer_offset + page * pages.page_bytes +
@@ -249,10 +252,11 @@ void StoreKeysValues::compute(CpuContext& context) const {
             row.position % kPagePositions);
     }
   };
-  if (rows.size() < 8)
-    for (std::size_t i = 0; i < rows.size(); ++i) one(i);
+  const std::size_t places = rows.size() + copies.size();
+  if (places < 8)
+    for (std::size_t i = 0; i < places; ++i) one(i);
   else
-    context.pool.run(rows.size(), one);
+    context.pool.run(places, one);
 }
 
 std::size_t Attention::partial_floats(std::size_t rows, std::size_t context, std::size_t heads,

@@ -44,12 +44,19 @@ struct KvPages {
   KvLayout layout;
 };
 
+// One more place for a row's key and value: in another sequence, which has the same token there.
+struct KvCopy {
+  std::size_t row = 0;
+  KvRow to;
+};
+
 // Writes each row's key and value at its position. keys, values: [tokens, kv_heads * head_width].
 struct StoreKeysValues {
   static constexpr std::string_view kName = "store_keys_values";
   Slice keys, values;
   std::span<const KvRow> rows;
   KvPages pages;
+  std::span<const KvCopy> copies = {};  // no place twice
 
   void check() const;
   Cost cost() const;
