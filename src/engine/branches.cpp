@@ -5,6 +5,13 @@
 
 namespace malina::engine {
 
+namespace {
+
+// A place that is inherited is written in each layer, strided: a fiftieth of what its row costs.
+constexpr std::size_t kMostCopies = 2;  // of each row
+
+}  // namespace
+
 Branches::Branches(std::span<const Continuation> continuations) {
   nodes_.emplace_back();
   for (const Continuation& continuation : continuations) {
@@ -63,12 +70,17 @@ void Branches::mark_open() {
   for (Node node = static_cast<Node>(nodes_.size()); node-- > 0;) {
     NodeState& state = nodes_[node];
     state.open = state.scores_children && !state.scores_known;
-    state.open_below = 0;
+    state.open_below = state.ways = state.copies = 0;
     for (const Node child : state.children) {
       state.open = state.open || nodes_[child].open;
       state.open_below += nodes_[child].open_below;
+      state.ways += nodes_[child].ways;
+      state.copies += nodes_[child].copies;
     }
-    if (state.open) ++state.open_below;
+    if (!state.open) continue;
+    ++state.open_below;
+    state.ways = std::max<std::size_t>(state.ways, 1);
+    state.copies += state.ways - 1;
   }
 }
 
@@ -95,9 +107,16 @@ void Branches::begin() {
   push_children(kRoot, nullptr);
 }
 
-// What of a segment could be computed at once.
+// Whether it is worth it to take all that is below: a long segment is a step by itself, whose pages
+// the forks behind it share.
+bool Branches::one_step(const Segment& segment) const {
+  const NodeState& first = nodes_[segment.first];
+  return !narrow_ && first.open_below > segment.rows &&
+         first.copies <= kMostCopies * first.open_below;
+}
+
 std::size_t Branches::ready_of(const Segment& segment) const {
-  return narrow_ ? segment.rows : nodes_[segment.first].open_below;
+  return one_step(segment) ? nodes_[segment.first].open_below : segment.rows;
 }
 
 void Branches::push(Segment segment) {
@@ -121,18 +140,16 @@ std::span<const Branches::Piece> Branches::plan(std::size_t rows, const model::S
   Segment segment = std::move(waiting_.back());
   waiting_.pop_back();
   ready_ -= ready_of(segment);
-  taken_.push_back({segment, waiting_.size(), planned_.size()});
+  taken_ = {segment, waiting_.size(), planned_.size()};
   const std::shared_ptr<model::Sequence> start =
       segment.own
           ? segment.own
           : std::make_shared<model::Sequence>((segment.parent ? *segment.parent : prompt).fork());
-  const bool whole =
-      most == Extent::subtree && !narrow_ && nodes_[segment.first].open_below <= rows;
-  if (whole)
+  if (most == Extent::subtree && one_step(segment) && nodes_[segment.first].open_below <= rows)
     take_subtree(segment.first, *start);
   else
     take_segment(segment, rows, start);
-  return std::span(planned_).subspan(taken_.back().planned);
+  return std::span(planned_).subspan(taken_->planned);
 }
 
 void Branches::take_segment(const Segment& segment, std::size_t rows,
@@ -173,8 +190,8 @@ void Branches::take_subtree(Node first, const model::Sequence& start) {
 }
 
 void Branches::give_back() {
-  Taken taken = std::move(taken_.back());
-  taken_.pop_back();
+  Taken taken = std::move(*taken_);
+  taken_.reset();
   for (; waiting_.size() > taken.waiting; waiting_.pop_back()) ready_ -= ready_of(waiting_.back());
   planned_.erase(planned_.begin() + static_cast<std::ptrdiff_t>(taken.planned), planned_.end());
   push(std::move(taken.segment));
@@ -195,7 +212,7 @@ model::PageCounts Branches::planned_pages() const {
 void Branches::planned_computed() {
   // The first piece's children are to come off the stack first.
   std::vector<Piece> pieces = std::exchange(planned_, {});
-  taken_.clear();
+  taken_.reset();
   for (auto piece = pieces.rbegin(); piece != pieces.rend(); ++piece) {
     computed_ += piece->nodes.size();
     if (only_next(piece->nodes.back()) == kRoot)
@@ -214,7 +231,7 @@ void Branches::take(Node node, std::span<const float> logits, double log_sum) {
 
 void Branches::restart(bool narrow) {
   planned_.clear();
-  taken_.clear();
+  taken_.reset();
   waiting_.clear();
   ready_ = 0;
   begun_ = false;

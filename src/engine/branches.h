@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,8 +19,9 @@ namespace malina::engine {
 // is below it where that fits: a piece for each way down, on a sequence of its own, which inherits
 // the keys and values of the nodes that it shares with pieces before it. Each step reads all
 // weights, so one for a whole trie costs far less than one for each of its levels. Where a subtree
-// does not fit, its first segment is taken alone, and what follows it begins on forks of its
-// sequence when it is computed. A node whose logits nobody needs (a last token) is not computed.
+// does not fit, or most of it would be inheritance, its first segment is taken alone, and what
+// follows it begins on forks of its sequence when it is computed. A node whose logits nobody needs
+// (a last token) is not computed.
 //
 // The engine's thread.
 class Branches {
@@ -40,7 +42,7 @@ class Branches {
   void begin();
   bool begun() const { return begun_; }
   bool done() const { return begun_ && waiting_.empty() && planned_.empty(); }
-  // Rows that could be computed now, where pages suffice.
+  // Rows that could be computed in one step, where pages suffice.
   std::size_t ready() const { return ready_; }
 
   struct Piece {
@@ -56,7 +58,7 @@ class Branches {
   // is below it where `most` says so and the rows suffice; `prompt` is the sequence that has
   // computed the prompt. The pieces that it took; none where no segment waits.
   std::span<const Piece> plan(std::size_t rows, const model::Sequence& prompt, Extent most);
-  void give_back();  // what was taken last waits again
+  void give_back();  // what the last plan() took waits again; once
   std::span<const Piece> planned() const { return planned_; }
   std::size_t planned_rows() const;
   model::PageCounts planned_pages() const;  // that the pieces take
@@ -87,7 +89,9 @@ class Branches {
     bool needed = false;           // it or one below it has logits that are wanted
     bool open = false;             // and are not there yet
     bool scores_known = false;
-    std::size_t open_below = 0;  // nodes that are open, with itself
+    // Of the open nodes from this one on: how many, how many ways down, and how many places of
+    // keys and values would be inherited were they one step.
+    std::size_t open_below = 0, ways = 0, copies = 0;
     double log_probability = 0;
   };
   struct Segment {
@@ -106,6 +110,7 @@ class Branches {
   void mark_open();
   Node only_next(Node node) const;
   std::vector<Node> open_children(Node node) const;
+  bool one_step(const Segment& segment) const;
   std::size_t ready_of(const Segment& segment) const;
   void push(Segment segment);
   void push_children(Node node, const std::shared_ptr<model::Sequence>& sequence);
@@ -118,7 +123,7 @@ class Branches {
   std::vector<std::size_t> scored_counts_;  // of each: tokens from scored_from on
   std::vector<Segment> waiting_;            // the next one last
   std::vector<Piece> planned_;
-  std::vector<Taken> taken_;
+  std::optional<Taken> taken_;
   std::size_t rows_in_all_ = 0, ready_ = 0, longest_ = 0, deepest_fork_ = 0, computed_ = 0;
   bool begun_ = false, narrow_ = false;
 };

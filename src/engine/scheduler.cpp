@@ -208,9 +208,12 @@ void Scheduler::add_prompts(std::size_t rows) {
   for (const auto& task : running_) {  // in their order, not in that of addresses
     const auto found = taken.find(task.get());
     if (found == taken.end() || found->second == 0) continue;
-    if (task->remaining() > 0)
-      portions_.push_back({task.get(), found->second});
-    else
+    if (task->remaining() > 0) portions_.push_back({task.get(), found->second});
+  }
+  // When it is known what pages the others need: these take what is left.
+  for (const auto& task : running_) {
+    const auto found = taken.find(task.get());
+    if (found != taken.end() && found->second > 0 && task->remaining() == 0)
       add_branches(*task, found->second);
   }
 }
@@ -221,25 +224,28 @@ void Scheduler::add_branches(Task& task, std::size_t rows) {
   PageCounts room = pool_.free_pages();
   room += pool_.idle_pages();
   PageCounts needed = pages_of_portions();
-  auto extent = Branches::Extent::subtree;
+  const auto pages_of = [](std::span<const Branches::Piece> pieces) {
+    PageCounts pages;
+    for (const Branches::Piece& piece : pieces)
+      pages += piece.sequence->pages_needed(piece.positions());
+    return pages;
+  };
   while (rows > 0) {
     const bool first = branches.planned().empty();
+    auto pieces = branches.plan(rows, *task.sequence, Branches::Extent::subtree);
+    if (pieces.empty()) break;
     PageCounts with = needed;
-    std::size_t taken = 0;
-    for (const Branches::Piece& piece : branches.plan(rows, *task.sequence, extent)) {
-      with += piece.sequence->pages_needed(piece.positions());
-      taken += piece.nodes.size();
-    }
-    if (taken == 0) break;
-    // The first segment alone is computed whatever it takes.
-    if (!with.fits_in(room) && !(first && extent == Branches::Extent::segment)) {
+    with += pages_of(pieces);
+    if (!with.fits_in(room)) {
       branches.give_back();
-      if (extent == Branches::Extent::segment) break;
-      extent = Branches::Extent::segment;
-      continue;
+      if (!first) break;
+      // Something has to go on: the first segment is computed whatever it takes.
+      pieces = branches.plan(rows, *task.sequence, Branches::Extent::segment);
+      with = needed;
+      with += pages_of(pieces);
     }
     needed = with;
-    rows -= taken;
+    for (const Branches::Piece& piece : pieces) rows -= piece.nodes.size();
   }
   portions_.push_back({&task, 0});
 }

@@ -33,6 +33,7 @@ constexpr double kFirstCost = 16, kCostStep = 4, kLeastCost = 1.0 / 64, kMostCos
 constexpr std::size_t kRowsAtOnce = 64;  // one task of the pool
 
 using Indices = std::span<const std::size_t>;
+using Stop = std::function<bool()>;
 
 // Examples of one kind: how features are learned from some of them, and what rows these make.
 struct TextExamples {
@@ -147,11 +148,12 @@ void probabilities_of(const LogisticWeights& weights, bool discriminant,
 }
 
 LogisticWeights fitted(const SparseRows& rows, std::span<const std::uint32_t> labels,
-                       std::size_t classes, const LinearPenalty& penalty, base::ThreadPool& pool) {
+                       std::size_t classes, const LinearPenalty& penalty, const Stop& stop,
+                       base::ThreadPool& pool) {
   if (penalty.discriminant())
     return DiscriminantAnalysis(rows, labels, classes, pool)
         .weights(penalty.shrinkage, penalty.temperature, pool);
-  return fit_logistic(rows, labels, classes, {.cost = penalty.cost}, pool);
+  return fit_logistic(rows, labels, classes, {.cost = penalty.cost, .stop = stop}, pool);
 }
 
 ProbabilityTable table_of(const LogisticWeights& weights, bool discriminant, const SparseRows& rows,
@@ -251,14 +253,15 @@ struct Choice {
   double loss;
 };
 
-Choice best_cost(std::span<const Trial> trials, std::size_t classes, base::ThreadPool& pool) {
+Choice best_cost(std::span<const Trial> trials, std::size_t classes, const Stop& stop,
+                 base::ThreadPool& pool) {
   std::map<double, double> losses;
   const auto loss = [&](double cost) {
     const auto known = losses.find(cost);
     if (known != losses.end()) return known->second;
     const auto fit = [&](std::size_t i) {
-      return fit_logistic(trials[i].training, trials[i].training_labels, classes, {.cost = cost},
-                          pool);
+      return fit_logistic(trials[i].training, trials[i].training_labels, classes,
+                          {.cost = cost, .stop = stop}, pool);
     };
     return losses[cost] = loss_of(trials, classes, false, fit, pool).value;
   };
@@ -309,7 +312,7 @@ LinearPenalty chosen_penalty(const Examples& examples, const ClassIndex& classes
     return {.shrinkage = options.shrinkage, .temperature = options.temperature};
   if (options.cost > 0) return {.cost = options.cost};
   const std::vector<Trial> all = trials(examples, classes, options.seed, pool);
-  const Choice cost = best_cost(all, classes.names.size(), pool);
+  const Choice cost = best_cost(all, classes.names.size(), options.stop, pool);
   if constexpr (std::is_same_v<Examples, DenseExamples>) {
     if (examples.dense.width <= DiscriminantAnalysis::kMostWidth) {
       const Choice shrinkage = best_shrinkage(all, classes.names.size(), pool);
@@ -343,7 +346,7 @@ ProbabilityTable out_of_fold(const Examples& examples, std::span<const std::stri
     const auto features = examples.features(fold.outside, width, pool);
     const LogisticWeights weights =
         fitted(examples.rows(features, fold.outside, pool), labels_at(classes.of, fold.outside),
-               width, penalty, pool);
+               width, penalty, options.stop, pool);
     const ProbabilityTable table =
         table_of(weights, penalty.discriminant(), examples.rows(features, fold.inside, pool), pool);
     for (std::size_t i = 0; i < table.rows(); ++i)
@@ -370,8 +373,8 @@ LinearBaseline LinearBaseline::fit_examples(const Examples& examples,
   const LinearPenalty penalty = chosen_penalty(examples, classes, options, pool);
   const std::vector<std::size_t> all = all_of(examples.size());
   auto features = examples.features(all, classes.names.size(), pool);
-  LogisticWeights weights =
-      fitted(examples.rows(features, all, pool), classes.of, classes.names.size(), penalty, pool);
+  LogisticWeights weights = fitted(examples.rows(features, all, pool), classes.of,
+                                   classes.names.size(), penalty, options.stop, pool);
   return {std::move(features), std::move(weights), std::move(classes.names), penalty};
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,6 +48,7 @@ struct LinearOptions {
   double temperature = 1;  // of the discriminant analysis
   // Of the folds. Nothing else is random.
   std::uint64_t seed = 1;
+  std::function<bool()> stop = {};  // LogisticOptions::stop
 };
 
 // How it is fitted: with a cost, or with a shrinkage and a temperature.
@@ -60,7 +62,7 @@ class LinearBaseline {
  public:
   // labels: one for each text; what differs in a byte is another label. Throws invalid_argument
   // where there are not as many labels as texts, or fewer than two different ones, or a label is
-  // longer than kLongestLabel bytes.
+  // longer than kLongestLabel bytes; cancelled where it was stopped.
   static LinearBaseline fit(std::span<const std::string> texts, std::span<const std::string> labels,
                             const LinearOptions& options, base::ThreadPool& pool);
   // The probe. Besides, throws invalid_argument for a value that is not finite.

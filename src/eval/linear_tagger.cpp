@@ -19,6 +19,7 @@ using base::Fault;
 namespace {
 
 constexpr std::uint32_t kBuckets = 1U << 20;
+constexpr double kCost = 4;  // of an error
 constexpr std::string_view kMagic = "MALINALT";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kMostTags = 1 << 14;
@@ -142,7 +143,7 @@ SparseRow LinearTagger::row(std::span<const std::uint64_t> hashes) const {
 
 LinearTagger LinearTagger::fit(std::span<const std::string> texts,
                                std::span<const std::vector<std::uint32_t>> tags, std::size_t types,
-                               base::ThreadPool& pool, double cost) {
+                               base::ThreadPool& pool, std::function<bool()> stop) {
   LinearTagger tagger;
   std::vector<std::vector<std::uint64_t>> words;
   std::vector<std::uint32_t> labels;
@@ -164,7 +165,8 @@ LinearTagger LinearTagger::fit(std::span<const std::string> texts,
   SparseRows rows;
   rows.width = tagger.columns_.size();
   for (const auto& hashes : words) rows.add(tagger.row(hashes));
-  tagger.weights_ = fit_logistic(rows, labels, tag_count(types), {.cost = cost}, pool);
+  tagger.weights_ =
+      fit_logistic(rows, labels, tag_count(types), {.cost = kCost, .stop = std::move(stop)}, pool);
   return tagger;
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,10 +34,11 @@ std::vector<WordPlace> words_of(std::string_view text);
 class LinearTagger {
  public:
   // tags: of each text one for each of its words, below tag_count(types). The same for any number
-  // of threads. Throws invalid_argument where they do not fit, or there is no word.
+  // of threads. Throws invalid_argument where they do not fit, or there is no word, and cancelled
+  // where it was stopped (LogisticOptions::stop).
   static LinearTagger fit(std::span<const std::string> texts,
                           std::span<const std::vector<std::uint32_t>> tags, std::size_t types,
-                          base::ThreadPool& pool, double cost = 4);
+                          base::ThreadPool& pool, std::function<bool()> stop = {});
 
   // What fit() takes: of the tagger itself, and beside it while it is fitted.
   struct Cost {

@@ -3,11 +3,13 @@
 #include <linear.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 
 #include "base/error.h"
 #include "eval/example_check.h"
@@ -153,13 +155,20 @@ LogisticWeights fit_logistic(const SparseRows& rows, std::span<const std::uint32
   silence_liblinear();
   LogisticWeights result{rows.width, classes, std::vector<float>((rows.width + 1) * classes)};
   Trainer trainer(rows, labels, options);
-  if (classes == 2) {
+  const auto caller = std::this_thread::get_id();
+  std::atomic<bool> stopped{options.stop && options.stop()};
+  if (classes == 2 && !stopped) {
     trainer.train(1, result);
     for (std::size_t column = 0; column <= rows.width; ++column)
       result.weights[2 * column] = -result.weights[2 * column + 1];
   } else {
-    pool.run(classes, [&](std::size_t k) { trainer.train(static_cast<std::uint32_t>(k), result); });
+    pool.run(classes, [&](std::size_t k) {
+      if (!stopped && options.stop && std::this_thread::get_id() == caller)
+        stopped = options.stop();
+      if (!stopped) trainer.train(static_cast<std::uint32_t>(k), result);
+    });
   }
+  if (stopped) throw Error(Fault::cancelled, "the fitting was stopped");
   return result;
 }
 

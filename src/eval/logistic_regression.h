@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -38,11 +39,13 @@ struct LogisticOptions {
   // Of liblinear's stopping rule: the gradient has shrunk to this share of where it began, times
   // the share of the rarer side.
   double tolerance = 0.1;
+  std::function<bool()> stop = {};  // asked by the calling thread before classes; true: stops here
 };
 
 // labels: the class of each row, below `classes`. A class without rows is one that every row speaks
 // against. The result does not depend on the pool's threads, which take classes. Throws
-// invalid_argument where sizes do not fit, a value is not finite or the cost not positive.
+// invalid_argument where sizes do not fit, a value is not finite or the cost not positive, and
+// cancelled where it was stopped.
 // Memory: 16 bytes for every value, and for every thread 8 doubles for every column.
 LogisticWeights fit_logistic(const SparseRows& rows, std::span<const std::uint32_t> labels,
                              std::size_t classes, const LogisticOptions& options,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -87,6 +88,33 @@ TEST(LogisticRegression, ThreadsChangeNoBit) {
   const Problem problem = random_problem(300, 7);
   EXPECT_EQ(fit_logistic(problem.rows, problem.labels, 7, {}, one).weights,
             fit_logistic(problem.rows, problem.labels, 7, {}, four).weights);
+}
+
+TEST(LogisticRegression, StopsBeforeTheNextClass) {
+  const Problem problem = random_problem(300, 7);
+  for (const unsigned threads : {1U, 3U}) {
+    base::ThreadPool pool(threads);
+    const auto caller = std::this_thread::get_id();
+    int asked = 0;
+    const auto stop = [&] {
+      EXPECT_EQ(std::this_thread::get_id(), caller);
+      return ++asked == (threads == 1 ? 3 : 1);  // the others may take all classes
+    };
+    try {
+      fit_logistic(problem.rows, problem.labels, 7, {.stop = stop}, pool);
+      ADD_FAILURE() << "it went on";
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.fault(), base::Fault::cancelled);
+    }
+    EXPECT_EQ(asked, threads == 1 ? 3 : 1);
+    const auto never = [] { return false; };
+    EXPECT_EQ(fit_logistic(problem.rows, problem.labels, 7, {.stop = never}, pool).weights,
+              fit_logistic(problem.rows, problem.labels, 7, {}, pool).weights);
+  }
+  base::ThreadPool pool(1);
+  const Problem two = random_problem(100, 2);
+  EXPECT_THROW(fit_logistic(two.rows, two.labels, 2, {.stop = [] { return true; }}, pool),
+               base::Error);
 }
 
 TEST(LogisticRegression, LabelsAreFoundAgain) {

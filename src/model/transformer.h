@@ -56,7 +56,8 @@ class Transformer {
   // Appends the rows to their sequences and passes on what they want: logits first, then hidden
   // states (after the last norm), each in row order. Throws base::Error before anything was
   // changed: invalid_argument (a token outside of the vocabulary, more than max_rows rows, a
-  // position beyond the context), out_of_memory (not enough free pages).
+  // position beyond the context), out_of_memory (not enough free pages), internal (an heir that
+  // stands elsewhere than its row).
   void forward(std::span<const Row> rows, const OutputSink& logits, const OutputSink& hidden = {});
 
   std::size_t max_rows() const { return max_rows_; }

@@ -11,6 +11,7 @@
 #include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
+#include "tune/paused_fit.h"
 #include "tune/second_training.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
@@ -138,7 +139,7 @@ std::vector<std::vector<std::uint32_t>> SpanTuning::tags_of(const SpanTexts& dat
 
 eval::LinearTagger SpanTuning::fitted(const SpanTexts& data) const {
   return eval::LinearTagger::fit(data.texts, tags_of(data, data.size()), report_.types.size(),
-                                 device_.context().pool);
+                                 device_.context().pool, pause_);
 }
 
 void SpanTuning::climb_linear(const SpanEvents& events) {
@@ -193,6 +194,11 @@ std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) 
 }
 
 bool SpanTuning::run(const SpanEvents& events) {
+  pause_ = events.training.pause;
+  return finished_or_paused(pause_, spent_, [&] { return climb(events); });
+}
+
+bool SpanTuning::climb(const SpanEvents& events) {
   if (report_.rungs.empty()) climb_linear(events);
   const bool climbs = request_.method != SpanMethod::linear && !adapter_;  // not before a pause
   if (climbs && !climb_adapter(events)) return false;

@@ -137,7 +137,7 @@ class SpanTuning {
   void read();
   // As Tuning::settle_memory.
   std::uint64_t settle_memory(std::uint64_t most) const;
-  // To the end: true. False where the training was paused, as Tuning::run.
+  // To the end: true. False where it was paused, as Tuning::run.
   bool run(const SpanEvents& events);
 
   // Instead of run(), as Tuning::plan.
@@ -156,6 +156,7 @@ class SpanTuning {
  private:
   struct Part;
 
+  bool climb(const SpanEvents& events);
   void hold_back();
   // span_plan.cpp
   MemoryParts working_memory() const;
@@ -192,6 +193,8 @@ class SpanTuning {
   AdapterTraining::Parameters first_best_;     // while retraining_ is there
   std::vector<TrainingExample> all_examples_;  // of training and validation, for retraining_
   std::vector<std::filesystem::path> leftovers_;
+  std::function<bool()> pause_;  // of the run
+  bool spent_ = false;           // it was paused in a fit
   std::optional<eval::LinearTagger> linear_;
   std::optional<model::AdapterTensors> adapter_;
   std::vector<std::vector<ScoredText>> validation_scores_;  // of each rung

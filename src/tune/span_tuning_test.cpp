@@ -279,7 +279,8 @@ TEST_F(SpanTuningTest, AStoppedJobGoesOnWithTheSameBits) {
     tuning.read();
     int steps = 0;
     SpanEvents events;
-    if (stop) events.training.pause = [&] { return ++steps == 5; };
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    if (stop) events.training.pause = [&] { return steps == 5; };
     if (!tuning.run(events)) return std::vector<float>{};
     return tuning.adapter().head.weight;
   };
@@ -288,6 +289,16 @@ TEST_F(SpanTuningTest, AStoppedJobGoesOnWithTheSameBits) {
   asked.snapshot = directory_.path() / "snapshot";
   EXPECT_TRUE(values(asked, true).empty());
   EXPECT_EQ(values(asked, false), whole);
+}
+
+TEST_F(SpanTuningTest, AFitStopsWhereThatIsAskedFor) {
+  SpanTuning tuning(model_, tokenizer_.get(), device_, request(SpanMethod::linear));
+  tuning.read();
+  SpanEvents events;
+  events.training.pause = [] { return true; };
+  EXPECT_FALSE(tuning.run(events));
+  EXPECT_TRUE(tuning.report().rungs.empty());
+  EXPECT_THROW(tuning.run({}), base::Error);
 }
 
 TEST_F(SpanTuningTest, OfFewTextsTheAdapterLearnsFromAllInTheEnd) {

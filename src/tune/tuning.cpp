@@ -13,6 +13,7 @@
 #include "tune/frozen_features.h"
 #include "tune/label_answers.h"
 #include "tune/label_training.h"
+#include "tune/paused_fit.h"
 #include "tune/second_training.h"
 #include "tune/tuning_part.h"
 
@@ -281,17 +282,24 @@ void Tuning::add_blend(const TuningEvents& events) {
   add_rung(std::move(blended), events);
 }
 
+// As long as it takes with many rows of many labels, a pause must not wait for its end.
+eval::LinearOptions Tuning::stoppable(eval::LinearOptions options) const {
+  options.stop = pause_;
+  return options;
+}
+
 void Tuning::climb_linear(const TuningEvents& events) {
   if (events.stage) events.stage("linear baseline", 0, 1);
   const base::Stopwatch watch;
   base::ThreadPool& pool = device_.context().pool;
   const LabelledTexts& data = in_turn_ ? everything_ : training_->data;
+  const std::uint64_t seed = request_.recipe.seed;
   result_.linear =
-      eval::LinearBaseline::fit(data.texts, data.labels, {.seed = request_.recipe.seed}, pool);
+      eval::LinearBaseline::fit(data.texts, data.labels, stoppable({.seed = seed}), pool);
   eval::ProbabilityTable all;
   if (in_turn_)
     all = eval::out_of_fold_probabilities(data.texts, data.labels, kTurns,
-                                          result_.linear->options(request_.recipe.seed), pool);
+                                          stoppable(result_.linear->options(seed)), pool);
   add_cheap(Method::linear, std::move(all), watch.seconds(), events);
 }
 
@@ -302,6 +310,8 @@ void Tuning::climb_probe(const TuningEvents& events) {
   for (Part* part : {training_.get(), validation_.get()}) {
     part->features = frozen_features(model_, device_, part->examples, request_.recipe.rows,
                                      [&](std::size_t done) {
+                                       if (pause_ && pause_())
+                                         throw Error(Fault::cancelled, "reading was stopped");
                                        if (events.stage)
                                          events.stage("features", before + done, total);
                                      });
@@ -312,12 +322,12 @@ void Tuning::climb_probe(const TuningEvents& events) {
   const std::vector<float> together = in_turn_ ? all_features() : std::vector<float>();
   const eval::DenseRows rows{in_turn_ ? together : training_->features, model_->sizes().width};
   const auto& labels = in_turn_ ? everything_.labels : training_->data.labels;
-  result_.probe =
-      eval::LinearBaseline::fit_dense(rows, labels, {.seed = request_.recipe.seed}, pool);
+  const std::uint64_t seed = request_.recipe.seed;
+  result_.probe = eval::LinearBaseline::fit_dense(rows, labels, stoppable({.seed = seed}), pool);
   eval::ProbabilityTable all;
   if (in_turn_)
     all = eval::out_of_fold_probabilities(rows, labels, kTurns,
-                                          result_.probe->options(request_.recipe.seed), pool);
+                                          stoppable(result_.probe->options(seed)), pool);
   add_cheap(Method::probe, std::move(all), watch.seconds(), events);
 }
 
@@ -359,6 +369,11 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
 }
 
 bool Tuning::run(const TuningEvents& events) {
+  pause_ = events.training.pause;
+  return finished_or_paused(pause_, spent_, [&] { return climb(events); });
+}
+
+bool Tuning::climb(const TuningEvents& events) {
   if (report_.rungs.empty()) {
     climb_linear(events);
     if (wants(Method::probe)) climb_probe(events);

@@ -94,7 +94,8 @@ class Tuning {
   // they alone would.
   std::uint64_t settle_memory(std::uint64_t most);
   // To the end: true. False where it was paused, in training or while texts are scored; then it can
-  // be run again, or by another process from its snapshot.
+  // be run again, or by another process from its snapshot. Where that came in a fit of baseline or
+  // probe, of which nothing is kept, only another can: this one throws base::Error(internal).
   bool run(const TuningEvents& events);
 
   // Instead of run(): what that will take. Tries a few steps, and fits on a few texts, unless there
@@ -115,6 +116,7 @@ class Tuning {
   struct Part;
   class Planner;  // tuning_planner.h
 
+  bool climb(const TuningEvents& events);
   void split();
   void find_scope();
   void gather();
@@ -166,6 +168,7 @@ class Tuning {
                                                          const ScoreProgress& progress = {});
   std::optional<eval::ProbabilityTable> probabilities_of(const Rung& rung, const Part& part,
                                                          const ScoreProgress& progress = {});
+  eval::LinearOptions stoppable(eval::LinearOptions options) const;
   bool wants(Method method) const;  // whether it is trained in any case; labels: whether it may be
 
   std::shared_ptr<const model::Model> model_;
@@ -186,7 +189,9 @@ class Tuning {
   std::unique_ptr<LabelTraining> label_training_;
   std::unique_ptr<LabelAnswers> label_answers_;
   std::vector<std::filesystem::path> trial_files_;
-  float asked_rate_;  // the recipe's learning rate before a search
+  std::function<bool()> pause_;  // of the run
+  bool spent_ = false;           // it was paused in a fit
+  float asked_rate_;             // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
   std::string labels_left_out_;  // why, as settle_memory() found it
   TuningReport report_;

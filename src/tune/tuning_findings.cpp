@@ -110,7 +110,7 @@ eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_
   if (method == Method::linear) {
     const auto linear =
         eval::LinearBaseline::fit(training_->data.subset(rows).texts, labels,
-                                  result_.linear->options(request_.recipe.seed), pool);
+                                  stoppable(result_.linear->options(request_.recipe.seed)), pool);
     return widened(linear.probabilities(validation_->data.texts, pool), names, report_.labels);
   }
   const std::size_t width = model_->sizes().width;
@@ -120,7 +120,8 @@ eval::ProbabilityTable Tuning::learned(Method method, std::span<const std::size_
     features.insert(features.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
   }
   const auto probe = eval::LinearBaseline::fit_dense(
-      eval::DenseRows{features, width}, labels, result_.probe->options(request_.recipe.seed), pool);
+      eval::DenseRows{features, width}, labels,
+      stoppable(result_.probe->options(request_.recipe.seed)), pool);
   return widened(probe.probabilities(eval::DenseRows{validation_->features, width}, pool), names,
                  report_.labels);
 }
@@ -180,7 +181,7 @@ void Tuning::suspect(const TuningEvents& events) {
       texts.size() < 2 * report_.labels.size())
     return;
   if (events.stage) events.stage("suspected labels", 0, 1);
-  const auto found = suspected_wrong_labels(texts, labels, device_.context().pool);
+  const auto found = suspected_wrong_labels(texts, labels, device_.context().pool, pause_);
   report_.suspected_rows = found.size();
   for (std::size_t i = 0; i < std::min(found.size(), kMostSuspected); ++i)
     report_.suspected.push_back({places[found[i].row].file, places[found[i].row].line,

@@ -13,11 +13,12 @@ void Tuning::refit() {
   base::ThreadPool& pool = device_.context().pool;
   const std::uint64_t seed = request_.recipe.seed;
   result_.linear = eval::LinearBaseline::fit(everything_.texts, everything_.labels,
-                                             result_.linear->options(seed), pool);
+                                             stoppable(result_.linear->options(seed)), pool);
   if (!report_.uses(Method::probe)) return;
   const std::vector<float> features = all_features();
-  result_.probe = eval::LinearBaseline::fit_dense(
-      {features, model_->sizes().width}, everything_.labels, result_.probe->options(seed), pool);
+  result_.probe =
+      eval::LinearBaseline::fit_dense({features, model_->sizes().width}, everything_.labels,
+                                      stoppable(result_.probe->options(seed)), pool);
 }
 
 // In a job whose rows are few, where an adapter with a head can be chosen.

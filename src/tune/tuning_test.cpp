@@ -230,6 +230,23 @@ TEST_F(TuningTest, OfFewRowsTheAdapterLearnsFromAllInTheEnd) {
   EXPECT_EQ(*first.result().adapter, *whole.result().adapter);
 }
 
+// A pause ends each, and another job goes on.
+TEST_F(TuningTest, AFitStopsWhereThatIsAskedFor) {
+  std::string now;
+  TuningEvents events;
+  events.stage = [&](std::string_view stage, std::size_t, std::size_t) { now = stage; };
+  for (const char* stage :
+       {"linear baseline", "features", "linear probe", "suspected labels", "learning curve"}) {
+    SCOPED_TRACE(stage);
+    events.training.pause = [&] { return now == stage; };
+    Tuning tuning(model_, tokenizer_.get(), device_, request(Method::probe));
+    tuning.read();
+    EXPECT_FALSE(tuning.run(events));
+    EXPECT_EQ(now, stage);
+    EXPECT_THROW(tuning.run({}), base::Error);
+  }
+}
+
 TEST_F(TuningTest, ASecondTrainingThatGoesWrongLeavesTheFirst) {
   const TuningRequest asked = request(Method::blend);
   Tuning tuning(model_, tokenizer_.get(), device_, asked);

@@ -54,7 +54,7 @@ class JobsTest(server.ServerTest):
     def get(self, job, key=True):
         return self.server.get(f"{JOBS}/{job['id']}", key=key).json()
 
-    def wait(self, job, *states, seconds=server.SECONDS):
+    def wait(self, job, *states, seconds=3 * server.SECONDS):  # a training takes its time
         end = time.monotonic() + seconds
         while True:
             now = self.get(job)

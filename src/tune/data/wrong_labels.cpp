@@ -8,12 +8,12 @@ namespace malina::tune {
 
 std::vector<WrongLabel> suspected_wrong_labels(const std::vector<std::string>& texts,
                                                const std::vector<std::string>& labels,
-                                               base::ThreadPool& pool) {
+                                               base::ThreadPool& pool, std::function<bool()> stop) {
   constexpr std::size_t kFolds = 5;
   constexpr double kCost = 4;
   const auto classes = eval::index_classes(labels);
-  const auto probabilities =
-      eval::out_of_fold_probabilities(texts, labels, kFolds, {.cost = kCost, .seed = 1}, pool);
+  const auto probabilities = eval::out_of_fold_probabilities(
+      texts, labels, kFolds, {.cost = kCost, .seed = 1, .stop = std::move(stop)}, pool);
   std::vector<WrongLabel> found;
   for (const auto& one : eval::suspected_label_errors(classes.of, probabilities))
     found.push_back({one.row, classes.names[one.given], classes.names[one.suggested], one.margin});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,11 @@ struct WrongLabel {
 
 // By confident learning (eval/label_errors.h) over the linear baseline's probabilities on five
 // folds, surest first. One label each; two different ones or more. The cost is fixed: a search for
-// the best would take ten times as long and moves few suspicions.
+// the best would take ten times as long and moves few suspicions. Throws base::Error(cancelled)
+// where it was stopped (eval::LogisticOptions::stop).
 std::vector<WrongLabel> suspected_wrong_labels(const std::vector<std::string>& texts,
                                                const std::vector<std::string>& labels,
-                                               base::ThreadPool& pool);
+                                               base::ThreadPool& pool,
+                                               std::function<bool()> stop = {});
 
 }  // namespace malina::tune
