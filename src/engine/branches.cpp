@@ -8,7 +8,8 @@ namespace malina::engine {
 namespace {
 
 // A place that is inherited is written in each layer, strided: a fiftieth of what its row costs.
-constexpr std::size_t kMostCopies = 2;  // of each row
+// A step more costs as much as some rows.
+constexpr std::size_t kMostCopiesOfARow = 2, kMostCopies = 256;
 
 }  // namespace
 
@@ -112,7 +113,7 @@ void Branches::begin() {
 bool Branches::one_step(const Segment& segment) const {
   const NodeState& first = nodes_[segment.first];
   return !narrow_ && first.open_below > segment.rows &&
-         first.copies <= kMostCopies * first.open_below;
+         first.copies <= std::min(kMostCopies, kMostCopiesOfARow * first.open_below);
 }
 
 std::size_t Branches::ready_of(const Segment& segment) const {

@@ -59,6 +59,8 @@ class Branches {
   // computed the prompt. The pieces that it took; none where no segment waits.
   std::span<const Piece> plan(std::size_t rows, const model::Sequence& prompt, Extent most);
   void give_back();  // what the last plan() took waits again; once
+  // Something waits until this piece is computed, and will need pages beside its own.
+  bool leads_on(const Piece& piece) const { return !open_children(piece.nodes.back()).empty(); }
   std::span<const Piece> planned() const { return planned_; }
   std::size_t planned_rows() const;
   model::PageCounts planned_pages() const;  // that the pieces take

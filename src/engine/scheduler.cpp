@@ -205,27 +205,39 @@ void Scheduler::add_prompts(std::size_t rows) {
     if (next == nullptr) break;
     give(*next);
   }
+  std::size_t tries = 0;
   for (const auto& task : running_) {  // in their order, not in that of addresses
     const auto found = taken.find(task.get());
     if (found == taken.end() || found->second == 0) continue;
-    if (task->remaining() > 0) portions_.push_back({task.get(), found->second});
+    if (task->remaining() > 0)
+      portions_.push_back({task.get(), found->second});
+    else
+      ++tries;
   }
   // When it is known what pages the others need: these take what is left.
   for (const auto& task : running_) {
     const auto found = taken.find(task.get());
-    if (found != taken.end() && found->second > 0 && task->remaining() == 0)
-      add_branches(*task, found->second);
+    if (found == taken.end() || found->second == 0 || task->remaining() > 0) continue;
+    --tries;
+    add_branches(*task, found->second, tries);
   }
 }
 
-// The first segment in any case, as rows of prompts; of the others those whose pages are there.
-void Scheduler::add_branches(Task& task, std::size_t rows) {
+// The first segment in any case, as rows of prompts; of the others those whose pages are there, and
+// those that what follows them will need: a trie that has begun everywhere and can go on nowhere
+// would begin anew. `behind`: so many other tries have yet to take their first segment.
+void Scheduler::add_branches(Task& task, std::size_t rows, std::size_t behind) {
   Branches& branches = *task.branches;
   PageCounts room = pool_.free_pages();
   room += pool_.idle_pages();
   PageCounts needed = pages_of_portions();
-  const auto pages_of = [](std::span<const Branches::Piece> pieces) {
-    PageCounts pages;
+  PageCounts ways_down;
+  for (std::size_t kind = 0; kind < pool_.kinds(); ++kind) {
+    needed.kinds[kind] += 2 * behind;  // what is partly filled, and one more
+    ways_down.kinds[kind] = branches.least_pages();
+  }
+  const auto with_pages_of = [&](std::span<const Branches::Piece> pieces) {
+    PageCounts pages = needed;
     for (const Branches::Piece& piece : pieces)
       pages += piece.sequence->pages_needed(piece.positions());
     return pages;
@@ -234,17 +246,15 @@ void Scheduler::add_branches(Task& task, std::size_t rows) {
     const bool first = branches.planned().empty();
     auto pieces = branches.plan(rows, *task.sequence, Branches::Extent::subtree);
     if (pieces.empty()) break;
-    PageCounts with = needed;
-    with += pages_of(pieces);
+    PageCounts with = with_pages_of(pieces);
+    if (!first && branches.leads_on(pieces.back())) with += ways_down;
     if (!with.fits_in(room)) {
       branches.give_back();
       if (!first) break;
       // Something has to go on: the first segment is computed whatever it takes.
       pieces = branches.plan(rows, *task.sequence, Branches::Extent::segment);
-      with = needed;
-      with += pages_of(pieces);
     }
-    needed = with;
+    needed = with_pages_of(pieces);
     for (const Branches::Piece& piece : pieces) rows -= piece.nodes.size();
   }
   portions_.push_back({&task, 0});
@@ -319,7 +329,7 @@ bool Scheduler::narrow_branches() {
   task.branches->restart(true);
   task.branches->begin();
   portions_.erase(wide);
-  add_branches(task, 1);
+  add_branches(task, 1, 0);
   return true;
 }
 

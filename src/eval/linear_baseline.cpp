@@ -35,6 +35,10 @@ constexpr std::size_t kRowsAtOnce = 64;  // one task of the pool
 using Indices = std::span<const std::size_t>;
 using Stop = std::function<bool()>;
 
+void ask(const Stop& stop) {
+  if (stop && stop()) throw Error(Fault::cancelled, "the fitting was stopped");
+}
+
 // Examples of one kind: how features are learned from some of them, and what rows these make.
 struct TextExamples {
   using Features = TextFeatures;
@@ -150,9 +154,11 @@ void probabilities_of(const LogisticWeights& weights, bool discriminant,
 LogisticWeights fitted(const SparseRows& rows, std::span<const std::uint32_t> labels,
                        std::size_t classes, const LinearPenalty& penalty, const Stop& stop,
                        base::ThreadPool& pool) {
-  if (penalty.discriminant())
+  if (penalty.discriminant()) {
+    ask(stop);
     return DiscriminantAnalysis(rows, labels, classes, pool)
         .weights(penalty.shrinkage, penalty.temperature, pool);
+  }
   return fit_logistic(rows, labels, classes, {.cost = penalty.cost, .stop = stop}, pool);
 }
 
@@ -278,16 +284,21 @@ Choice best_cost(std::span<const Trial> trials, std::size_t classes, const Stop&
   return {{.cost = best}, loss(best)};
 }
 
-Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, base::ThreadPool& pool) {
+Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, const Stop& stop,
+                      base::ThreadPool& pool) {
   std::vector<DiscriminantAnalysis> analyses;
-  for (const Trial& trial : trials)
+  for (const Trial& trial : trials) {
+    ask(stop);
     analyses.emplace_back(trial.training, trial.training_labels, classes, pool);
+  }
   Choice best{{}, std::numeric_limits<double>::infinity()};
   for (const double shrinkage : {0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8}) {
     std::vector<LogisticWeights> fitted;
     double temperature = 16;  // about what it comes to be with 576 columns and 770 rows
-    for (const DiscriminantAnalysis& analysis : analyses)
+    for (const DiscriminantAnalysis& analysis : analyses) {
+      ask(stop);
       fitted.push_back(analysis.weights(shrinkage, temperature, pool));
+    }
     const auto fit = [&](std::size_t i) -> const LogisticWeights& { return fitted[i]; };
     Loss loss = loss_of(trials, classes, true, fit, pool);
     // Far from its own temperature what is least likely was cut off, and so was the loss.
@@ -315,7 +326,7 @@ LinearPenalty chosen_penalty(const Examples& examples, const ClassIndex& classes
   const Choice cost = best_cost(all, classes.names.size(), options.stop, pool);
   if constexpr (std::is_same_v<Examples, DenseExamples>) {
     if (examples.dense.width <= DiscriminantAnalysis::kMostWidth) {
-      const Choice shrinkage = best_shrinkage(all, classes.names.size(), pool);
+      const Choice shrinkage = best_shrinkage(all, classes.names.size(), options.stop, pool);
       if (shrinkage.loss < cost.loss) return shrinkage.penalty;
     }
   }

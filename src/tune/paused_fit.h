@@ -7,17 +7,25 @@
 
 namespace malina::tune {
 
-// What `work` returns; false where a fit in it was stopped by `pause`
-// (eval::LogisticOptions::stop). Then `spent` is true from there on: what was half done cannot be
-// gone on with, and throws base::Error(internal). Errors of `work` pass through.
+// What `work` returns; false where a fit in it was stopped (eval::LogisticOptions::stop), by
+// `stop`, which `work` finds set: `asked`, that stays as it is once it has said yes. Other errors
+// of `work` pass through. After either `spent` is true: what was half done cannot be gone on with,
+// and throws base::Error(internal).
 template <class Work>
-bool finished_or_paused(const std::function<bool()>& pause, bool& spent, const Work& work) {
-  if (spent) throw base::Error(base::Fault::internal, "a job that was paused in a fit has ended");
+bool finished_or_paused(const std::function<bool()>& asked, std::function<bool()>& stop,
+                        bool& spent, const Work& work) {
+  if (spent) throw base::Error(base::Fault::internal, "a job that was stopped in a fit has ended");
+  bool stopped = false;
+  if (asked) stop = [&] { return stopped = stopped || asked(); };
+  spent = true;
   try {
-    return work();
+    const bool finished = work();
+    spent = false;
+    stop = {};
+    return finished;
   } catch (const base::Error& error) {
-    if (error.fault() != base::Fault::cancelled || !pause || !pause()) throw;
-    spent = true;
+    stop = {};
+    if (error.fault() != base::Fault::cancelled || !stopped) throw;
     return false;
   }
 }

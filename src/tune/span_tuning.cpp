@@ -194,8 +194,7 @@ std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) 
 }
 
 bool SpanTuning::run(const SpanEvents& events) {
-  pause_ = events.training.pause;
-  return finished_or_paused(pause_, spent_, [&] { return climb(events); });
+  return finished_or_paused(events.training.pause, pause_, spent_, [&] { return climb(events); });
 }
 
 bool SpanTuning::climb(const SpanEvents& events) {

@@ -369,8 +369,7 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
 }
 
 bool Tuning::run(const TuningEvents& events) {
-  pause_ = events.training.pause;
-  return finished_or_paused(pause_, spent_, [&] { return climb(events); });
+  return finished_or_paused(events.training.pause, pause_, spent_, [&] { return climb(events); });
 }
 
 bool Tuning::climb(const TuningEvents& events) {
