@@ -70,15 +70,13 @@ std::size_t Branches::deepest_fork() const {
 void Branches::mark_open() {
   for (Node node = static_cast<Node>(nodes_.size()); node-- > 0;) {
     NodeState& state = nodes_[node];
-    state.open = state.scores_children && !state.scores_known;
     state.open_below = state.ways = state.copies = 0;
     for (const Node child : state.children) {
-      state.open = state.open || nodes_[child].open;
       state.open_below += nodes_[child].open_below;
       state.ways += nodes_[child].ways;
       state.copies += nodes_[child].copies;
     }
-    if (!state.open) continue;
+    if (state.open_below == 0 && (!state.scores_children || state.scores_known)) continue;
     ++state.open_below;
     state.ways = std::max<std::size_t>(state.ways, 1);
     state.copies += state.ways - 1;
@@ -88,7 +86,7 @@ void Branches::mark_open() {
 std::vector<Branches::Node> Branches::open_children(Node node) const {
   std::vector<Node> open;
   for (const Node child : nodes_[node].children)
-    if (nodes_[child].open) open.push_back(child);
+    if (nodes_[child].open()) open.push_back(child);
   return open;
 }
 
@@ -96,7 +94,7 @@ std::vector<Branches::Node> Branches::open_children(Node node) const {
 Branches::Node Branches::only_next(Node node) const {
   Node next = kRoot;
   for (const Node child : nodes_[node].children) {
-    if (!nodes_[child].open) continue;
+    if (!nodes_[child].open()) continue;
     if (next != kRoot) return kRoot;
     next = child;
   }
@@ -206,7 +204,7 @@ std::size_t Branches::planned_rows() const {
 
 model::PageCounts Branches::planned_pages() const {
   model::PageCounts pages;
-  for (const Piece& piece : planned_) pages += piece.sequence->pages_needed(piece.positions());
+  for (const Piece& piece : planned_) pages += piece.pages();
   return pages;
 }
 

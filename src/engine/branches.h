@@ -51,7 +51,9 @@ class Branches {
     // of the one before it.
     std::vector<Node> inherited, nodes;
 
-    std::size_t positions() const { return inherited.size() + nodes.size(); }
+    model::PageCounts pages() const {
+      return sequence->pages_needed(inherited.size() + nodes.size());
+    }
   };
   enum class Extent { subtree, segment };
   // Takes at most so many rows of the next segment (at least one) into the next step, with all that
@@ -60,7 +62,7 @@ class Branches {
   std::span<const Piece> plan(std::size_t rows, const model::Sequence& prompt, Extent most);
   void give_back();  // what the last plan() took waits again; once
   // Something waits until this piece is computed, and will need pages beside its own.
-  bool leads_on(const Piece& piece) const { return !open_children(piece.nodes.back()).empty(); }
+  bool leads_on(const Piece& piece) const { return nodes_[piece.nodes.back()].open_below > 1; }
   std::span<const Piece> planned() const { return planned_; }
   std::size_t planned_rows() const;
   model::PageCounts planned_pages() const;  // that the pieces take
@@ -89,11 +91,13 @@ class Branches {
     bool scored = false;           // its own probability is wanted
     bool scores_children = false;  // and so the logits of this one
     bool needed = false;           // it or one below it has logits that are wanted
-    bool open = false;             // and are not there yet
     bool scores_known = false;
-    // Of the open nodes from this one on: how many, how many ways down, and how many places of
-    // keys and values would be inherited were they one step.
+    // A node is open where it or one below it has logits that are wanted and not there yet. Of the
+    // open nodes from this one on: how many, how many ways down, and how many places of keys and
+    // values would be inherited were they one step.
     std::size_t open_below = 0, ways = 0, copies = 0;
+
+    bool open() const { return open_below > 0; }
     double log_probability = 0;
   };
   struct Segment {

@@ -218,6 +218,27 @@ TEST(Continuations, ManyBranchesInFewPagesComeToTheSameScores) {
   }
 }
 
+// Long ways between the forks take all pages before the first label: it begins anew, one at a time,
+// and comes to the same end.
+TEST(Continuations, WhereAllPagesAreTakenItBeginsAnew) {
+  Bench bench({"tiny/q4_1"});
+  const auto scored = [&](std::size_t positions) {
+    const auto engine = bench.engine(
+        {.context = 300, .positions = positions, .step_time = std::chrono::seconds(1000)});
+    Generation generation;
+    generation.prompt.assign(50, 5);
+    for (Token way = 0; way < 16; ++way) {  // forks of two
+      auto& tokens = generation.continuations.emplace_back().tokens;
+      for (int bit = 3; bit >= 1; --bit) tokens.insert(tokens.end(), 70, 10 + (way >> bit & 1));
+      tokens.insert(tokens.end(), {10 + (way & 1), 8});
+    }
+    return finished_of(*engine->submit(std::move(generation)));
+  };
+  const Finished large = scored(20000), small = scored(14 * math::kPagePositions);
+  EXPECT_EQ(small.continuations, large.continuations);
+  EXPECT_GT(small.continuation_tokens, large.continuation_tokens);
+}
+
 TEST(Continuations, WhatCanNeverRunIsRefused) {
   Bench bench({"tiny/q4_1"});
   const auto engine = bench.engine({.context = 64, .positions = 96});

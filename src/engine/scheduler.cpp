@@ -205,22 +205,22 @@ void Scheduler::add_prompts(std::size_t rows) {
     if (next == nullptr) break;
     give(*next);
   }
-  std::size_t tries = 0;
+  add_portions(taken);
+}
+
+void Scheduler::add_portions(const std::map<Task*, std::size_t>& rows) {
+  std::vector<std::pair<Task*, std::size_t>> tries;
   for (const auto& task : running_) {  // in their order, not in that of addresses
-    const auto found = taken.find(task.get());
-    if (found == taken.end() || found->second == 0) continue;
+    const auto found = rows.find(task.get());
+    if (found == rows.end() || found->second == 0) continue;
     if (task->remaining() > 0)
       portions_.push_back({task.get(), found->second});
     else
-      ++tries;
+      tries.emplace_back(task.get(), found->second);
   }
   // When it is known what pages the others need: these take what is left.
-  for (const auto& task : running_) {
-    const auto found = taken.find(task.get());
-    if (found == taken.end() || found->second == 0 || task->remaining() > 0) continue;
-    --tries;
-    add_branches(*task, found->second, tries);
-  }
+  for (std::size_t i = 0; i < tries.size(); ++i)
+    add_branches(*tries[i].first, tries[i].second, tries.size() - 1 - i);
 }
 
 // The first segment in any case, as rows of prompts; of the others those whose pages are there, and
@@ -238,8 +238,7 @@ void Scheduler::add_branches(Task& task, std::size_t rows, std::size_t behind) {
   }
   const auto with_pages_of = [&](std::span<const Branches::Piece> pieces) {
     PageCounts pages = needed;
-    for (const Branches::Piece& piece : pieces)
-      pages += piece.sequence->pages_needed(piece.positions());
+    for (const Branches::Piece& piece : pieces) pages += piece.pages();
     return pages;
   };
   while (rows > 0) {

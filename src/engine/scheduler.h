@@ -98,6 +98,7 @@ class Scheduler {
   model::PageCounts rest_of(const Task& task, const model::Sequence& sequence) const;
   std::size_t add_answers();
   void add_prompts(std::size_t rows);
+  void add_portions(const std::map<Task*, std::size_t>& rows);
   void add_branches(Task& task, std::size_t rows, std::size_t behind);
   bool narrow_branches();
   void add_drafts(const StepPace& pace);

@@ -33,11 +33,6 @@ constexpr double kFirstCost = 16, kCostStep = 4, kLeastCost = 1.0 / 64, kMostCos
 constexpr std::size_t kRowsAtOnce = 64;  // one task of the pool
 
 using Indices = std::span<const std::size_t>;
-using Stop = std::function<bool()>;
-
-void ask(const Stop& stop) {
-  if (stop && stop()) throw Error(Fault::cancelled, "the fitting was stopped");
-}
 
 // Examples of one kind: how features are learned from some of them, and what rows these make.
 struct TextExamples {
@@ -155,7 +150,7 @@ LogisticWeights fitted(const SparseRows& rows, std::span<const std::uint32_t> la
                        std::size_t classes, const LinearPenalty& penalty, const Stop& stop,
                        base::ThreadPool& pool) {
   if (penalty.discriminant()) {
-    ask(stop);
+    throw_where_stopped(stop);
     return DiscriminantAnalysis(rows, labels, classes, pool)
         .weights(penalty.shrinkage, penalty.temperature, pool);
   }
@@ -288,7 +283,7 @@ Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, const 
                       base::ThreadPool& pool) {
   std::vector<DiscriminantAnalysis> analyses;
   for (const Trial& trial : trials) {
-    ask(stop);
+    throw_where_stopped(stop);
     analyses.emplace_back(trial.training, trial.training_labels, classes, pool);
   }
   Choice best{{}, std::numeric_limits<double>::infinity()};
@@ -296,7 +291,7 @@ Choice best_shrinkage(std::span<const Trial> trials, std::size_t classes, const 
     std::vector<LogisticWeights> fitted;
     double temperature = 16;  // about what it comes to be with 576 columns and 770 rows
     for (const DiscriminantAnalysis& analysis : analyses) {
-      ask(stop);
+      throw_where_stopped(stop);
       fitted.push_back(analysis.weights(shrinkage, temperature, pool));
     }
     const auto fit = [&](std::size_t i) -> const LogisticWeights& { return fitted[i]; };

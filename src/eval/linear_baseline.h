@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,7 +47,7 @@ struct LinearOptions {
   double temperature = 1;  // of the discriminant analysis
   // Of the folds. Nothing else is random.
   std::uint64_t seed = 1;
-  std::function<bool()> stop = {};  // LogisticOptions::stop
+  Stop stop = {};  // LogisticOptions::stop
 };
 
 // How it is fitted: with a cost, or with a shrinkage and a temperature.

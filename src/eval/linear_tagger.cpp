@@ -143,7 +143,7 @@ SparseRow LinearTagger::row(std::span<const std::uint64_t> hashes) const {
 
 LinearTagger LinearTagger::fit(std::span<const std::string> texts,
                                std::span<const std::vector<std::uint32_t>> tags, std::size_t types,
-                               base::ThreadPool& pool, std::function<bool()> stop) {
+                               base::ThreadPool& pool, Stop stop) {
   LinearTagger tagger;
   std::vector<std::vector<std::uint64_t>> words;
   std::vector<std::uint32_t> labels;

@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,7 +37,7 @@ class LinearTagger {
   // where it was stopped (LogisticOptions::stop).
   static LinearTagger fit(std::span<const std::string> texts,
                           std::span<const std::vector<std::uint32_t>> tags, std::size_t types,
-                          base::ThreadPool& pool, std::function<bool()> stop = {});
+                          base::ThreadPool& pool, Stop stop = {});
 
   // What fit() takes: of the tagger itself, and beside it while it is fitted.
   struct Cost {

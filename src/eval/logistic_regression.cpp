@@ -111,6 +111,10 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 }  // namespace
 
+void throw_where_stopped(const Stop& stop) {
+  if (stop && stop()) throw Error(Fault::cancelled, "the fit was stopped");
+}
+
 void LogisticWeights::scores(std::span<const std::uint32_t> columns, std::span<const float> values,
                              std::span<double> scores) const {
   const float* const bias = weights.data() + width * classes;
@@ -155,20 +159,21 @@ LogisticWeights fit_logistic(const SparseRows& rows, std::span<const std::uint32
   silence_liblinear();
   LogisticWeights result{rows.width, classes, std::vector<float>((rows.width + 1) * classes)};
   Trainer trainer(rows, labels, options);
-  const auto caller = std::this_thread::get_id();
-  std::atomic<bool> stopped{options.stop && options.stop()};
-  if (classes == 2 && !stopped) {
+  throw_where_stopped(options.stop);
+  if (classes == 2) {
     trainer.train(1, result);
     for (std::size_t column = 0; column <= rows.width; ++column)
       result.weights[2 * column] = -result.weights[2 * column + 1];
   } else {
+    const auto caller = std::this_thread::get_id();
+    std::atomic<bool> stopped{false};
     pool.run(classes, [&](std::size_t k) {
       if (!stopped && options.stop && std::this_thread::get_id() == caller)
         stopped = options.stop();
       if (!stopped) trainer.train(static_cast<std::uint32_t>(k), result);
     });
+    if (stopped) throw_where_stopped([] { return true; });
   }
-  if (stopped) throw Error(Fault::cancelled, "the fitting was stopped");
   return result;
 }
 

@@ -34,12 +34,16 @@ struct LogisticWeights {
                std::span<double> probabilities) const;
 };
 
+// Whether who waits for a fit no longer does. It must not throw.
+using Stop = std::function<bool()>;
+void throw_where_stopped(const Stop& stop);  // base::Error(cancelled)
+
 struct LogisticOptions {
   double cost = 10;  // C
   // Of liblinear's stopping rule: the gradient has shrunk to this share of where it began, times
   // the share of the rarer side.
   double tolerance = 0.1;
-  std::function<bool()> stop = {};  // asked by the calling thread before classes; true: stops here
+  Stop stop = {};  // asked by the calling thread before classes; true: stops here
 };
 
 // labels: the class of each row, below `classes`. A class without rows is one that every row speaks

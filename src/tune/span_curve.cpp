@@ -31,7 +31,7 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
     const auto scored =
         all ? validation_scores_.front()
             : scored_by(eval::LinearTagger::fit(texts, texts_tags, report_.types.size(),
-                                                device_.context().pool, pause_),
+                                                device_.context().pool, pause_.stop()),
                         validation_->data.texts);
     const Judged judged = judge(validation_->data, scored, report_.types);
     eval::LearningPoint& point = points.emplace_back(eval::LearningPoint{size, {}});

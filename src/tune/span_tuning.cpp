@@ -11,7 +11,6 @@
 #include "base/shuffle.h"
 #include "base/stopwatch.h"
 #include "decide/text_check.h"
-#include "tune/paused_fit.h"
 #include "tune/second_training.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
@@ -137,9 +136,9 @@ std::vector<std::vector<std::uint32_t>> SpanTuning::tags_of(const SpanTexts& dat
   return tags;
 }
 
-eval::LinearTagger SpanTuning::fitted(const SpanTexts& data) const {
+eval::LinearTagger SpanTuning::fitted(const SpanTexts& data) {
   return eval::LinearTagger::fit(data.texts, tags_of(data, data.size()), report_.types.size(),
-                                 device_.context().pool, pause_);
+                                 device_.context().pool, pause_.stop());
 }
 
 void SpanTuning::climb_linear(const SpanEvents& events) {
@@ -194,7 +193,7 @@ std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) 
 }
 
 bool SpanTuning::run(const SpanEvents& events) {
-  return finished_or_paused(events.training.pause, pause_, spent_, [&] { return climb(events); });
+  return pause_.run(events.training.pause, [&] { return climb(events); });
 }
 
 bool SpanTuning::climb(const SpanEvents& events) {

@@ -16,6 +16,7 @@
 #include "eval/statistics.h"
 #include "model/adapter_tensors.h"
 #include "tune/certificate.h"
+#include "tune/paused_fit.h"
 #include "tune/span_task.h"
 #include "tune/span_training.h"
 #include "tune/training_memory.h"
@@ -164,7 +165,7 @@ class SpanTuning {
   void plan_adapter(TuningPlan& plan, const SpanEvents& events);
   // Of each word of some of the texts.
   std::vector<std::vector<std::uint32_t>> tags_of(const SpanTexts& data, std::size_t texts) const;
-  eval::LinearTagger fitted(const SpanTexts& data) const;
+  eval::LinearTagger fitted(const SpanTexts& data);
   void climb_linear(const SpanEvents& events);
   void measure_curve(const SpanEvents& events);  // span_curve.cpp
   bool climb_adapter(const SpanEvents& events);
@@ -193,8 +194,7 @@ class SpanTuning {
   AdapterTraining::Parameters first_best_;     // while retraining_ is there
   std::vector<TrainingExample> all_examples_;  // of training and validation, for retraining_
   std::vector<std::filesystem::path> leftovers_;
-  std::function<bool()> pause_;  // of the run
-  bool spent_ = false;           // it was paused in a fit
+  FitPause pause_;
   std::optional<eval::LinearTagger> linear_;
   std::optional<model::AdapterTensors> adapter_;
   std::vector<std::vector<ScoredText>> validation_scores_;  // of each rung

@@ -13,7 +13,6 @@
 #include "tune/frozen_features.h"
 #include "tune/label_answers.h"
 #include "tune/label_training.h"
-#include "tune/paused_fit.h"
 #include "tune/second_training.h"
 #include "tune/tuning_part.h"
 
@@ -283,8 +282,8 @@ void Tuning::add_blend(const TuningEvents& events) {
 }
 
 // As long as it takes with many rows of many labels, a pause must not wait for its end.
-eval::LinearOptions Tuning::stoppable(eval::LinearOptions options) const {
-  options.stop = pause_;
+eval::LinearOptions Tuning::stoppable(eval::LinearOptions options) {
+  options.stop = pause_.stop();
   return options;
 }
 
@@ -310,8 +309,7 @@ void Tuning::climb_probe(const TuningEvents& events) {
   for (Part* part : {training_.get(), validation_.get()}) {
     part->features = frozen_features(model_, device_, part->examples, request_.recipe.rows,
                                      [&](std::size_t done) {
-                                       if (pause_ && pause_())
-                                         throw Error(Fault::cancelled, "reading was stopped");
+                                       eval::throw_where_stopped(pause_.stop());
                                        if (events.stage)
                                          events.stage("features", before + done, total);
                                      });
@@ -369,7 +367,7 @@ bool Tuning::climb_adapter(const TuningEvents& events) {
 }
 
 bool Tuning::run(const TuningEvents& events) {
-  return finished_or_paused(events.training.pause, pause_, spent_, [&] { return climb(events); });
+  return pause_.run(events.training.pause, [&] { return climb(events); });
 }
 
 bool Tuning::climb(const TuningEvents& events) {

@@ -19,6 +19,7 @@
 #include "model/adapter_tensors.h"
 #include "tune/certificate.h"
 #include "tune/classification_task.h"
+#include "tune/paused_fit.h"
 #include "tune/trial.h"
 #include "tune/tuning_plan.h"
 #include "tune/tuning_report.h"
@@ -168,7 +169,7 @@ class Tuning {
                                                          const ScoreProgress& progress = {});
   std::optional<eval::ProbabilityTable> probabilities_of(const Rung& rung, const Part& part,
                                                          const ScoreProgress& progress = {});
-  eval::LinearOptions stoppable(eval::LinearOptions options) const;
+  eval::LinearOptions stoppable(eval::LinearOptions options);
   bool wants(Method method) const;  // whether it is trained in any case; labels: whether it may be
 
   std::shared_ptr<const model::Model> model_;
@@ -189,9 +190,8 @@ class Tuning {
   std::unique_ptr<LabelTraining> label_training_;
   std::unique_ptr<LabelAnswers> label_answers_;
   std::vector<std::filesystem::path> trial_files_;
-  std::function<bool()> pause_;  // of the run
-  bool spent_ = false;           // it was paused in a fit
-  float asked_rate_;             // the recipe's learning rate before a search
+  FitPause pause_;
+  float asked_rate_;  // the recipe's learning rate before a search
   bool automatic_epochs_ = false;
   std::string labels_left_out_;  // why, as settle_memory() found it
   TuningReport report_;

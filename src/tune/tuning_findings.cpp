@@ -181,7 +181,7 @@ void Tuning::suspect(const TuningEvents& events) {
       texts.size() < 2 * report_.labels.size())
     return;
   if (events.stage) events.stage("suspected labels", 0, 1);
-  const auto found = suspected_wrong_labels(texts, labels, device_.context().pool, pause_);
+  const auto found = suspected_wrong_labels(texts, labels, device_.context().pool, pause_.stop());
   report_.suspected_rows = found.size();
   for (std::size_t i = 0; i < std::min(found.size(), kMostSuspected); ++i)
     report_.suspected.push_back({places[found[i].row].file, places[found[i].row].line,

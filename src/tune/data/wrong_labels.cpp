@@ -8,7 +8,7 @@ namespace malina::tune {
 
 std::vector<WrongLabel> suspected_wrong_labels(const std::vector<std::string>& texts,
                                                const std::vector<std::string>& labels,
-                                               base::ThreadPool& pool, std::function<bool()> stop) {
+                                               base::ThreadPool& pool, eval::Stop stop) {
   constexpr std::size_t kFolds = 5;
   constexpr double kCost = 4;
   const auto classes = eval::index_classes(labels);

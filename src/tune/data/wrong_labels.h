@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "eval/logistic_regression.h"
 
 namespace malina::tune {
 
@@ -22,7 +22,6 @@ struct WrongLabel {
 // where it was stopped (eval::LogisticOptions::stop).
 std::vector<WrongLabel> suspected_wrong_labels(const std::vector<std::string>& texts,
                                                const std::vector<std::string>& labels,
-                                               base::ThreadPool& pool,
-                                               std::function<bool()> stop = {});
+                                               base::ThreadPool& pool, eval::Stop stop = {});
 
 }  // namespace malina::tune
