@@ -46,8 +46,13 @@ class JobRunnerTest : public testing::Test {
       if (events.training.pause()) return {};
       std::this_thread::sleep_for(1ms);
     }
-    events.training.epoch(
-        {.epoch = 1, .train_loss = 0.5, .loss = 0.4, .accuracy = 0.9, .best = true});
+    events.training.epoch({.epoch = 1,
+                           .train_loss = 0.5,
+                           .loss = 0.4,
+                           .accuracy = 0.9,
+                           .best = true,
+                           .step = 7,
+                           .steps = 9});
     TuneOutcome outcome;
     outcome.finished = true;
     outcome.name = request.model + ":" + request.suffix;
@@ -214,6 +219,11 @@ TEST_F(JobRunnerTest, APausedJobStopsAndGoesOn) {
   wait("a", JobStatus::succeeded);
   runner_.reset();
   EXPECT_TRUE(requests_.at(1).replace);  // what stands under its name is its own
+  // An epoch whose rows the pause left unmeasured comes before any step, and has its own.
+  const auto metrics = records_.history().metrics("a");
+  ASSERT_FALSE(metrics.empty());
+  EXPECT_EQ(metrics.back().data["step"], 7);
+  EXPECT_EQ(metrics.back().data["total_steps"], 9);
 }
 
 TEST_F(JobRunnerTest, ACancelledJobLeavesNothing) {

@@ -109,8 +109,6 @@ void JobTeller::begun(std::uint64_t steps, std::uint64_t positions) {
 
 void JobTeller::step(const tune::StepReport& step, std::uint64_t steps) {
   const auto now = Clock::now();
-  step_ = step.step;
-  steps_ = steps;
   if (!began_) {  // the first step's own time is not known
     began_ = now;
     first_step_ = step.step;
@@ -140,8 +138,8 @@ void JobTeller::epoch(const tune::EpochReport& epoch) {
   event.message = fmt::format(
       "Epoch {}: training loss={:.4f}, validation loss={:.4f}, validation accuracy={:.4f}",
       epoch.epoch, epoch.train_loss, epoch.loss, epoch.accuracy);
-  event.data["step"] = step_;
-  event.data["total_steps"] = steps_;
+  event.data["step"] = epoch.step;
+  event.data["total_steps"] = epoch.steps;
   event.data["epoch"] = epoch.epoch;
   event.data["best"] = epoch.best;
   event.data["train_loss"] = epoch.train_loss;

@@ -44,7 +44,7 @@ class JobTeller {
   std::vector<JobEvent> waiting_;
   std::string stage_;
   Clock::time_point stage_began_;
-  std::uint64_t step_ = 0, steps_ = 0, first_step_ = 0;
+  std::uint64_t first_step_ = 0;
   // Of all trainings so far, those that an earlier run of the job did included. The record may
   // know of more: of steps since the last snapshot, which come again.
   std::uint64_t all_steps_ = 0, all_tokens_ = 0;

@@ -74,9 +74,12 @@ void AdapterTraining::restore() {
   trainer_.set_step(stored.at("step"));
   positions_ = stored.value("positions", std::uint64_t{0});  // none in those of earlier versions
   epoch_loss_ = stored.at("epoch_loss");
-  for (const Json& epoch : stored.at("epochs"))
-    history_.push_back(
-        {epoch.at(0), epoch.at(1), epoch.at(2), epoch.at(3), epoch.at(4), epoch.at(5)});
+  for (const Json& epoch : stored.at("epochs")) {
+    EpochReport& report = history_.emplace_back();
+    report = {epoch.at(0), epoch.at(1), epoch.at(2), epoch.at(3), epoch.at(4), epoch.at(5)};
+    report.step = report.epoch * trainer_.steps_per_epoch();
+    report.steps = last_step();
+  }
 }
 
 std::uint64_t AdapterTraining::last_step() const {
@@ -131,6 +134,8 @@ bool AdapterTraining::end_epoch(const TrainingEvents& events) {
   if (!measured) return false;
   EpochReport report = *measured;
   report.epoch = trainer_.step() / trainer_.steps_per_epoch();
+  report.step = trainer_.step();
+  report.steps = last_step();
   report.train_loss = epoch_loss_ / static_cast<double>(trainer_.steps_per_epoch());
   report.best =
       unseen || std::all_of(history_.begin(), history_.end(), [&](const EpochReport& other) {

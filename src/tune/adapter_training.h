@@ -24,6 +24,7 @@ struct EpochReport {
   double accuracy = 0;    // of texts, or of tokens where the model writes
   double macro_f1 = 0;    // of classes; 0 where the model writes
   bool best = false;      // of all so far: the greatest macro F1, of equal ones the least loss
+  std::uint64_t step = 0, steps = 0;  // its last step, and that of the whole training
 };
 
 // The best of them; of an empty history one that says nothing.

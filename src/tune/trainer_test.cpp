@@ -273,7 +273,11 @@ TEST_F(ClassifierTrainingTest, GoesOnAfterAStopWhileItMeasures) {
     std::size_t measured = 0, epochs = 0;
     TrainingEvents events;
     events.step = [&](const StepReport&, std::uint64_t) { ++steps; };
-    events.epoch = [&](const EpochReport&) { ++epochs, measured = 0; };
+    events.epoch = [&](const EpochReport& report) {
+      ++epochs, measured = 0;
+      EXPECT_EQ(report.step, steps);  // of those of an earlier run too
+      EXPECT_GE(report.steps, straight.losses().size());
+    };
     events.measured = [&](std::size_t done, std::size_t total) {
       EXPECT_EQ(total, validation_.size());
       measured = done;
