@@ -10,6 +10,8 @@
 
 namespace malina::tune {
 
+inline constexpr std::size_t kTurns = 5;  // folds of which each is left out once
+
 struct Comparison {
   double p_value;
   bool better, worse;  // the second is right more often, or less often
