@@ -347,13 +347,13 @@ std::size_t JobRecords::open_jobs(std::string_view tenant) {
   return static_cast<std::size_t>(rows[0].integer(0));
 }
 
-bool JobRecords::name_is_taken(std::string_view result_name) {
-  return !database_
-              .query(
-                  "SELECT id FROM tuning_jobs WHERE result_name = ?1 AND status NOT IN "
-                  "('succeeded', 'failed', 'cancelled') LIMIT 1",
-                  {std::string(result_name)})
-              .empty();
+std::optional<std::string> open_job_called(store::Database& database,
+                                           std::string_view result_name) {
+  const auto rows = database.query(
+      "SELECT id FROM tuning_jobs WHERE result_name = ?1 AND status NOT IN "
+      "('succeeded', 'failed', 'cancelled') LIMIT 1",
+      {std::string(result_name)});
+  return rows.empty() ? std::nullopt : std::optional(rows[0].text(0));
 }
 
 }  // namespace malina::platform

@@ -25,6 +25,9 @@ struct JobProgress {
   std::optional<std::int64_t> estimated_finish;
 };
 
+// Of a job that is not over and whose result will bear this name: its id.
+std::optional<std::string> open_job_called(store::Database& database, std::string_view result_name);
+
 // Safe on many threads. Failures are base::Error: not_found (another tenant's too), already_exists
 // (a step that the job's status does not allow), io.
 class JobRecords {
@@ -74,8 +77,6 @@ class JobRecords {
   void check_unused(std::string_view file_id);
   // Within a transaction: how many jobs of the tenant are not over.
   std::size_t open_jobs(std::string_view tenant);
-  // Within a transaction: whether a job that is not over will bear this name.
-  bool name_is_taken(std::string_view result_name);
 
  private:
   struct Change;

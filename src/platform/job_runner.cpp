@@ -246,6 +246,7 @@ TuneRequest JobRunner::request_of(const TuningJob& job) {
   request.model = job.model;
   request.suffix = job.result_name.substr(job.model.size() + 1);
   request.replace = job.started;  // then it is this job's own
+  request.job = job.id;
   request.threads = options_.threads;
   tune::TuningRequest& tuning = request.tuning;
   tuning.training = {files_.path(files_.get(job.tenant, job.training_file))};

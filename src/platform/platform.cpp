@@ -141,6 +141,14 @@ void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
   if (taken != nullptr)
     throw base::Error(base::Fault::already_exists,
                       fmt::format("{} is the name of {}: choose another --suffix", name, taken));
+  // Whoever cancelled it would discard what was made here.
+  const auto job = records_.open_job_called(name);
+  if (job && *job != request.job)
+    throw base::Error(
+        base::Fault::already_exists,
+        fmt::format("{} is what the server's job {} makes: cancel that job, or choose "
+                    "another --suffix",
+                    name, *job));
 }
 
 TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,

@@ -1,6 +1,7 @@
 #include "platform/trusted_records.h"
 
 #include "base/error.h"
+#include "platform/job_records.h"
 #include "platform/model_folder.h"
 
 namespace malina::platform {
@@ -75,6 +76,12 @@ std::vector<AuditRecord> TrustedRecords::audit(std::int64_t after, std::int64_t 
 std::int64_t TrustedRecords::audit_length() {
   const std::scoped_lock lock(opening_);
   return govern::AuditChain::head(readable()).sequence;
+}
+
+std::optional<std::string> TrustedRecords::open_job_called(std::string_view result_name) {
+  if (!exist()) return std::nullopt;
+  const std::scoped_lock lock(opening_);
+  return platform::open_job_called(readable(), result_name);
 }
 
 void TrustedRecords::sign_audit() noexcept {

@@ -5,6 +5,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "govern/audit_chain.h"
 #include "govern/key_store.h"
@@ -34,6 +36,8 @@ class TrustedRecords {
   std::vector<govern::KeyRecord> list_keys();
   std::vector<AuditRecord> audit(std::int64_t after, std::int64_t most);
   std::int64_t audit_length();
+  // Of a server's tuning job that is not over, and whose result will be called so: its id.
+  std::optional<std::string> open_job_called(std::string_view result_name);
   // After a change by a command: signs it with all before it. A failure is no failure of the
   // change, which is recorded: the next checkpoint signs it too.
   void sign_audit() noexcept;

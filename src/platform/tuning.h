@@ -45,6 +45,7 @@ struct TuneRequest {
   bool dry_run = false;          // a plan alone; nothing is written
   bool replace = false;          // what stands there
   unsigned threads = 0;
+  std::string job;  // of a server, that this is done for; its name is kept for it. Empty: none
   MemoryGrant memory;
   tune::TuningRequest tuning;
   // Where the data teaches the model to write (generation_tuning.h); its files and reading are

@@ -237,7 +237,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
         if (!request.validation_file.empty())
           data_of(caller, request.validation_file, "validation_file");
         check_room(caller);
-        if (!records_.name_is_taken(result_name) && !is_tuned(platform_, result_name)) return;
+        if (!open_job_called(*database_, result_name) && !is_tuned(platform_, result_name)) return;
         throw Error(Fault::already_exists,
                     fmt::format("there is a model {} already: choose another suffix", result_name),
                     {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
