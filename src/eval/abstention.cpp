@@ -66,6 +66,16 @@ void check_scope(Labels labels, const ProbabilityTable& table, std::uint32_t sco
                 "there are no rows that are in scope, or none that are out of it");
 }
 
+// Of `rows` so many may be missed.
+std::size_t most_missed(std::size_t rows, double recall, double guarantee) {
+  const auto missed =
+      static_cast<std::size_t>(std::floor((1 - recall) * static_cast<double>(rows) + 1e-9));
+  if (guarantee == 0) return missed;
+  for (std::size_t proven = missed; proven > 0; --proven)
+    if (clopper_pearson_lower(rows - proven, rows, guarantee) >= recall) return proven;
+  return 0;
+}
+
 // The furthest step that the sequences of tests reach; steps.size() where none is passed.
 std::size_t proven_step(const std::vector<Step>& steps, std::size_t rows, double risk,
                         double error_level) {
@@ -141,9 +151,9 @@ std::optional<AbstentionThreshold> fit_abstention(Labels labels, const Probabili
 }
 
 AbstentionThreshold fit_scope(Labels labels, const ProbabilityTable& table,
-                              std::uint32_t scope_class, double recall) {
-  if (!(recall > 0 && recall <= 1))
-    throw Error(Fault::invalid_argument, "a recall to aim at is not a share");
+                              std::uint32_t scope_class, double recall, double guarantee) {
+  if (!(recall > 0 && recall <= 1) || !(guarantee >= 0 && guarantee < 1))
+    throw Error(Fault::invalid_argument, "a recall to aim at, or its guarantee, is not a share");
   check_scope(labels, table, scope_class);
   // Of rows that are answered with another class their confidences, falling: as many of them may
   // stay above the threshold as the recall leaves.
@@ -156,8 +166,7 @@ AbstentionThreshold fit_scope(Labels labels, const ProbabilityTable& table,
     if (answer != scope_class) taken_in.push_back(table.row(i)[answer]);
   }
   std::sort(taken_in.begin(), taken_in.end(), std::greater<>());
-  const auto missed =
-      static_cast<std::size_t>(std::floor((1 - recall) * static_cast<double>(out) + 1e-9));
+  const std::size_t missed = most_missed(out, recall, guarantee);
   AbstentionThreshold result{0, 0, 0};
   if (missed < taken_in.size()) result.threshold = std::nextafter(taken_in[missed], 2);
   std::size_t in_scope = 0, answered = 0, right = 0;

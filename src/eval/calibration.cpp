@@ -183,7 +183,8 @@ Calibration fit_calibration(Labels labels, const ProbabilityTable& table,
   result.out_of_scope = options.out_of_scope;
   result.abstention =
       options.out_of_scope
-          ? fit_scope(expected, given, *options.out_of_scope, options.out_of_scope_recall)
+          ? fit_scope(expected, given, *options.out_of_scope, options.out_of_scope_recall,
+                      options.out_of_scope_guarantee)
           : fit_abstention(expected, given, options.target_accuracy, options.guarantee);
   result.conformal_quantile = conformal_quantile(
       part_of(labels, parts[2]), with_temperature(part_of(table, parts[2]), result.temperature),

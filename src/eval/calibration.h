@@ -108,22 +108,30 @@ std::vector<std::uint32_t> conformal_set(std::span<const double> probabilities, 
 
 // --- Texts that no class is meant for ---
 
-// The lowest threshold at which at least the share `recall` of the rows of `scope_class` is
-// recognised: their answer is that class, or their confidence is below the threshold. `accuracy`
-// and `coverage` are those of the rows of the other classes that are answered with one of them.
-// Throws invalid_argument for a recall outside of (0, 1], and where there is no row of the class,
-// or none of another one.
+// The lowest threshold at which enough of the rows of `scope_class` is recognised: their answer is
+// that class, or their confidence is below the threshold. `accuracy` and `coverage` are those of
+// the rows of the other classes that are answered with one of them.
+//
+// guarantee 0: the share `recall` of these rows; of others it is less about half of the time.
+// guarantee in (0, 1): so many that the Clopper-Pearson lower bound of their share at this
+// confidence is at least `recall`; all of them where that is too few rows to prove it. The rank of
+// the threshold depends on the number of rows alone, so of others from the same source at least
+// `recall` is recognised with that probability.
+//
+// Throws invalid_argument for a recall outside of (0, 1], a guarantee outside of [0, 1), and where
+// there is no row of the class, or none of another one.
 AbstentionThreshold fit_scope(std::span<const std::uint32_t> labels, const ProbabilityTable& table,
-                              std::uint32_t scope_class, double recall);
+                              std::uint32_t scope_class, double recall, double guarantee = 0);
 
 // --- All of it ---
 
 struct CalibrationOptions {
   double target_accuracy = 0.98;
   // The class of texts that are out of scope; then the threshold is fitted to recognise this share
-  // of them, and target_accuracy is not looked at.
+  // of them, as fit_scope does it, and target_accuracy is not looked at.
   std::optional<std::uint32_t> out_of_scope = {};
   double out_of_scope_recall = 0.8;
+  double out_of_scope_guarantee = 0.95;
   double guarantee = 0;  // as fit_abstention takes it
   double conformal_coverage = 0.95;
   std::uint64_t seed = 1;  // of the split

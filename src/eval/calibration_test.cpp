@@ -219,6 +219,49 @@ TEST(Scope, TheLowestThresholdThatRecognisesEnough) {
   EXPECT_DOUBLE_EQ(none.accuracy, 0.75);
 }
 
+// A table of `out` rows out of scope (class 0), taken for class 1 at these confidences, and one row
+// in scope.
+AbstentionThreshold scope_of(const std::vector<double>& confidences, double recall,
+                             double guarantee) {
+  Classes labels(confidences.size(), 0);
+  ProbabilityTable table{2, {}};
+  for (const double confidence : confidences)
+    table.values.insert(table.values.end(), {1 - confidence, confidence});
+  labels.push_back(1);
+  table.values.insert(table.values.end(), {0, 1});
+  return fit_scope(labels, table, 0, recall, guarantee);
+}
+
+// As many as Clopper and Pearson's bound leaves, by the binomial distribution itself: of 67 rows 7
+// where 8 tenths are to be recognised, of 14 none, of fewer no number would do.
+TEST(Scope, AGuaranteeLeavesOutAsManyAsTheBoundAllows) {
+  for (const auto& [rows, missed] : {std::pair(5, 0), {14, 0}, {22, 1}, {67, 7}, {100, 13}}) {
+    std::vector<double> confidences;
+    for (int i = 0; i < rows; ++i) confidences.push_back(0.51 + 0.4 * i / rows);
+    const double first_recognised = confidences[static_cast<std::size_t>(rows - 1 - missed)];
+    const double threshold = scope_of(confidences, 0.8, 0.95).threshold;
+    EXPECT_GT(threshold, first_recognised) << rows;
+    EXPECT_LT(threshold, first_recognised + 1e-9) << rows;
+  }
+}
+
+TEST(Scope, AGuaranteeHoldsOnOtherRows) {
+  base::Random random(7);
+  int kept = 0, kept_without = 0;
+  constexpr int kDraws = 1000;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    std::vector<double> confidences(67);
+    for (double& each : confidences) each = 0.5 + random.uniform() / 2;
+    const auto recall = [&](double guarantee) {  // of all rows of this source
+      return (scope_of(confidences, 0.8, guarantee).threshold - 0.5) / 0.5;
+    };
+    kept += recall(0.95) >= 0.8 ? 1 : 0;
+    kept_without += recall(0) >= 0.8 ? 1 : 0;
+  }
+  EXPECT_GE(kept, 0.95 * kDraws - 14);  // two standard deviations of the draws
+  EXPECT_LT(kept_without, 0.65 * kDraws);
+}
+
 TEST(Scope, IsMeasuredAsItAnswers) {
   const Calibration calibration{.abstention = fit_scope(kScopeLabels, kScopeTable, 0, 0.6),
                                 .out_of_scope = 0};
@@ -252,6 +295,8 @@ TEST(Scope, ProbabilitiesStayApartWhereNothingWasWrong) {
 TEST(Scope, WhatCannotBeFittedIsRefused) {
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0), base::Error);
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 1.1), base::Error);
+  EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0.8, 1), base::Error);
+  EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0.8, -0.1), base::Error);
   EXPECT_THROW(fit_scope(Classes(10, 1), kScopeTable, 0, 0.5), base::Error);
   EXPECT_THROW(fit_scope(Classes(10, 0), kScopeTable, 0, 0.5), base::Error);
   EXPECT_THROW(fit_scope(Classes(9, 0), kScopeTable, 0, 0.5), base::Error);

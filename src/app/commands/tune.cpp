@@ -65,6 +65,13 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   return request;
 }
 
+std::string paused(const Options& options) {
+  const bool in_steps = options.method != "linear" && options.method != "probe" &&
+                        !(options.method == "auto" && options.up_to == "probe");
+  return in_steps ? "paused: the same command goes on where it stopped"
+                  : "stopped: what has no training in steps begins anew with the same command";
+}
+
 void write_page(const std::string& page, const std::string& path) {
   base::AtomicFile file(path);
   file.write(page);
@@ -182,8 +189,7 @@ void run(const Options& options, Session& session) {
     outcome = session.platform().tune(request, watcher.events(), watcher.sink());
   }
   if (outcome.plan) return print_plan(options, outcome, session.console());
-  if (!outcome.finished)
-    throw base::Error(base::Fault::cancelled, "paused: the same command goes on where it stopped");
+  if (!outcome.finished) throw base::Error(base::Fault::cancelled, paused(options));
   if (!options.report.empty()) write_page(outcome.page, options.report);
   if (options.json) {
     Json json = report_of(outcome);
@@ -294,7 +300,8 @@ Action setup(CLI::App& cli) {
                  "them, and from what is like them");
   cli.add_option(
          "--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
-         "The share of such texts that it is to abstain from; in place of --target-accuracy")
+         "The share of such texts that it is to abstain from, with 95 % confidence; in place of "
+         "--target-accuracy")
       ->check(CLI::Range(0.01, 1.0))
       ->needs("--out-of-scope")
       ->capture_default_str();

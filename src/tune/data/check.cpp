@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <unordered_map>
 
@@ -246,13 +247,32 @@ class Check {
         return;
       }
     }
-    tell("training on the other rows", 0, 0);
-    const auto found = suspected_wrong_labels(texts, labels, *request_.suspect_labels);
+    const auto found = suspected(texts, labels);
     part.suspected_rows = found.size();
     for (const WrongLabel& one : found) {
       if (part.suspected.size() == kMostListed) break;
       part.suspected.push_back(
           {rows_.front()[one.row].place.line, one.given, one.suggested, one.margin});
+    }
+  }
+
+  // What the progress throws ends the fits as well, in which nothing may be thrown.
+  std::vector<WrongLabel> suspected(const std::vector<std::string>& texts,
+                                    const std::vector<std::string>& labels) const {
+    std::exception_ptr thrown;
+    const auto stop = [&] {
+      try {
+        if (!thrown) tell("training on the other rows", 0, 0);
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      return thrown != nullptr;
+    };
+    try {
+      return suspected_wrong_labels(texts, labels, *request_.suspect_labels, stop);
+    } catch (const base::Error&) {
+      if (thrown) std::rethrow_exception(thrown);
+      throw;
     }
   }
 

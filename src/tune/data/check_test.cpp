@@ -202,6 +202,21 @@ TEST_F(Checking, LabelsThatTheOtherRowsContradictAreSuspected) {
   EXPECT_TRUE(has(report, "warning wrong_labels train"));
 }
 
+TEST_F(Checking, WhatTheProgressThrowsEndsTheFitsOfSuspectedLabels) {
+  base::ThreadPool pool(2);
+  CheckRequest request;
+  request.suspect_labels = &pool;
+  request.parts = {{"train", write("train.csv", "text,label\n" + rows(40, "a", "card") +
+                                                    rows(40, "b", "loan"))}};
+  struct Enough {};
+  int told = 0;
+  const auto progress = [&](std::string_view step, std::uint64_t, std::uint64_t) {
+    if (step == "training on the other rows" && ++told == 3) throw Enough();
+  };
+  EXPECT_THROW(check_data(request, progress), Enough);
+  EXPECT_EQ(told, 3);
+}
+
 TEST_F(Checking, WhereLabelsCannotBeSuspectedTheReportSaysWhy) {
   base::ThreadPool pool(1);
   CheckRequest request;
