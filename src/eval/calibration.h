@@ -114,9 +114,9 @@ std::vector<std::uint32_t> conformal_set(std::span<const double> probabilities, 
 //
 // guarantee 0: the share `recall` of these rows; of others it is less about half of the time.
 // guarantee in (0, 1): so many that the Clopper-Pearson lower bound of their share at this
-// confidence is at least `recall`; all of them where that is too few rows to prove it. The rank of
-// the threshold depends on the number of rows alone, so of others from the same source at least
-// `recall` is recognised with that probability.
+// confidence is at least `recall`: the rank of the threshold depends on the number of rows alone, so
+// of others from the same source at least `recall` is recognised with that probability. All of them
+// where they are too few to prove it; then it is less probable.
 //
 // Throws invalid_argument for a recall outside of (0, 1], a guarantee outside of [0, 1), and where
 // there is no row of the class, or none of another one.

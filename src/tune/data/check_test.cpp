@@ -206,8 +206,9 @@ TEST_F(Checking, WhatTheProgressThrowsEndsTheFitsOfSuspectedLabels) {
   base::ThreadPool pool(2);
   CheckRequest request;
   request.suspect_labels = &pool;
-  request.parts = {{"train", write("train.csv", "text,label\n" + rows(40, "a", "card") +
-                                                    rows(40, "b", "loan"))}};
+  request.parts = {
+      {"train", write("train.csv", "text,label\n" + rows(40, "a", "card") + rows(40, "b", "loan") +
+                                       rows(40, "c", "rent"))}};
   struct Enough {};
   int told = 0;
   const auto progress = [&](std::string_view step, std::uint64_t, std::uint64_t) {
