@@ -292,6 +292,25 @@ TEST(Scope, ProbabilitiesStayApartWhereNothingWasWrong) {
   EXPECT_LT(shown.row(59)[2], 1);
 }
 
+TEST(Scope, ACalibrationKeepsTheMarginUnlessNoneIsAskedFor) {
+  base::Random random(3);
+  ProbabilityTable table{3, {}};
+  Classes labels;
+  for (std::uint32_t i = 0; i < 600; ++i) {  // a third out of scope, taken for one of the others
+    labels.push_back(i % 3);
+    const double sure = (i % 3 == 0 ? 0.5 : 0.7) + 0.3 * random.uniform();
+    const std::uint32_t answer = i % 3 == 0 ? 1 + i % 2 : i % 3;
+    for (std::uint32_t k = 0; k < 3; ++k)
+      table.values.push_back(k == answer ? sure : (1 - sure) / 2);
+  }
+  const auto threshold = [&](const CalibrationOptions& options) {
+    return fit_calibration(labels, table, options).abstention.value().threshold;
+  };
+  const double kept = threshold({.out_of_scope = 0});
+  EXPECT_EQ(kept, threshold({.out_of_scope = 0, .out_of_scope_guarantee = 0.95}));
+  EXPECT_GT(kept, threshold({.out_of_scope = 0, .out_of_scope_guarantee = 0}));
+}
+
 TEST(Scope, WhatCannotBeFittedIsRefused) {
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 0), base::Error);
   EXPECT_THROW(fit_scope(kScopeLabels, kScopeTable, 0, 1.1), base::Error);

@@ -46,13 +46,9 @@ class JobRunnerTest : public testing::Test {
       if (events.training.pause()) return {};
       std::this_thread::sleep_for(1ms);
     }
-    events.training.epoch({.epoch = 1,
-                           .train_loss = 0.5,
-                           .loss = 0.4,
-                           .accuracy = 0.9,
-                           .best = true,
-                           .step = 7,
-                           .steps = 9});
+    tune::EpochReport epoch{.epoch = 1, .train_loss = 0.5, .loss = 0.4, .accuracy = 0.9};
+    epoch.best = true, epoch.step = 7, epoch.steps = 9;
+    events.training.epoch(epoch);
     TuneOutcome outcome;
     outcome.finished = true;
     outcome.name = request.model + ":" + request.suffix;
@@ -97,9 +93,19 @@ class JobRunnerTest : public testing::Test {
                 },
             .give_back = [&left](std::uint64_t given) { left += given; }};
   }
-  void wait_for_runs(int runs) {
+  template <class Condition>
+  static void wait_until(const Condition& holds) {
     const auto end = std::chrono::steady_clock::now() + 60s;
-    while (runs_ < runs && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+    while (!holds() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  }
+  void wait_for_runs(int runs) {
+    wait_until([&] { return runs_ >= runs; });
+  }
+  void wait_for_end_or_full_disk(const std::string& id) {
+    wait_until([&] {
+      const auto job = records_.find(id);
+      return job->status == JobStatus::succeeded || job->waits_for_room;
+    });
   }
 
   base::TemporaryDirectory folder_;
@@ -152,8 +158,7 @@ TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
       return event.message.find("waits for 1 MiB of memory") != std::string::npos;
     });
   };
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (waits() == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return waits() > 0; });
   // Whoever pauses it need not wait.
   records_.pause(kAnna, "a", "");
   EXPECT_TRUE(runner_->interrupt("a"));
@@ -164,7 +169,7 @@ TEST_F(JobRunnerTest, AJobWaitsForMemoryAndGivesItBack) {
   records_.resume(kAnna, "a", "");
   runner_->wake();
   wait_for_runs(2);
-  while (left != 50U && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  wait_until([&] { return left == 50U; });
   EXPECT_EQ(left, 50U);  // while it trains
   may_end_ = true;
   wait("a", JobStatus::succeeded);
@@ -263,10 +268,7 @@ TEST_F(JobRunnerTest, StepsThatComeAgainAfterARestartAreCountedOnce) {
   add_job("a");
   start();
   // The disk that was full never becomes emptier here; a new start asks it again.
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (records_.find("a")->status != JobStatus::succeeded &&
-         !records_.find("a")->waits_for_room && std::chrono::steady_clock::now() < end)
-    std::this_thread::sleep_for(1ms);
+  wait_for_end_or_full_disk("a");
   runner_.reset();
   start();
   EXPECT_EQ(wait("a", JobStatus::succeeded).trained_tokens, 80U);
@@ -297,10 +299,7 @@ TEST_F(JobRunnerTest, ARestartWithinTheSecondTrainingCountsTheFirst) {
   };
   add_job("a");
   start();
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (records_.find("a")->status != JobStatus::succeeded &&
-         !records_.find("a")->waits_for_room && std::chrono::steady_clock::now() < end)
-    std::this_thread::sleep_for(1ms);
+  wait_for_end_or_full_disk("a");
   runner_.reset();
   start();
   const TuningJob job = wait("a", JobStatus::succeeded);
@@ -349,9 +348,7 @@ TEST_F(JobRunnerTest, TextsThatAreScoredHaveATimeLeftAndStop) {
   };
   add_job("a");
   start();
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (!records_.find("a")->estimated_finish && std::chrono::steady_clock::now() < end)
-    std::this_thread::sleep_for(1ms);
+  wait_until([&] { return records_.find("a")->estimated_finish.has_value(); });
   EXPECT_TRUE(records_.find("a")->estimated_finish.has_value());
   records_.pause(kAnna, "a", "");
   EXPECT_TRUE(runner_->interrupt("a"));

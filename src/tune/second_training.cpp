@@ -13,6 +13,14 @@ namespace malina::tune {
 using base::Error;
 using base::Fault;
 
+void check_validation_rows(std::size_t rows) {
+  if (rows < kFewestValidation)
+    throw Error(Fault::invalid_argument,
+                fmt::format("{} validation rows are too few to choose and calibrate by: at least "
+                            "{} are needed",
+                            rows, kFewestValidation));
+}
+
 std::filesystem::path second_snapshot(const std::filesystem::path& first) {
   return trial_snapshot(first, "all-rows");
 }

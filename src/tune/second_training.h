@@ -14,6 +14,9 @@ namespace malina::tune {
 // Below it a fifth is held back, and worth being learned from in the end.
 inline constexpr std::size_t kFewRows = 2000;
 inline double held_back_share(std::size_t rows) { return rows < kFewRows ? 0.2 : 0.1; }
+// Validation rows by which something is chosen and calibrated.
+inline constexpr std::size_t kFewestValidation = 10;
+void check_validation_rows(std::size_t rows);  // throws invalid_argument where they are fewer
 
 // Where its state stands, beside that of the first.
 std::filesystem::path second_snapshot(const std::filesystem::path& first);

@@ -22,7 +22,6 @@ using base::Fault;
 
 namespace {
 
-constexpr std::size_t kFewestValidation = 10;
 constexpr std::size_t kMostHeldBack = 2000;
 
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
@@ -70,11 +69,7 @@ void SpanTuning::read() {
   report_.types = types_of(training_->data);
   if (report_.types.empty())
     throw Error(Fault::invalid_argument, "no span is marked in the training data");
-  if (validation_->data.size() < kFewestValidation)
-    throw Error(Fault::invalid_argument,
-                fmt::format("{} validation rows are too few to choose and calibrate by: at least "
-                            "{} are needed",
-                            validation_->data.size(), kFewestValidation));
+  check_validation_rows(validation_->data.size());
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
   const TrainingSchedule schedule = automatic_schedule(report_.training_rows);

@@ -14,12 +14,6 @@ namespace malina::tune {
 using base::Error;
 using base::Fault;
 
-namespace {
-
-constexpr std::size_t kFewestValidation = 10;
-
-}  // namespace
-
 void Tuning::read() {
   training_ = std::make_unique<Part>();
   validation_ = std::make_unique<Part>();
@@ -73,12 +67,7 @@ void Tuning::split() {
                               "learned: give a validation file",
                               index.names.size() - report_.labels.size(), index.names.size()));
   }
-  if (validation_->data.size() < kFewestValidation)
-    throw Error(
-        Fault::invalid_argument,
-        fmt::format(
-            "{} validation rows are too few to choose and calibrate by: at least {} are needed",
-            validation_->data.size(), kFewestValidation));
+  check_validation_rows(validation_->data.size());
   if (request_.automatic_reading) {
     request_.form.twice = reads_twice(training_->data.size());
     request_.recipe.pooling = request_.form.twice ? Pooling::mean : Pooling::last;

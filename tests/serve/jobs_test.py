@@ -409,6 +409,10 @@ class Jobs(JobsTest):
         self.assert_error(self.ask(job, "pause"), 409, "invalid_job_status")
         other = self.job(self.upload(rows(60)), suffix="between", hyperparameters={"n_epochs": 1})
         self.wait(other, "succeeded")  # a paused job keeps nobody waiting
+        with open(os.path.join(self.shared, "mine.csv"), "w", encoding="utf-8") as file:
+            file.write(rows(60))
+        self.run_program("tune", "--model", "tiny", "--method", "linear", "--data", "mine.csv", "--suffix", "paused",
+                         code=4)  # the name is the job's
         self.assertEqual(self.get(job)["status"], "paused")
         steps = max(event["data"]["step"] for event in self.events(job) if event["type"] == "metrics")
         self.assertEqual(self.ask(job, "resume").json()["status"], "queued")
@@ -460,12 +464,14 @@ class Jobs(JobsTest):
             self.assertLess(time.monotonic(), end, events)
             time.sleep(0.05)
         self.assertGreaterEqual(min(new), steps)  # goes on, and does not begin anew
-        # The name is the job's: what else bore it would be discarded with it.
+        # The name is the job's. A classifier that was put there all the same is somebody else's.
         with open(os.path.join(self.shared, "theirs.csv"), "w", encoding="utf-8") as file:
             file.write(rows(60))
-        self.run_program("tune", "--method", "linear", "--data", "theirs.csv", "--suffix", "tiny-heavy", code=4)
+        theirs = ["tune", "--method", "linear", "--data", "theirs.csv", "--suffix", "tiny-heavy"]
+        self.run_program(*theirs, code=4)
+        self.run_program(*theirs, "--output", os.path.join(tuned, "tiny-heavy"))
         self.assertEqual(self.ask(job, "cancel").json()["status"], "cancelled")
-        while [name for name in os.listdir(tuned) if "heavy" in name]:
+        while [name for name in os.listdir(tuned) if "heavy" in name] != ["tiny-heavy"]:
             self.assertLess(time.monotonic(), end, os.listdir(tuned))
             time.sleep(0.05)
 

@@ -65,13 +65,6 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   return request;
 }
 
-std::string paused(const Options& options) {
-  const bool in_steps = options.method != "linear" && options.method != "probe" &&
-                        !(options.method == "auto" && options.up_to == "probe");
-  return in_steps ? "paused: the same command goes on where it stopped"
-                  : "stopped: what has no training in steps begins anew with the same command";
-}
-
 void write_page(const std::string& page, const std::string& path) {
   base::AtomicFile file(path);
   file.write(page);
@@ -189,7 +182,10 @@ void run(const Options& options, Session& session) {
     outcome = session.platform().tune(request, watcher.events(), watcher.sink());
   }
   if (outcome.plan) return print_plan(options, outcome, session.console());
-  if (!outcome.finished) throw base::Error(base::Fault::cancelled, paused(options));
+  if (!outcome.finished)
+    throw base::Error(base::Fault::cancelled,
+                      "paused: the same command goes on from the last snapshot of a training in "
+                      "steps; what has none is done again");
   if (!options.report.empty()) write_page(outcome.page, options.report);
   if (options.json) {
     Json json = report_of(outcome);
@@ -298,10 +294,10 @@ Action setup(CLI::App& cli) {
   cli.add_option("--out-of-scope", tuning.out_of_scope,
                  "A label of texts that no other label is meant for: the classifier abstains from "
                  "them, and from what is like them");
-  cli.add_option(
-         "--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
-         "The share of such texts that it is to abstain from, with 95 % confidence; in place of "
-         "--target-accuracy")
+  cli.add_option("--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
+                 "The share of such texts that it is to abstain from, with 95 % confidence where "
+                 "rows of it "
+                 "suffice for that; in place of --target-accuracy")
       ->check(CLI::Range(0.01, 1.0))
       ->needs("--out-of-scope")
       ->capture_default_str();
