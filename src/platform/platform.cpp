@@ -14,6 +14,7 @@
 #include "platform/span_tuning.h"
 #include "platform/tuned_output.h"
 #include "platform/tuning.h"
+#include "platform/tuning_hold.h"
 
 namespace malina::platform {
 
@@ -119,16 +120,18 @@ Processor& Platform::processor(unsigned threads) {
   return *processor_;
 }
 
+namespace {
+
+// Under which it will stand in the store.
+std::string name_of_tuned(const TuneRequest& request, bool full, const ResolvedModel* base) {
+  if (full) return full_name(*base, request.suffix);
+  return base != nullptr ? base_name(*base) + ":" + request.suffix : request.suffix;
+}
+
+}  // namespace
+
 // A name is a classifier's, a model's or an alias's, and one that a client can ask for.
-void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
-                                   const ResolvedModel* base) {
-  check_suffix(request.suffix);
-  if (!request.output.empty()) return;
-  const bool full = writes && request.generation.recipe.full && base != nullptr;
-  const std::string name = full              ? full_name(*base, request.suffix)
-                           : base != nullptr ? base_name(*base) + ":" + request.suffix
-                                             : request.suffix;
-  if (base == nullptr || base->record || full) check_name(name);
+void Platform::check_name_of_tuned(const std::string& name, bool writes) {
   const auto aliases = store_.list_aliases();
   const char* taken = nullptr;
   if (std::any_of(aliases.begin(), aliases.end(),
@@ -141,7 +144,21 @@ void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
   if (taken != nullptr)
     throw base::Error(base::Fault::already_exists,
                       fmt::format("{} is the name of {}: choose another --suffix", name, taken));
-  // Whoever cancelled it would discard what was made here.
+}
+
+// What is tuned here is nobody else's until it has ended. A server's job has its name already.
+std::unique_ptr<TuningHold> Platform::hold_tuned(const TuneRequest& request, bool writes,
+                                                 const ResolvedModel* base) {
+  check_suffix(request.suffix);
+  const bool holds = !request.dry_run && request.job.empty();
+  if (!request.output.empty())
+    return holds ? std::make_unique<TuningHold>(place_of(request.output)) : nullptr;
+  const bool full = writes && request.generation.recipe.full && base != nullptr;
+  const std::string name = name_of_tuned(request, full, base);
+  if (base == nullptr || base->record || full) check_name(name);
+  check_name_of_tuned(name, writes);
+  auto hold = holds ? std::make_unique<TuningHold>(home(), name) : nullptr;
+  // Whoever cancelled it would discard what was made here. Whoever makes a job holds its name.
   const auto job = records_.open_job_called(name);
   if (job && *job != request.job)
     throw base::Error(
@@ -149,6 +166,7 @@ void Platform::check_name_of_tuned(const TuneRequest& request, bool writes,
         fmt::format("{} is what the server's job {} makes: cancel that job, or choose "
                     "another --suffix",
                     name, *job));
+  return hold;
 }
 
 TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,
@@ -162,7 +180,7 @@ TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents&
     base = whole_model(store_, request.model);
     file = model_file(request.model);
   }
-  check_name_of_tuned(request, task == TuneTask::generation, base ? &*base : nullptr);
+  const auto hold = hold_tuned(request, task == TuneTask::generation, base ? &*base : nullptr);
   Processor& with = processor(request.threads);
   if (task == TuneTask::generation) {
     if (!base)

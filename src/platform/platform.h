@@ -45,6 +45,7 @@ struct ModelFile;
 struct TuneRequest;  // tuning.h, as the next two
 struct TuneOutcome;
 class LoadedClassifier;
+class TuningHold;
 
 struct TokenizeOptions {
   bool bos = false;      // the model's BOS first, if it has one
@@ -174,7 +175,9 @@ class Platform {
  private:
   void add_targets(DecisionFileRequest& request);
   AliasRecording alias_recording(const Actor& by);
-  void check_name_of_tuned(const TuneRequest& request, bool writes, const ResolvedModel* base);
+  void check_name_of_tuned(const std::string& name, bool writes);
+  std::unique_ptr<TuningHold> hold_tuned(const TuneRequest& request, bool writes,
+                                         const ResolvedModel* base);
   std::shared_ptr<const ModelFile> model_file(std::string_view model);
   Processor& processor(unsigned threads);
   AdapterSource adapter_source(std::string_view adapter, std::string_view base);

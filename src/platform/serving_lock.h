@@ -3,12 +3,10 @@
 
 #include <filesystem>
 
-#include "platform/descriptor.h"
+#include "platform/held_file.h"
 
 namespace malina::platform {
 
-// Held while it exists. It is the kernel's lock (flock) of an open file, so it goes with the
-// process, however that ends; the file itself stays, and names the process that last held it.
 class ServingLock {
  public:
   // `home` is there. Throws already_exists, naming the process, where another one holds it (or this
@@ -16,7 +14,7 @@ class ServingLock {
   explicit ServingLock(const std::filesystem::path& home);
 
  private:
-  Descriptor file_;
+  HeldFile file_;
 };
 
 }  // namespace malina::platform

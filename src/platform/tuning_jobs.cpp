@@ -14,6 +14,7 @@
 #include "platform/model_name.h"
 #include "platform/platform.h"
 #include "platform/tuned_output.h"
+#include "platform/tuning_hold.h"
 
 namespace malina::platform {
 
@@ -86,19 +87,11 @@ bool is_tuned(Platform& platform, const std::string& name) {
 // that name is somebody else's.
 bool is_own_model(const std::string& name) { return name.find(':') == std::string::npos; }
 
-// Takes away what a training under this name has left that did not end: of a classifier or a
-// tagger, or of a model that writes.
+// Takes away what a training under this name has left that did not end.
 void forget(Platform& platform, const std::string& name) {
-  const TunedClassifiers tuned(platform.home());
-  std::vector<std::string> left{"." + name + ".gguf", "." + name + ".gguf.snapshot"};
-  if (!is_own_model(name)) {
-    // Of the adapter that writes labels, and of a second training, as well.
-    left = {"." + name + ".adapter", "." + name + ".adapter.snapshot"};
-    for (const char* end : {".snapshot", ".snapshot.labels", ".snapshot.all-rows"})
-      left.push_back(name + end);
-  }
   std::error_code ignored;
-  for (const std::string& each : left) std::filesystem::remove_all(tuned.place(each), ignored);
+  for (const auto& each : left_of_tuning(platform.home(), name))
+    std::filesystem::remove_all(each, ignored);
 }
 
 // Takes away what a tuning under this name has left, finished or not.
@@ -188,6 +181,24 @@ void TuningJobs::check_room(const Caller& caller) {
               {.code = "too_many_jobs", .retry_after = std::chrono::seconds(60)});
 }
 
+// Within a transaction: until its end the hold keeps others from beginning under this name.
+void TuningJobs::take_name(const std::string& name, std::optional<TuningHold>& hold) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error(Fault::already_exists, fmt::format("{}: choose another suffix", why),
+                {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
+  };
+  if (open_job_called(*database_, name) || is_tuned(platform_, name))
+    refuse(fmt::format("there is a model {} already", name));
+  const std::string other = fmt::format("another tuning has the name {}", name);
+  if (TuningHold::unfinished(platform_.home(), name)) refuse(other);
+  try {
+    hold.emplace(platform_.home(), name);
+  } catch (const Error& error) {
+    if (error.fault() == Fault::already_exists) refuse(other);  // who has it is not the caller's
+    throw;
+  }
+}
+
 TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
                              std::string_view request_id, const Repetition& repetition) {
   // Also where its file or its model are there no more.
@@ -228,19 +239,16 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
     job.validation_digest = validation.digest;
   }
   job.fingerprint = fingerprint_of(job, request.seed);
-  const std::string result_name = job.result_name;
+  std::optional<TuningHold> hold;  // until the record has the name
   job = records_.create(
       std::move(job), actor(caller), request_id,
-      [&] {
+      [&, name = job.result_name] {
         // Within the transaction in which files are deleted too: they are still there.
         data_of(caller, request.training_file, "training_file");
         if (!request.validation_file.empty())
           data_of(caller, request.validation_file, "validation_file");
         check_room(caller);
-        if (!open_job_called(*database_, result_name) && !is_tuned(platform_, result_name)) return;
-        throw Error(Fault::already_exists,
-                    fmt::format("there is a model {} already: choose another suffix", result_name),
-                    {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
+        take_name(name, hold);
       },
       repetition);
   runner_.wake();

@@ -17,6 +17,7 @@
 namespace malina::platform {
 
 class Platform;
+class TuningHold;
 
 struct JobRequest {
   std::string model, training_file;
@@ -67,6 +68,7 @@ class TuningJobs {
  private:
   DataFile data_of(const Caller& caller, const std::string& id, const char* parameter);
   void check_room(const Caller& caller);
+  void take_name(const std::string& name, std::optional<TuningHold>& hold);
 
   Platform& platform_;
   const TuningJobsOptions options_;

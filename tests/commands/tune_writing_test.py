@@ -63,7 +63,7 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "red")
         self.assertEqual(self.answer("tiny:colours", "number 34 of plum"), "blue")
         self.assertNotIn(self.answer("tiny", "number 33 of apple"), ("red", "blue"))
-        self.assertEqual(os.listdir(os.path.join(self.home, "tuned")), [])
+        self.assertEqual([files for _, _, files in os.walk(os.path.join(self.home, "tuned")) if files], [])
         # The same name again: only when asked, and then the new one answers.
         self.assertIn("--force", self.error(EXISTS, *self.arguments("colours")))
         self.write("chats.jsonl", chats(160).replace("red", "gold"))

@@ -603,6 +603,35 @@ class Jobs(JobsTest):
         after = self.server.get(f"{JOBS}?limit=1&after={newest}").json()["data"][0]["id"]
         self.assertEqual({newest, after}, {first["id"], blocker["id"]})
 
+    def test_a_name_that_the_command_line_tunes_is_no_jobs(self):
+        """Until it has ended: a job would take what it left for its own."""
+        file = self.upload(rows(60))
+        with open(os.path.join(self.shared, "hard.csv"), "w", encoding="utf-8") as data:
+            data.write(hard_rows(600))
+        tune = ["tune", "--model", "tiny", "--method", "lora", "--data", "hard.csv", "--suffix", "held", "--epochs", "50",
+                "--batch", "4"]
+        snapshot = os.path.join(self.shared_home, "tuned", "tiny:held.snapshot")
+        process = subprocess.Popen([program.PROGRAM, *tune], env=self.environment_of_class(), cwd=self.shared,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 3 * server.SECONDS
+            while not os.path.exists(snapshot):
+                self.assertIsNone(process.poll())
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.02)
+            self.assert_error(self.create(file, suffix="held"), 409, "name_taken", "suffix")
+            again = subprocess.run([program.PROGRAM, *tune], env=self.environment_of_class(), cwd=self.shared,
+                                   capture_output=True, text=True, timeout=server.SECONDS)
+            self.assertIn(f"tiny:held is being tuned (process {process.pid})", again.stderr)
+        finally:
+            process.kill()
+            process.wait()
+        self.assert_error(self.create(file, suffix="held"), 409, "name_taken", "suffix")
+        self.assertTrue(os.path.exists(snapshot))
+        os.remove(snapshot)
+        job = self.job(file, suffix="held", hyperparameters={"technique": "linear"})
+        self.wait(job, "succeeded")
+
     def test_tenants_are_apart(self):
         anna = self.make_key("--permit", "train", "--tenant", "anna")
         bert = self.make_key("--permit", "train", "--tenant", "bert")
