@@ -41,6 +41,16 @@ void print_generation(const platform::TuneOutcome& outcome, Console& console, bo
         "\n{} writes the validation rows no better than the base: a lower "
         "--learning-rate\nor more data may help.\n",
         full ? "The model" : "The adapter");
+  if (report.curve) {
+    console.print("\nMore rows:");
+    for (const auto& point : report.curve->points)
+      console.print("{} {:.1f} % of the tokens wrong of {} rows",
+                    &point == &report.curve->points.front() ? "" : ",", 100 * point.error.value,
+                    grouped(point.rows));
+    console.print("\n");
+    for (const auto& forecast : report.curve->forecasts)
+      console.print("  {} (next token right)\n", forecast.text);
+  }
   console.print("\nWritten to {}\n", printable(outcome.directory.string()));
 }
 

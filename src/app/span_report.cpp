@@ -94,7 +94,7 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
   print_bins(report.after.bins, console);
   print_coverage(report.after.risk_coverage, console);
   if (report.test) print_test(report, console);
-  if (report.curve) print_curve(*report.curve, console);
+  for (const tune::CurveReport& curve : report.curves) print_curve(curve, console);
   console.print("\nWritten to {}, with all of this and more in {}\n",
                 printable(outcome.directory.string()), tune::kReportName);
 }

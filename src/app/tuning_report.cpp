@@ -116,6 +116,7 @@ void print_labels(const TuningReport& report, Console& console) {
     if (rows.size() > kShown) break;
     const eval::ClassScore& score = answers.classes[i];
     if (score.f1 == 1) break;
+    if (score.rows + score.predicted == 0) continue;  // of which nothing is known
     rows.push_back({short_label(report.labels[i]), grouped(score.rows), percent(score.precision),
                     percent(score.recall), percent(score.f1)});
   }
@@ -152,8 +153,10 @@ void print_search(const TuningReport& report, Console& console) {
 
 void print_suspected(const TuningReport& report, Console& console) {
   constexpr std::size_t kShown = 5;
-  console.print("\n{} labels are perhaps wrong, the surest first:\n",
-                grouped(*report.suspected_rows));
+  const std::size_t count = *report.suspected_rows;
+  console.print("\n{} perhaps wrong{}:\n",
+                count == 1 ? "1 label is" : grouped(count) + " labels are",
+                count == 1 ? "" : ", the surest first");
   std::vector<std::vector<std::string>> rows{{"LINE", "LABEL", "PERHAPS"}};
   for (const tune::SuspectedRow& row : report.suspected) {
     if (rows.size() > kShown) break;

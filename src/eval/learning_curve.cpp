@@ -104,17 +104,19 @@ struct Points {
   std::vector<double> rows, errors, weights;
 };
 
-// Errors and inverse variances, of `evaluated` rows that count as often as `counts` says.
+// Errors and inverse variances, of rows that count as often as `counts` says.
 Points points_of(std::span<const LearningPoint> points, std::span<const std::uint32_t> counts) {
   Points result;
   for (const LearningPoint& point : points) {
-    double wrong = 0;
-    for (std::size_t i = 0; i < counts.size(); ++i) wrong += point.wrong[i] != 0 ? counts[i] : 0;
-    const auto evaluated = static_cast<double>(point.wrong.size());
+    double wrong = 0, evaluated = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      wrong += double{point.wrong[i]} * counts[i];
+      evaluated += (point.of.empty() ? 1.0 : double{point.of[i]}) * counts[i];
+    }
     // Two more of each: no error seen is no certainty.
     const double share = (wrong + 2) / (evaluated + 4);
     result.rows.push_back(static_cast<double>(point.rows));
-    result.errors.push_back(wrong / evaluated);
+    result.errors.push_back(evaluated > 0 ? wrong / evaluated : 0);
     result.weights.push_back((evaluated + 4) / (share * (1 - share)));
   }
   return result;
@@ -137,8 +139,12 @@ void check_learning_points(std::span<const LearningPoint> points,
       !(options.confidence > 0 && options.confidence < 1))
     throw Error(Fault::invalid_argument, "a learning curve needs points, rows and draws");
   for (const LearningPoint& point : points)
-    if (point.wrong.size() != points[0].wrong.size())
+    if (point.wrong.size() != points[0].wrong.size() || point.of != points[0].of)
       throw Error(Fault::invalid_argument, "the points of a learning curve are of different rows");
+  const std::vector<float>& of = points[0].of;
+  if (!of.empty() && (of.size() != points[0].wrong.size() || *std::ranges::min_element(of) < 0 ||
+                      *std::ranges::max_element(of) <= 0))
+    throw Error(Fault::invalid_argument, "the rows of a learning curve hold nothing");
 }
 
 }  // namespace
@@ -173,8 +179,9 @@ std::vector<LearningPoint> measure_learning_points(std::span<const std::uint32_t
     const std::vector<std::uint32_t> answers = learn(std::span(order).first(size));
     if (answers.size() != expected.size())
       throw Error(Fault::invalid_argument, "there is not one answer for each row");
-    LearningPoint point{size, std::vector<std::uint8_t>(expected.size())};
-    for (std::size_t i = 0; i < expected.size(); ++i) point.wrong[i] = answers[i] != expected[i];
+    LearningPoint point{size, std::vector<float>(expected.size())};
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      point.wrong[i] = answers[i] == expected[i] ? 0.0F : 1.0F;
     points.push_back(std::move(point));
   }
   return points;
@@ -225,10 +232,11 @@ Estimate LearningCurve::gain(double from, double to) const {
   return estimate([&](const PowerLaw& law) { return law.error(from) - law.error(to); });
 }
 
-std::string LearningCurve::forecast(std::size_t rows, std::size_t more) const {
+std::string LearningCurve::forecast(std::size_t rows, std::size_t more,
+                                    std::string_view what) const {
   const Estimate estimate =
       gain(static_cast<double>(rows), static_cast<double>(rows) + static_cast<double>(more));
-  return fmt::format("{} more labels ≈ {:+.1f} ± {:.1f} points", more, 100 * estimate.value,
+  return fmt::format("{} more {} ≈ {:+.1f} ± {:.1f} points", more, what, 100 * estimate.value,
                      50 * (estimate.interval.high - estimate.interval.low));
 }
 

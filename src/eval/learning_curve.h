@@ -11,6 +11,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -31,11 +32,12 @@ inline constexpr double kLeastPower = 0.05, kMostPower = 2;
 PowerLaw fit_power_law(std::span<const double> rows, std::span<const double> errors,
                        std::span<const double> weights);
 
-// How a model learned from `rows` examples did: for each row of the evaluation whether its answer
-// was wrong (1) or not (0). All points are of the same evaluation rows.
+// How a model learned from `rows` examples did: how much of each row of the evaluation was wrong,
+// of how much: of an answer 1 or 0, of 1; of a text its tokens. All points are of the same rows.
 struct LearningPoint {
   std::size_t rows;
-  std::vector<std::uint8_t> wrong;
+  std::vector<float> wrong;
+  std::vector<float> of = {};  // empty: 1 each
 };
 
 // Sizes of nested subsets for a curve: `rows` itself and its halves, quarters and so on, `points`
@@ -56,12 +58,12 @@ std::vector<LearningPoint> measure_learning_points(std::span<const std::uint32_t
 // A law with its uncertainty. Immutable.
 class LearningCurve {
  public:
-  // Weights are inverse variances of the points' errors (a share among the evaluation rows, counted
-  // as in Agresti and Coull). The uncertainty is a bootstrap: every draw takes the evaluation rows
-  // with replacement, the same ones for all points, adds to each point noise as large as what the
-  // points scatter about the law, and fits anew. options.clusters is not used. Throws
-  // invalid_argument for fewer than three different sizes, points of different evaluation rows, or
-  // none.
+  // Weights are inverse variances of the points' errors (a share of what the evaluation rows hold,
+  // counted as in Agresti and Coull). The uncertainty is a bootstrap: every draw takes the
+  // evaluation rows with replacement, the same ones for all points, adds to each point noise as
+  // large as what the points scatter about the law, and fits anew. options.clusters is not used.
+  // Throws invalid_argument for fewer than three different sizes, points of different evaluation
+  // rows, or none, or rows that hold nothing.
   static LearningCurve fit(std::span<const LearningPoint> points, const ResamplingOptions& options,
                            base::ThreadPool& pool);
 
@@ -70,8 +72,8 @@ class LearningCurve {
   // How much smaller the error is at `to` rows than at `from`, with the interval of that.
   Estimate gain(double from, double to) const;
   // "400 more labels ≈ +1.1 ± 0.4 points": the gain of so many beyond `rows`, in percentage points,
-  // and half the width of its interval.
-  std::string forecast(std::size_t rows, std::size_t more) const;
+  // and half the width of its interval. `what`: are more.
+  std::string forecast(std::size_t rows, std::size_t more, std::string_view what = "labels") const;
 
  private:
   Estimate estimate(const std::function<double(const PowerLaw&)>& figure) const;

@@ -101,9 +101,35 @@ TEST(LearningCurve, PointsAreMeasuredOnNestedSubsets) {
       });
   ASSERT_EQ(points.size(), 4U);
   EXPECT_EQ(points[0].rows, 8U);
-  EXPECT_EQ(points[0].wrong, (std::vector<std::uint8_t>{0, 1, 0}));
-  EXPECT_EQ(points[3].wrong, (std::vector<std::uint8_t>{0, 0, 0}));
+  EXPECT_EQ(points[0].wrong, (std::vector<float>{0, 1, 0}));
+  EXPECT_EQ(points[3].wrong, (std::vector<float>{0, 0, 0}));
   EXPECT_EQ(nested_sizes(20, 6, 5), (std::vector<std::size_t>{20}));
+}
+
+TEST(LearningCurve, RowsMayHoldMoreThanOneAnswer) {
+  base::ThreadPool pool(1);
+  const auto single = drawn_points(300, 1);
+  auto grouped = single;  // two rows of one answer are one of two
+  for (LearningPoint& point : grouped) {
+    std::vector<float> pairs;
+    for (std::size_t i = 0; i < point.wrong.size(); i += 2)
+      pairs.push_back(point.wrong[i] + point.wrong[i + 1]);
+    point = {point.rows, pairs, std::vector<float>(pairs.size(), 2)};
+  }
+  const auto a = LearningCurve::fit(single, {.draws = 50}, pool).law();
+  const auto b = LearningCurve::fit(grouped, {.draws = 50}, pool).law();
+  EXPECT_EQ(a.a, b.a);
+  EXPECT_EQ(a.b, b.b);
+  EXPECT_EQ(a.c, b.c);
+  // A row that holds more counts for more.
+  auto uneven = single;
+  for (LearningPoint& point : uneven) {
+    point.of.assign(point.wrong.size(), 1);
+    point.of[0] = 1000, point.wrong[0] = 500;
+  }
+  EXPECT_NEAR(LearningCurve::fit(uneven, {.draws = 50}, pool).error(400).value, 0.41, 0.03);
+  const auto forecast = LearningCurve::fit(single, {.draws = 50}, pool).forecast(100, 20, "rows");
+  EXPECT_TRUE(forecast.starts_with("20 more rows ≈ ")) << forecast;
 }
 
 TEST(LearningCurve, WhatCannotBeFittedIsRefused) {
@@ -112,6 +138,13 @@ TEST(LearningCurve, WhatCannotBeFittedIsRefused) {
   points[1].wrong.pop_back();
   EXPECT_THROW(LearningCurve::fit(points, {}, pool), base::Error);
   EXPECT_THROW(LearningCurve::fit({}, {}, pool), base::Error);
+  for (const float each : {0.0F, -1.0F}) {
+    points = drawn_points(10, 1);
+    for (LearningPoint& point : points) point.of.assign(10, each);
+    EXPECT_THROW(LearningCurve::fit(points, {}, pool), base::Error);
+    points[0].of.assign(10, 1);  // not that of the others
+    EXPECT_THROW(LearningCurve::fit(points, {}, pool), base::Error);
+  }
   points = drawn_points(10, 1);
   points.resize(2);
   EXPECT_THROW(LearningCurve::fit(points, {}, pool), base::Error);

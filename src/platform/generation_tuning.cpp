@@ -120,6 +120,7 @@ TuneOutcome run_generation_tuning(const TuneRequest& request, const ResolvedMode
   }
   std::error_code ignored;
   fs::remove(tuning.request().snapshot, ignored);
+  for (const fs::path& leftover : tuning.leftovers()) fs::remove(leftover, ignored);
   return outcome;
 }
 

@@ -32,7 +32,7 @@ class Page {
     if (!report_.history.empty())
       add_training(page_, "Training of the adapter", report_.history, report_.losses,
                    request_.recipe, {.accuracy = "token accuracy", .f1 = "F1 of spans"});
-    if (report_.curve) add_curves(page_, {&*report_.curve, 1});
+    if (!report_.curves.empty()) add_curves(page_, report_.curves);
     if (report_.test) types();
     sources();
     return std::move(page_).finish();

@@ -189,12 +189,21 @@ class Page {
     const tune::AnswerReport& answers = report_.test ? report_.test->answers : report_.answers;
     std::vector<std::size_t> order(answers.classes.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+    // Of one that no row bears and no answer was, nothing is known.
+    const auto is_known = [&](std::size_t i) {
+      return answers.classes[i].rows + answers.classes[i].predicted > 0;
+    };
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      if (is_known(a) != is_known(b)) return is_known(a);
       return answers.classes[a].f1 < answers.classes[b].f1;
     });
     Rows rows;
     for (const std::size_t i : order) {
       const eval::ClassScore& score = answers.classes[i];
+      if (!is_known(i)) {
+        rows.push_back({foreign(report_.labels[i]), "0", "0", "–", "–", "–"});
+        continue;
+      }
       rows.push_back({foreign(report_.labels[i]), grouped(score.rows), grouped(score.predicted),
                       percent(score.precision), percent(score.recall), percent(score.f1)});
     }

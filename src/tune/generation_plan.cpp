@@ -43,6 +43,22 @@ void GenerationTuning::plan_time(TuningPlan& plan, const GenerationEvents& event
   plan.stages = {{"the base on the validation rows", scored},
                  {recipe.full ? "training of all weights" : "training of the adapter",
                   epoch * static_cast<double>(recipe.epochs)}};
+  if (request_.curve && !recipe.full) {
+    double curve = 0;
+    for (const std::size_t rows : curve_rows()) {
+      const std::vector<TrainingExample> examples = examples_of(rows);
+      const double share =
+          static_cast<double>(examples.size()) / static_cast<double>(training_.examples.size());
+      // The last part is all rows: what was trained answers once more.
+      const bool all = examples.size() == training_.examples.size();
+      curve +=
+          all ? scored
+              : static_cast<double>(curve_epochs(examples.size())) *
+                        (time.per_position * share * static_cast<double>(plan.positions) + scored) +
+                    scored;
+    }
+    if (curve > 0) plan.stages.push_back({"learning curve of the adapter", curve});
+  }
   plan.seconds = 0;
   for (const TuningPlan::Stage& stage : plan.stages) plan.seconds += stage.seconds;
 }

@@ -35,6 +35,8 @@ Json report_json(const GenerationReport& report) {
                        {"loss", epoch.loss},
                        {"token_accuracy", epoch.accuracy},
                        {"best", epoch.best}});
+  Json curves = Json::array();
+  if (report.curve) curves.push_back(curve_json(*report.curve));
   return {{"task", "generation"},
           {"training", part_json(report.training)},
           {"validation", part_json(report.validation)},
@@ -43,7 +45,8 @@ Json report_json(const GenerationReport& report) {
           {"licence", report.licence},
           {"before", evaluation_json(report.before)},
           {"after", evaluation_json(report.after)},
-          {"history", history}};
+          {"history", history},
+          {"learning_curves", curves}};
 }
 
 Json manifest_json(const GenerationReport& report, const GenerationRequest& request,

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "model/adapter_tensors.h"
 #include "tune/adapter_training.h"
@@ -22,6 +24,13 @@ class GenerationTraining final : public AdapterTraining {
   // With the parameters as they are: after best(), those.
   Trainer::Evaluation evaluate(std::span<const TrainingExample> examples) {
     return trainer().evaluate(examples).value();
+  }
+  // Each of the validation examples with the best epoch's parameters. Nothing where `progress`
+  // stopped it. After run() returned true.
+  std::optional<std::vector<Trainer::Evaluation>> evaluate_validation(
+      const ScoreProgress& progress) {
+    use_best();
+    return trainer().evaluate_each(validation_, progress);
   }
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();

@@ -122,7 +122,8 @@ void GenerationTuning::read() {
   report_.licence = training_.licence;
   report_.longest = std::max(training_.longest, validation_.longest);
   request_.recipe.rows = std::max(request_.recipe.rows, report_.longest);
-  if (request_.recipe.epochs == 0)
+  automatic_epochs_ = request_.recipe.epochs == 0;
+  if (automatic_epochs_)
     request_.recipe.epochs = generation_epochs(training_.examples.size(), request_.recipe.batch);
 }
 
@@ -151,9 +152,17 @@ std::string GenerationTuning::origin() const {
   return text;
 }
 
-bool GenerationTuning::run(const GenerationEvents& events) {
+AdapterTrainingOptions GenerationTuning::training_options() const {
   // A snapshot holds seconds of writing where it holds a whole model five times.
   constexpr double kAdapterSeconds = 60, kFullSeconds = 600;
+  return {.recipe = request_.recipe,
+          .patience = request_.patience,
+          .snapshot = request_.snapshot,
+          .snapshot_seconds = request_.recipe.full ? kFullSeconds : kAdapterSeconds,
+          .origin = origin()};
+}
+
+bool GenerationTuning::run(const GenerationEvents& events) {
   if (run_ == nullptr) {
     if (events.stage) events.stage("the base on the validation rows", 0, 1);
     // Before a snapshot is read: then the base's weights are no longer there.
@@ -161,14 +170,8 @@ bool GenerationTuning::run(const GenerationEvents& events) {
       report_.before = Trainer(model_, device_, request_.recipe, 0, training_.examples)
                            .evaluate(validation_.examples)
                            .value();
-    run_ = std::make_unique<GenerationTraining>(
-        model_, device_, training_.examples, validation_.examples,
-        AdapterTrainingOptions{
-            .recipe = request_.recipe,
-            .patience = request_.patience,
-            .snapshot = request_.snapshot,
-            .snapshot_seconds = request_.recipe.full ? kFullSeconds : kAdapterSeconds,
-            .origin = origin()});
+    run_ = std::make_unique<GenerationTraining>(model_, device_, training_.examples,
+                                                validation_.examples, training_options());
     if (!request_.recipe.full) report_.before = run_->of_base();
   }
   if (!run_->run(events.training)) return false;
@@ -181,7 +184,7 @@ bool GenerationTuning::run(const GenerationEvents& events) {
     if (epoch.best)
       report_.after = {
           .loss = epoch.loss, .accuracy = epoch.accuracy, .weight = report_.before.weight};
-  return true;
+  return measure_curve(events);
 }
 
 namespace {

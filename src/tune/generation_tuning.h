@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "tune/generation_task.h"
 #include "tune/generation_training.h"
 #include "tune/tuning_plan.h"
+#include "tune/tuning_report.h"
 
 namespace malina::tune {
 
@@ -24,6 +26,7 @@ struct GenerationRequest {
   std::size_t max_tokens = 2048;  // of a row
   bool skip_long = false;         // leave out rows that are longer; otherwise they are refused
   std::size_t patience = 3;
+  bool curve = false;              // of an adapter, for about as many steps again
   std::filesystem::path snapshot;  // empty: none
   std::string base_digest;         // "sha256:..."
 };
@@ -41,6 +44,9 @@ struct GenerationReport {
   Trainer::Evaluation before;  // of the validation data by the base alone
   Trainer::Evaluation after;   // with the adapter that was kept
   std::vector<EpochReport> history;
+  // Where it was asked for: by tokens of the validation rows that are not predicted; none where
+  // there are too few rows.
+  std::optional<CurveReport> curve;
 };
 
 struct GenerationEvents {
@@ -96,6 +102,8 @@ class GenerationTuning {
   const GenerationRequest& request() const { return request_; }
   const GenerationReport& report() const { return report_; }
   const model::AdapterTensors& result() const { return result_; }
+  // Files beside the snapshot that it may have written: of no use once it has ended.
+  const std::vector<std::filesystem::path>& leftovers() const { return leftovers_; }
   // What it makes of some of the validation rows, which are read again. After run().
   GenerationCertificate certificate();
   // Where the recipe is full, after run() returned true: the model with the best epoch's weights,
@@ -108,6 +116,14 @@ class GenerationTuning {
   }
   void hold_back();
   std::string origin() const;
+  AdapterTrainingOptions training_options() const;
+  // generation_curve.cpp
+  std::vector<std::size_t> curve_rows() const;
+  std::size_t curve_epochs(std::size_t examples) const;
+  eval::LearningPoint learning_point(std::size_t rows, std::vector<float> wrong) const;
+  std::vector<float> wrong_of(const std::vector<Trainer::Evaluation>& each) const;
+  std::vector<TrainingExample> examples_of(std::size_t rows) const;
+  bool measure_curve(const GenerationEvents& events);  // false: paused
 
   std::shared_ptr<const model::Model> model_;
   math::CpuDevice& device_;
@@ -115,6 +131,8 @@ class GenerationTuning {
   GenerationForm form_;
   GenerationData training_, validation_;
   std::unique_ptr<GenerationTraining> run_;
+  std::vector<std::filesystem::path> leftovers_;
+  bool automatic_epochs_ = false;
   GenerationReport report_;
   model::AdapterTensors result_;
   const model::TrainableWeights* weights_ = nullptr;  // run_'s

@@ -244,6 +244,46 @@ TEST_F(GenerationTuningTest, GoesOnFromASnapshotWithTheSameBits) {
   EXPECT_NE(message_of([&] { trained(stopped, 1); }).find("remove it"), std::string::npos);
 }
 
+TEST_F(GenerationTuningTest, ACurveSaysWhatMoreRowsWouldBring) {
+  GenerationRequest asked = request();
+  asked.curve = true;
+  asked.snapshot = directory_.path() / "snapshot";
+  const auto tuned = [&](std::uint64_t stop, std::uint64_t* begun) {
+    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+    tuning.read();
+    GenerationEvents events;
+    std::uint64_t steps = 0;
+    events.training.begun = [&](std::uint64_t done, std::uint64_t) { *begun += done; };
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.training.pause = [&] { return steps == stop; };
+    if (!tuning.run(events)) return std::optional<GenerationReport>();
+    EXPECT_EQ(tuning.certificate().rows.size(), tuning.report().validation.rows);  // of the whole adapter, after the trials
+    for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
+    std::filesystem::remove(asked.snapshot);
+    return std::optional(tuning.report());
+  };
+  std::uint64_t begun = 0;
+  const auto report = tuned(UINT64_MAX, &begun);
+  ASSERT_TRUE(report->curve.has_value());
+  ASSERT_EQ(report->curve->points.size(), 3U);
+  const std::vector<std::size_t> rows{18, 36, 72};
+  for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(report->curve->points[i].rows, rows[i]);
+  EXPECT_NEAR(report->curve->points[2].error.value, 1 - report->after.accuracy, 1e-6);
+  EXPECT_GT(report->curve->points[0].error.value, report->curve->points[2].error.value);
+  EXPECT_TRUE(report->curve->forecasts[0].text.starts_with("20 more rows ≈ "))
+      << report->curve->forecasts[0].text;
+  EXPECT_EQ(report_json(*report)["learning_curves"].size(), 1U);
+  // 27 steps of the job's own training (9 of an epoch), then 9 of 18 rows and 15 of 36.
+  ASSERT_FALSE(tuned(40, &begun).has_value());
+  const auto resumed = tuned(UINT64_MAX, &begun);
+  EXPECT_EQ(begun, 40U);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    EXPECT_EQ(resumed->curve->points[i].error.value, report->curve->points[i].error.value);
+
+  asked.training = {write("few.jsonl", chats(30))};
+  EXPECT_FALSE(tuned(UINT64_MAX, &begun)->curve.has_value());
+}
+
 TEST_F(GenerationTuningTest, ItsCertificateHoldsWhatItMakesOfTheValidationRows) {
   for (const bool held_back : {true, false}) {
     GenerationRequest asked = request();

@@ -4,7 +4,6 @@
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
 #include "tune/step_time.h"
-#include "tune/tuning_curve.h"
 
 namespace malina::tune {
 
@@ -19,8 +18,7 @@ MemoryParts SpanTuning::working_memory() const {
   const eval::LinearTagger::Cost linear = cost_of(all);
   // Beside the whole one, the learning curve fits another to half of the texts.
   eval::LinearTagger::Cost half;
-  if (const auto sizes = curve_sizes(training_->data.size(), report_.types.size());
-      !sizes.empty()) {
+  if (const auto sizes = curve_texts(); !sizes.empty()) {
     const auto order = curve_order(training_->data.size(), request_.recipe.seed);
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < sizes[sizes.size() - 2]; ++i)
@@ -69,7 +67,7 @@ void SpanTuning::plan_linear(TuningPlan& plan, const SpanEvents& events) const {
   const double again = refits ? time.one(rows + validation_->data.size()) : 0;
   plan.stages.push_back({"linear tagger", time.one(rows) + again});
   double curve = 0;
-  for (const std::size_t size : curve_sizes(training_->data.size(), report_.types.size()))
+  for (const std::size_t size : curve_texts())
     if (size < training_->data.size()) curve += time.one(size);
   if (curve > 0) plan.stages.push_back({"learning curve", curve});
 }
@@ -86,6 +84,18 @@ void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
   const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
   plan.stages.push_back(
       {"training of the adapter", epoch * static_cast<double>(recipe.epochs) + scored});
+  if (request_.curve) {
+    double curve = 0;
+    for (const std::size_t size : curve_texts()) {
+      if (size == training_->data.size()) continue;
+      const std::size_t epochs =
+          automatic_epochs_ ? automatic_schedule(size).epochs : recipe.epochs;
+      const double share = static_cast<double>(size) / static_cast<double>(training_->data.size());
+      curve += static_cast<double>(epochs) *
+               (time.per_position * share * static_cast<double>(plan.positions) + scored);
+    }
+    plan.stages.push_back({"learning curve of the adapter", curve});
+  }
   if (retrains()) {
     const double rows = static_cast<double>(report_.training_rows + report_.validation_rows) /
                         static_cast<double>(report_.training_rows);

@@ -98,7 +98,7 @@ Json report_json(const SpanReport& report) {
                       {"f1", epoch.macro_f1},
                       {"best", epoch.best}});
   Json curves = Json::array();
-  if (report.curve) curves.push_back(curve_json(*report.curve));
+  for (const CurveReport& curve : report.curves) curves.push_back(curve_json(curve));
   return {{"task", "spans"},
           {"types", report.types},
           {"training_rows", report.training_rows},

@@ -48,10 +48,10 @@ model::AdapterTensors SpanTraining::best() {
   return tensors;
 }
 
-std::vector<eval::ProbabilityTable> SpanTraining::scores(
-    std::span<const TrainingExample> examples) {
+std::optional<std::vector<eval::ProbabilityTable>> SpanTraining::scores(
+    std::span<const TrainingExample> examples, const ScoreProgress& progress) {
   use_best();
-  return score(examples, true, {}).value();
+  return score(examples, true, progress);
 }
 
 std::optional<std::vector<eval::ProbabilityTable>> SpanTraining::score(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,7 +22,12 @@ class SpanTraining final : public AdapterTraining {
   // The parameters of the best epoch. After run() returned true.
   model::AdapterTensors best();
   // Scores of the tagged tokens of each example, with the parameters of the best epoch.
-  std::vector<eval::ProbabilityTable> scores(std::span<const TrainingExample> examples);
+  std::vector<eval::ProbabilityTable> scores(std::span<const TrainingExample> examples) {
+    return *scores(examples, {});
+  }
+  // Nothing where `progress` stopped it.
+  std::optional<std::vector<eval::ProbabilityTable>> scores(
+      std::span<const TrainingExample> examples, const ScoreProgress& progress);
 
  private:
   // Accuracy is of tokens; in place of a macro F1 the F1 of spans.

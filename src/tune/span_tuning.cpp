@@ -73,7 +73,8 @@ void SpanTuning::read() {
   report_.training_rows = training_->data.size();
   report_.validation_rows = validation_->data.size();
   const TrainingSchedule schedule = automatic_schedule(report_.training_rows);
-  if (request_.recipe.epochs == 0) request_.recipe.epochs = schedule.epochs;
+  automatic_epochs_ = request_.recipe.epochs == 0;
+  if (automatic_epochs_) request_.recipe.epochs = schedule.epochs;
   if (request_.recipe.batch == 0) request_.recipe.batch = schedule.batch;
   if (request_.method == SpanMethod::linear) return;
   for (Part* part : {training_.get(), validation_.get(), test_.get()}) {
@@ -180,8 +181,13 @@ bool SpanTuning::climb_adapter(const SpanEvents& events) {
 
 std::vector<ScoredText> SpanTuning::scored(SpanMethod method, const Part& part) {
   if (method == SpanMethod::linear) return scored_by(*linear_, part.data.texts);
+  return placed(run_->scores(part.encoded.examples), part);
+}
+
+// Tables of the part's examples; a text without tokens has none.
+std::vector<ScoredText> SpanTuning::placed(std::vector<eval::ProbabilityTable> tables,
+                                           const Part& part) {
   std::vector<ScoredText> result(part.data.size());
-  auto tables = run_->scores(part.encoded.examples);
   for (std::size_t i = 0; i < tables.size(); ++i)
     result[part.encoded.rows[i]] = {part.encoded.places[i], std::move(tables[i])};
   return result;
@@ -195,6 +201,7 @@ bool SpanTuning::climb(const SpanEvents& events) {
   if (report_.rungs.empty()) climb_linear(events);
   const bool climbs = request_.method != SpanMethod::linear && !adapter_;  // not before a pause
   if (climbs && !climb_adapter(events)) return false;
+  if (!measure_adapter_curve(events)) return false;
   choose();
   calibrate();
   if (!refit(events)) return false;

@@ -34,6 +34,7 @@ struct SpanRequest {
   Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   SpanForm form;
   std::size_t patience = 3;
+  bool curve = false;  // of the adapter too, for about as many steps again (Tuning's)
   double significance = 0.05;
   double target_accuracy = 0.98;   // of whole answers
   std::filesystem::path snapshot;  // empty: none
@@ -96,8 +97,9 @@ struct SpanReport {
   std::string refitting_left_out;  // why, where it was tried; "" otherwise
   SpanCalibration calibration;
   SpanAnswers before, after;  // of validation rows: as they came, and calibrated
-  // Of the linear tagger, by whole texts; none where there are too few rows.
-  std::optional<CurveReport> curve;
+  // By whole texts, in the order of rungs: of the linear tagger, and of the adapter where that was
+  // asked for; none where there are too few rows.
+  std::vector<CurveReport> curves;
   struct Test {
     SpanMeasures chosen, linear;
     double p_value = 1;
@@ -167,10 +169,16 @@ class SpanTuning {
   std::vector<std::vector<std::uint32_t>> tags_of(const SpanTexts& data, std::size_t texts) const;
   eval::LinearTagger fitted(const SpanTexts& data);
   void climb_linear(const SpanEvents& events);
-  void measure_curve(const SpanEvents& events);  // span_curve.cpp
+  // span_curve.cpp
+  std::vector<std::size_t> curve_texts() const;
+  eval::LearningPoint learning_point(std::size_t texts, std::span<const ScoredText> scores) const;
+  void measure_curve(const SpanEvents& events);
+  bool measure_adapter_curve(const SpanEvents& events);  // false: paused
   bool climb_adapter(const SpanEvents& events);
   void add_rung(SpanMethod method, double seconds, const SpanEvents& events);
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);
+  static std::vector<ScoredText> placed(std::vector<eval::ProbabilityTable> tables,
+                                        const Part& part);
   void choose();
   void calibrate();
   // What is chosen learns from the rows that were held back as well: span_refit.cpp.
@@ -194,6 +202,7 @@ class SpanTuning {
   AdapterTraining::Parameters first_best_;     // while retraining_ is there
   std::vector<TrainingExample> all_examples_;  // of training and validation, for retraining_
   std::vector<std::filesystem::path> leftovers_;
+  bool automatic_epochs_ = false;
   FitPause pause_;
   std::optional<eval::LinearTagger> linear_;
   std::optional<model::AdapterTensors> adapter_;

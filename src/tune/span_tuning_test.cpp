@@ -194,15 +194,58 @@ TEST_F(SpanTuningTest, WhatItSaysOfProbabilitiesAndOfMoreTextsAgreesWithWhatItMe
   };
   check(report.before, report.validation_rows, report.rungs.back().validation.exact.value);
   check(report.test->answers, report.test_rows, report.test->chosen.exact.value);
-  ASSERT_TRUE(report.curve.has_value());
-  ASSERT_GE(report.curve->points.size(), 3U);
-  EXPECT_EQ(report.curve->points.back().rows, report.training_rows);
-  EXPECT_NEAR(report.curve->points.back().error.value,
+  ASSERT_EQ(report.curves.size(), 1U);
+  ASSERT_GE(report.curves[0].points.size(), 3U);
+  EXPECT_EQ(report.curves[0].points.back().rows, report.training_rows);
+  EXPECT_NEAR(report.curves[0].points.back().error.value,
               1 - report.rungs.front().validation.exact.value, 1e-9);
-  for (std::size_t i = 1; i < report.curve->points.size(); ++i)
-    EXPECT_EQ(report.curve->points[i - 1].rows, report.curve->points[i].rows / 2);
-  EXPECT_EQ(report.curve->forecasts.size(), 3U);
+  for (std::size_t i = 1; i < report.curves[0].points.size(); ++i)
+    EXPECT_EQ(report.curves[0].points[i - 1].rows, report.curves[0].points[i].rows / 2);
+  EXPECT_EQ(report.curves[0].forecasts.size(), 3U);
   EXPECT_FALSE(report.losses.empty());
+}
+
+TEST_F(SpanTuningTest, TheAdaptersCurveGoesOnWhereItWasStopped) {
+  SpanRequest asked = request(SpanMethod::lora);
+  asked.curve = true;
+  asked.snapshot = directory_.path() / "snapshot";
+  const auto tuned = [&](const SpanRequest& own, std::uint64_t stop, std::uint64_t* begun) {
+    SpanTuning tuning(model_, tokenizer_.get(), device_, own);
+    tuning.read();
+    SpanEvents events;
+    std::uint64_t steps = 0;
+    events.training.begun = [&](std::uint64_t done, std::uint64_t) { *begun += done; };
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.training.pause = [&] { return steps == stop; };
+    const bool finished = tuning.run(events);
+    if (finished) {
+      for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
+      std::filesystem::remove(own.snapshot);
+    }
+    return finished ? std::optional(tuning.report()) : std::nullopt;
+  };
+  std::uint64_t begun = 0;
+  const auto whole = tuned(asked, UINT64_MAX, &begun);
+  EXPECT_EQ(begun, 0U);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_.path()), {}), 2);  // data
+  ASSERT_EQ(whole->curves.size(), 2U);
+  const CurveReport& curve = whole->curves[1];
+  EXPECT_EQ(name(curve.members), "lora");
+  ASSERT_EQ(curve.points.size(), whole->curves[0].points.size());
+  EXPECT_NEAR(curve.points.back().error.value, 1 - whole->rungs[1].validation.exact.value, 1e-9);
+  EXPECT_GT(curve.points.front().error.value, curve.points.back().error.value);
+  EXPECT_EQ(report_json(*whole)["learning_curves"].size(), 2U);
+  // 48 steps of the job's own training (12 of an epoch), then those of the first, second, ... part.
+  std::vector<double> errors;
+  for (const std::uint64_t stop : {50U, 60U}) {
+    begun = 0;
+    ASSERT_FALSE(tuned(asked, stop, &begun).has_value());
+    const auto resumed = tuned(asked, UINT64_MAX, &begun);
+    EXPECT_EQ(begun, stop);  // none of these is done again
+    ASSERT_EQ(resumed->curves.size(), 2U);
+    for (std::size_t i = 0; i < curve.points.size(); ++i)
+      EXPECT_EQ(resumed->curves[1].points[i].error.value, curve.points[i].error.value);
+  }
 }
 
 TEST_F(SpanTuningTest, TheLinearTaggerLearnsFromWhatWasHeldBackInTheEnd) {

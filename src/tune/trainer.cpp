@@ -322,23 +322,48 @@ bool Trainer::score(std::span<const TrainingExample> examples, const ScoreSink& 
       });
 }
 
+namespace {
+
+// Sums of what is judged, until means are asked for.
+void add(const OutputHead::Judged& judged, double weight, Trainer::Evaluation& sums) {
+  sums.loss += weight * judged.loss;
+  sums.accuracy += judged.right ? weight : 0;
+  sums.weight += weight;
+}
+
+Trainer::Evaluation mean_of(const Trainer::Evaluation& sums) {
+  return {.loss = sums.loss / sums.weight,
+          .accuracy = sums.accuracy / sums.weight,
+          .weight = sums.weight};
+}
+
+}  // namespace
+
 std::optional<Trainer::Evaluation> Trainer::evaluate(std::span<const TrainingExample> examples,
                                                      bool adapted, const ScoreProgress& progress) {
-  Evaluation result;
-  double loss = 0, right = 0;
+  Evaluation sums;
   const auto judge = [&](const MicroBatch& part, const Slice& states) {
     const auto judged = head_->judge(states, part.targets);
-    for (std::size_t i = 0; i < judged.size(); ++i) {
-      const double weight = double{part.weights[i]};
-      loss += weight * judged[i].loss;
-      right += judged[i].right ? weight : 0;
-      result.weight += weight;
-    }
+    for (std::size_t i = 0; i < judged.size(); ++i) add(judged[i], part.weights[i], sums);
   };
   if (!run_over(examples, adapted, false, progress, judge)) return std::nullopt;
-  result.loss = loss / result.weight;
-  result.accuracy = right / result.weight;
-  return result;
+  return mean_of(sums);
+}
+
+std::optional<std::vector<Trainer::Evaluation>> Trainer::evaluate_each(
+    std::span<const TrainingExample> examples, const ScoreProgress& progress) {
+  std::vector<Evaluation> results(examples.size());
+  const auto judge = [&](const MicroBatch& part, const Slice& states) {
+    const auto judged = head_->judge(states, part.targets);
+    std::size_t i = 0;
+    for (const std::size_t index : part.examples)
+      for (const std::size_t end = i + examples[index].trained(); i < end; ++i)
+        add(judged[i], part.weights[i], results[index]);
+  };
+  if (!run_over(examples, true, false, progress, judge)) return std::nullopt;
+  for (Evaluation& result : results)
+    if (result.weight > 0) result = mean_of(result);
+  return results;
 }
 
 Trainer::State Trainer::state() {

@@ -88,6 +88,9 @@ class Trainer {
   };
   std::optional<Evaluation> evaluate(std::span<const TrainingExample> examples, bool adapted = true,
                                      const ScoreProgress& progress = {});
+  // The same of each one, with the adapter.
+  std::optional<std::vector<Evaluation>> evaluate_each(std::span<const TrainingExample> examples,
+                                                       const ScoreProgress& progress = {});
 
   // Gives back what steps and scores are computed in, which is most of its memory, until the next
   // of them.

@@ -4,34 +4,40 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "eval/probability_table.h"
-#include "tune/classifier_training.h"
+#include "tune/adapter_training.h"
 
 namespace malina::tune {
 
 struct TrialResult {
   EpochReport best;
-  eval::ProbabilityTable probabilities;  // of the validation rows, with the best epoch's parameters
+  std::vector<float> answers;  // with the best epoch's parameters
 };
 
-// To its end; nothing where it was paused. `options.snapshot` names the file of its state while it
-// runs; trial_result_file() of that holds the result afterwards, and is read where it is there.
-// Throws as ClassifierTraining does, and for a result of something else.
-std::optional<TrialResult> run_trial(std::shared_ptr<const model::Model> model,
-                                     math::CpuDevice& device, std::size_t classes,
-                                     std::span<const TrainingExample> training,
-                                     std::span<const TrainingExample> validation,
-                                     const AdapterTrainingOptions& options,
-                                     const TrainingEvents& events);
+// What is trained, and what is kept of it.
+struct TrialWork {
+  std::function<std::unique_ptr<AdapterTraining>(const AdapterTrainingOptions&)> begin;
+  // What the one that begin() made, at its end, says of the validation rows: always so many
+  // `values`. Nothing where `progress` stopped it.
+  std::function<std::optional<std::vector<float>>(AdapterTraining&, const ScoreProgress& progress)>
+      answers;
+  std::size_t values = 0;
+};
 
-std::filesystem::path trial_result_file(const std::filesystem::path& snapshot);
+// To its end; nothing where it was paused. `options`: of the job's own training, but for the
+// trial's recipe; the trial's files stand beside its snapshot, under the trial's name, and are
+// added to `leftovers`. Once it has ended its result is read and not made again. Its epochs are not
+// told. Throws as AdapterTraining does, and for a result of something else.
+std::optional<TrialResult> run_trial(const std::string& name, const TrialWork& work,
+                                     AdapterTrainingOptions options, const TrainingEvents& events,
+                                     std::vector<std::filesystem::path>& leftovers);
+
 // "x.snapshot" and "rate-0.001": "x.snapshot.rate-0.001". Empty of an empty path.
 std::filesystem::path trial_snapshot(const std::filesystem::path& job, std::string_view name);
 

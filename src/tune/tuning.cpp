@@ -212,16 +212,20 @@ std::string Tuning::origin() const {
   return text;
 }
 
+AdapterTrainingOptions Tuning::training_options() const {
+  return {.recipe = request_.recipe,
+          .patience = request_.patience,
+          .snapshot = request_.snapshot,
+          .origin = origin()};
+}
+
 bool Tuning::climb_adapter(const TuningEvents& events) {
   const base::Stopwatch watch;
   if (adapter_training_ == nullptr) {
     if (!search(events)) return false;
     adapter_training_ = std::make_unique<ClassifierTraining>(
         model_, device_, report_.labels.size(), training_->examples, validation_->examples,
-        AdapterTrainingOptions{.recipe = request_.recipe,
-                               .patience = request_.patience,
-                               .snapshot = request_.snapshot,
-                               .origin = origin()});
+        training_options());
   }
   if (!adapter_training_->run(events.training)) return false;
   report_.history = adapter_training_->history();

@@ -147,6 +147,7 @@ class Tuning {
   bool search(const TuningEvents& events);
   bool measure_curves(const TuningEvents& events);
   void suspect(const TuningEvents& events);
+  AdapterTrainingOptions training_options() const;
   std::optional<TrialResult> trial(const std::string& name, const Recipe& recipe,
                                    std::span<const TrainingExample> examples,
                                    const TuningEvents& events);

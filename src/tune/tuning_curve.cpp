@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "eval/blend.h"
 #include "eval/stratified.h"
@@ -17,9 +18,10 @@ using Tables = std::map<Method, std::vector<eval::ProbabilityTable>>;  // by siz
 
 eval::LearningPoint point_of(std::size_t rows, std::span<const std::uint32_t> expected,
                              const eval::ProbabilityTable& table) {
-  eval::LearningPoint point{rows, std::vector<std::uint8_t>(expected.size())};
+  eval::LearningPoint point{rows, std::vector<float>(expected.size())};
   const auto given = eval::answers(table);
-  for (std::size_t i = 0; i < expected.size(); ++i) point.wrong[i] = given[i] != expected[i];
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    point.wrong[i] = given[i] == expected[i] ? 0.0F : 1.0F;
   return point;
 }
 
@@ -27,15 +29,16 @@ eval::LearningPoint point_of(std::size_t rows, std::span<const std::uint32_t> ex
 
 CurveReport curve_report(const std::vector<Method>& members,
                          std::span<const eval::LearningPoint> points, std::uint64_t seed,
-                         base::ThreadPool& pool) {
+                         base::ThreadPool& pool, std::string_view what) {
   CurveReport report{.members = members, .points = {}, .law = {}, .forecasts = {}};
   for (const eval::LearningPoint& point : points) {
-    const auto wrong =
-        static_cast<std::size_t>(std::count(point.wrong.begin(), point.wrong.end(), 1));
-    const std::size_t rows = point.wrong.size();
-    report.points.push_back({point.rows,
-                             {static_cast<double>(wrong) / static_cast<double>(rows),
-                              eval::wilson_interval(wrong, rows)}});
+    const double wrong = std::accumulate(point.wrong.begin(), point.wrong.end(), 0.0);
+    const double all = point.of.empty() ? static_cast<double>(point.wrong.size())
+                                        : std::accumulate(point.of.begin(), point.of.end(), 0.0);
+    const auto whole = [](double value) { return static_cast<std::size_t>(std::llround(value)); };
+    report.points.push_back(
+        {point.rows,
+         {wrong / all, eval::wilson_interval(whole(wrong), std::max<std::size_t>(1, whole(all)))}});
   }
   const auto curve = eval::LearningCurve::fit(points, {.draws = kDraws, .seed = seed}, pool);
   report.law = curve.law();
@@ -43,7 +46,7 @@ CurveReport curve_report(const std::vector<Method>& members,
   for (const std::size_t more : forecast_sizes(rows))
     report.forecasts.push_back(
         {more, curve.gain(static_cast<double>(rows), static_cast<double>(rows + more)),
-         curve.forecast(rows, more)});
+         curve.forecast(rows, more, what)});
   return report;
 }
 

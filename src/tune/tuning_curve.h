@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -24,10 +25,10 @@ struct CurveMember {
 std::vector<std::size_t> curve_sizes(std::size_t rows, std::size_t labels);
 
 // The law through what was measured, and its forecasts. The points as eval::LearningCurve::fit
-// takes them, ascending.
+// takes them, ascending. `what`: the rows are called so in forecasts.
 CurveReport curve_report(const std::vector<Method>& members,
                          std::span<const eval::LearningPoint> points, std::uint64_t seed,
-                         base::ThreadPool& pool);
+                         base::ThreadPool& pool, std::string_view what = "labels");
 
 // One for each rung all of whose members are given, in the ladder's order; several members are
 // blended anew at each size. classes: of the training rows; expected: of the evaluation rows. A

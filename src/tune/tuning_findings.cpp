@@ -41,19 +41,26 @@ bool better(const SearchTrial& a, const SearchTrial& b) {
 std::optional<TrialResult> Tuning::trial(const std::string& name, const Recipe& recipe,
                                          std::span<const TrainingExample> examples,
                                          const TuningEvents& events) {
-  const AdapterTrainingOptions options{.recipe = recipe,
-                                       .patience = request_.patience,
-                                       .snapshot = trial_snapshot(request_.snapshot, name),
-                                       .origin = origin() + "trial " + name + "\n"};
-  if (!options.snapshot.empty()) {
-    trial_files_.push_back(options.snapshot);
-    trial_files_.push_back(trial_result_file(options.snapshot));
-  }
+  AdapterTrainingOptions options = training_options();
+  options.recipe = recipe;
+  const std::size_t classes = report_.labels.size();
+  const std::span<const TrainingExample> validation = validation_->examples;
+  const TrialWork work{
+      .begin =
+          [&](const AdapterTrainingOptions& own) {
+            return std::make_unique<ClassifierTraining>(model_, device_, classes, examples,
+                                                        validation, own);
+          },
+      .answers = [&](AdapterTraining& training,
+                     const ScoreProgress& progress) -> std::optional<std::vector<float>> {
+        const auto table =
+            static_cast<ClassifierTraining&>(training).probabilities(validation, progress);
+        if (!table) return std::nullopt;
+        return std::vector<float>(table->values.begin(), table->values.end());
+      },
+      .values = validation.size() * classes};
   if (events.stage) events.stage(name, 0, 1);
-  TrainingEvents within = events.training;
-  within.epoch = {};
-  return run_trial(model_, device_, report_.labels.size(), examples, validation_->examples, options,
-                   within);
+  return run_trial(name, work, std::move(options), events.training, trial_files_);
 }
 
 // Every round trains twice as long as the one before and keeps the better half; the whole training
@@ -130,15 +137,22 @@ bool Tuning::adapters_of_curve(std::span<const std::size_t> sizes,
                                std::map<std::size_t, eval::ProbabilityTable>& tables,
                                const TuningEvents& events) {
   const auto order = eval::nested_order(training_->classes, request_.recipe.seed);
+  if (adapter_training_ != nullptr) adapter_training_->rest();  // its memory is the trials'
   for (const std::size_t size : sizes) {
     if (size == order.size()) continue;  // was trained
     std::vector<TrainingExample> examples;
     for (std::size_t i = 0; i < size; ++i) examples.push_back(training_->examples[order[i]]);
     Recipe recipe = request_.recipe;
     if (automatic_epochs_) recipe.epochs = automatic_schedule(size).epochs;
-    auto result = trial(fmt::format("curve-{}", size), recipe, examples, events);
+    std::optional<TrialResult> result;
+    try {
+      result = trial(fmt::format("curve-{}", size), recipe, examples, events);
+    } catch (const DivergedError&) {
+      tables.clear();  // then there is no curve
+      return true;
+    }
     if (!result) return false;
-    tables[size] = std::move(result->probabilities);
+    tables[size] = {report_.labels.size(), {result->answers.begin(), result->answers.end()}};
   }
   return true;
 }
@@ -147,8 +161,8 @@ bool Tuning::measure_curves(const TuningEvents& events) {
   const auto sizes = curve_sizes(training_->data.size(), report_.labels.size());
   if (sizes.empty()) return true;
   std::map<std::size_t, eval::ProbabilityTable> adapted;
-  const bool adapter = request_.curve && result_.adapter.has_value();
-  if (adapter && !adapters_of_curve(sizes, adapted, events)) return false;
+  if (request_.curve && result_.adapter && !adapters_of_curve(sizes, adapted, events)) return false;
+  const bool adapter = !adapted.empty();
   if (events.stage) events.stage("learning curve", 0, 1);
   std::vector<CurveMember> members;
   for (const Rung& rung : report_.rungs) {

@@ -32,11 +32,7 @@ void Tuning::begin_retraining() {
   all_examples_ = training_->examples;
   all_examples_.insert(all_examples_.end(), validation_->examples.begin(),
                        validation_->examples.end());
-  const AdapterTrainingOptions options = second_training({.recipe = request_.recipe,
-                                                          .patience = request_.patience,
-                                                          .snapshot = request_.snapshot,
-                                                          .origin = origin()},
-                                                         report_.history);
+  const AdapterTrainingOptions options = second_training(training_options(), report_.history);
   begin_second_training(options, [&] {
     retraining_ =
         std::make_unique<ClassifierTraining>(model_, device_, report_.labels.size(), all_examples_,

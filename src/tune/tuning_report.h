@@ -76,7 +76,7 @@ struct CurveReport {
   std::vector<Method> members;
   struct Point {
     std::size_t rows;      // of the training data
-    eval::Estimate error;  // share of wrong answers, with Wilson's interval
+    eval::Estimate error;  // share of wrong answers (or tokens), with Wilson's interval
   };
   std::vector<Point> points;
   eval::PowerLaw law;

@@ -63,7 +63,9 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
     def test_an_adapter(self):
         self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
         recipe = ("--model", "tiny", "--rank", "4", "--batch", "8", "--epochs", "4", "--learning-rate", "0.01")
-        report = self.json(*self.arguments(*recipe, "--method", "lora"))
+        report = self.json(*self.arguments(*recipe, "--method", "lora", "--curve"))
+        self.assertEqual([curve["method"] for curve in report["learning_curves"]], ["linear", "lora"])
+        self.assertEqual([point["rows"] for point in report["learning_curves"][1]["points"]], [6, 12, 24, 48, 96])
         automatic = self.json("tune", "--task", "spans", "--data", "train.jsonl", "--suffix", "auto", *recipe)
         self.check("tune of spans", report, automatic)
         self.assertEqual([rung["method"] for rung in report["rungs"]], ["linear", "lora"])
@@ -116,6 +118,8 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
                          ["linear tagger", "learning curve", "training of the adapter",
                           "where the adapter is chosen: training on all texts", "test rows"])
         self.assertEqual((plan["steps"], plan["epochs"]), (48, 4))  # of 96 rows, 8 a step
+        longer = self.json(*self.arguments("--model", "tiny", "--batch", "8", "--epochs", "4", "--dry-run", "--curve"))
+        self.assertIn("learning curve of the adapter", [stage["name"] for stage in longer["stages"]])
         self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
         shown = self.output(*self.arguments("--method", "linear", "--dry-run"))
         for text in ("2 types of spans", "its fitting", "linear tagger", "Nothing was written"):

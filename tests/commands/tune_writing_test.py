@@ -43,6 +43,8 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertEqual([stage["name"] for stage in plan["stages"]],
                          ["the base on the validation rows", "training of the adapter"])
         self.assertEqual((plan["steps"], plan["epochs"], plan["batch"]), (72, 4, 8))
+        longer = self.json(*self.arguments("x", "--dry-run", "--curve"))
+        self.assertEqual(longer["stages"][-1]["name"], "learning curve of the adapter")
         self.assertIn("vocabulary head", [part["name"] for part in plan["memory"]])
         self.assertEqual(sum(part["bytes"] for part in plan["memory"]), plan["peak_bytes"])
         shown = self.output(*self.arguments("x", "--dry-run"))
@@ -54,8 +56,11 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         return self.output("run", model, question, "--temperature", "0", "--max-tokens", "8").strip()
 
     def test_it_answers_as_it_was_taught(self):
-        report = self.json(*self.arguments("colours"))
+        report = self.json(*self.arguments("colours", "--curve"))
         self.check("tune of conversations", report)
+        curve, = report["learning_curves"]
+        self.assertEqual([point["rows"] for point in curve["points"]], [18, 36, 72, 144])
+        self.assertAlmostEqual(curve["points"][-1]["error"], 1 - report["after"]["token_accuracy"], places=6)
         self.assertEqual(report["task"], "generation")
         self.assertEqual((report["training"]["rows"], report["validation"]["rows"]), (144, 16))
         self.assertLess(report["after"]["loss"], report["before"]["loss"] / 4)
@@ -67,8 +72,9 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         # The same name again: only when asked, and then the new one answers.
         self.assertIn("--force", self.error(EXISTS, *self.arguments("colours")))
         self.write("chats.jsonl", chats(160).replace("red", "gold"))
-        text = self.output(*self.arguments("colours", "--force"))
+        text = self.output(*self.arguments("colours", "--force", "--curve"))
         self.assertIn("with the adapter", text)
+        self.assertIn("200 more rows ≈ ", text)
         self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "gold")
         self.output("adapter", "export", "tiny:colours", "out")
         self.assertIn("malina-adapter.json", os.listdir(self.path("out")))

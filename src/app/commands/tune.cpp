@@ -61,6 +61,7 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   if (is_given("--max-tokens")) request.max_tokens = options.request.tuning.form.max_tokens;
   request.recipe.pooling = tune::Pooling::last;
   request.patience = options.request.tuning.patience;
+  request.curve = options.request.tuning.curve;
   request.skip_long = options.skip_long;
   return request;
 }
@@ -106,7 +107,8 @@ void tell_of_unused(const Options& options, Method method, Console& console) {
   if (method == Method::linear)
     unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
   if (options.method != "auto") unused.push_back("--up-to");
-  if (options.method == "full") unused = {"--rank", "--alpha", "--rslora", "--b-ratio", "--fast"};
+  if (options.method == "full")
+    unused = {"--rank", "--alpha", "--rslora", "--b-ratio", "--fast", "--curve"};
   std::string given;
   for (const char* name : unused)
     if (options.cli->count(name) > 0) given += (given.empty() ? "" : ", ") + std::string(name);
@@ -127,8 +129,8 @@ void check_task(const Options& options, TuneTask task) {
                       "--method full: is of conversations and completions, which teach a model to "
                       "write");
   if (task == TuneTask::spans)
-    refuse({"--pooling", "--twice", "--skip-long", "--label", "--curve", "--search",
-            "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
+    refuse({"--pooling", "--twice", "--skip-long", "--label", "--search", "--search-rates",
+            "--out-of-scope", "--out-of-scope-recall", "--up-to"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
@@ -136,7 +138,7 @@ void check_task(const Options& options, TuneTask task) {
   if (!full)
     refuse({"--method"},
            "is of a classifier, and the model is to learn to write, by an adapter or by full");
-  refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--curve", "--search",
+  refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--search",
           "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
@@ -250,7 +252,7 @@ void add_recipe(CLI::App& cli, Options& options) {
   cli.add_option("--search-rates", tuning.search, "Learning rates to search among, instead")
       ->check(CLI::PositiveNumber);
   cli.add_flag("--curve", tuning.curve,
-               "Measure what more labels would bring to the adapter too; takes twice as long");
+               "Measure what more rows would bring to the adapter too; takes twice as long");
   cli.add_flag("--recompute", recipe.recompute, "A third slower, for a fraction of the memory");
 }
 
