@@ -48,8 +48,8 @@ void print_test(const tune::SpanReport& report, Console& console) {
   if (report.chosen != 0)
     console.print("; linear {}, McNemar's exact p = {:.3g}", percent(test.linear.exact.value),
                   test.p_value);
-  console.print("\n  expected calibration error of whole answers {:.4f}\n",
-                test.answers.calibration_error);
+  console.print("\n  expected calibration error of whole answers {:.4f} (by chance: {:.4f})\n",
+                test.answers.calibration_error, test.answers.error_by_chance);
   if (report.calibration.abstention)
     console.print("  answers {} of them, {} of these wholly right\n", percent(test.answered),
                   percent(test.answered_exact));
@@ -82,12 +82,11 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
                   printable(report.refitting_left_out));
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error of whole "
-      "answers\n{:.4f} (before: {:.4f})\n",
+      "answers\n{:.4f} (before: {:.4f}; by chance: {:.4f})\n",
       report.calibration.temperature, report.after.calibration_error,
-      report.before.calibration_error);
+      report.before.calibration_error, report.after.error_by_chance);
   if (report.calibration.abstention)
-    console.print("Below a probability of {:.3f} it abstains\n",
-                  report.calibration.abstention->threshold);
+    print_abstention(*report.calibration.abstention, "wholly ", console);
   else
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");

@@ -47,6 +47,15 @@ void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& co
                 table({answered, wrong, least}, right));
 }
 
+void print_abstention(const eval::AbstentionThreshold& abstention, const char* wholly,
+                      Console& console) {
+  console.print(
+      "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
+      "of these\n{} {}right; of others from there at least {}, with 95 % confidence\n",
+      abstention.threshold, percent(abstention.coverage), percent(abstention.accuracy),
+      grouped(abstention.rows), wholly, percent(abstention.accuracy_low()));
+}
+
 void print_curve(const tune::CurveReport& curve, Console& console) {
   console.print("\nMore labels, for {}:", tune::name(curve.members));
   for (const auto& point : curve.points)
@@ -85,7 +94,9 @@ void print_test(const TuningReport& report, Console& console) {
   if (report.chosen != 0)
     console.print("  the linear baseline: {}; McNemar's exact p = {:.3g}\n",
                   percent(test.linear.accuracy.value), test.p_value);
-  console.print("  expected calibration error {:.4f}\n", test.measures.expected_calibration_error);
+  console.print("  expected calibration error {:.4f} (by chance: {:.4f})\n",
+                test.measures.expected_calibration_error,
+                test.measures.calibration_error_by_chance);
   if (report.calibration.abstention)
     console.print("  answers {} of them, {} of these right\n", percent(test.answered),
                   percent(test.answered_accuracy));
@@ -191,17 +202,13 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
     console.print("Writing labels was left out: {}.\n", printable(report.labels_left_out));
   console.print(
       "Calibration on validation rows: temperature {:.2f}, expected calibration error {:.4f} "
-      "(before: {:.4f})\n",
+      "(before: {:.4f}; by chance: {:.4f})\n",
       report.calibration.temperature, report.after.expected_calibration_error,
-      report.before.expected_calibration_error);
+      report.before.expected_calibration_error, report.after.calibration_error_by_chance);
   if (report.scope)
     print_scope(report, console);
   else if (report.calibration.abstention)
-    console.print(
-        "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
-        "of these right\n",
-        report.calibration.abstention->threshold, percent(report.calibration.abstention->coverage),
-        percent(report.calibration.abstention->accuracy));
+    print_abstention(*report.calibration.abstention, "", console);
   else
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");

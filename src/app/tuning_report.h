@@ -15,6 +15,9 @@ std::string percent(double share);  // "91.3 %"
 // wrong where only the most confident are answered; what more labels would bring.
 void print_bins(std::span<const eval::ReliabilityBin> bins, Console& console);
 void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& console);
+// Where it abstains, and what is right of the rest. `wholly`: "wholly " of taggers.
+void print_abstention(const eval::AbstentionThreshold& abstention, const char* wholly,
+                      Console& console);
 void print_curve(const tune::CurveReport& curve, Console& console);
 
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console);

@@ -56,7 +56,7 @@ std::vector<Step> steps_of(Labels labels, const ProbabilityTable& table) {
 AbstentionThreshold threshold_at(const Step& step, std::size_t rows) {
   const auto answered = static_cast<double>(step.all_rows);
   return {step.confidence, answered / static_cast<double>(rows),
-          1 - static_cast<double>(step.all_errors) / answered};
+          1 - static_cast<double>(step.all_errors) / answered, step.all_rows};
 }
 
 void check_scope(Labels labels, const ProbabilityTable& table, std::uint32_t scope_class) {
@@ -96,6 +96,12 @@ std::size_t proven_step(const std::vector<Step>& steps, std::size_t rows, double
 }
 
 }  // namespace
+
+double AbstentionThreshold::accuracy_low() const {
+  if (rows == 0) return 0;
+  const auto right = static_cast<std::size_t>(std::llround(accuracy * static_cast<double>(rows)));
+  return clopper_pearson_lower(right, rows);
+}
 
 std::vector<RiskCoveragePoint> risk_coverage(Labels labels, const ProbabilityTable& table) {
   std::vector<RiskCoveragePoint> points;
@@ -167,7 +173,7 @@ AbstentionThreshold fit_scope(Labels labels, const ProbabilityTable& table,
   }
   std::sort(taken_in.begin(), taken_in.end(), std::greater<>());
   const std::size_t missed = most_missed(out, recall, guarantee);
-  AbstentionThreshold result{0, 0, 0};
+  AbstentionThreshold result{0, 0, 0, 0};
   if (missed < taken_in.size()) result.threshold = std::nextafter(taken_in[missed], 2);
   std::size_t in_scope = 0, answered = 0, right = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -178,6 +184,7 @@ AbstentionThreshold fit_scope(Labels labels, const ProbabilityTable& table,
     ++answered;
     right += answer == labels[i] ? 1 : 0;
   }
+  result.rows = answered;
   result.coverage = static_cast<double>(answered) / static_cast<double>(in_scope);
   if (answered > 0) result.accuracy = static_cast<double>(right) / static_cast<double>(answered);
   return result;

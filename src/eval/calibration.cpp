@@ -103,6 +103,19 @@ std::vector<double> brier_scores(Labels labels, const ProbabilityTable& table) {
   return scores;
 }
 
+namespace {
+
+// E |X / n - p| of a binomial X.
+double mean_deviation(std::size_t rows, double p) {
+  if (p <= 0 || p >= 1) return 0;
+  const auto n = static_cast<double>(rows);
+  const double k = std::floor(n * p) + 1;
+  const double log_choose = std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1);
+  return 2 * k / n * std::exp(log_choose + k * std::log(p) + (n - k + 1) * std::log1p(-p));
+}
+
+}  // namespace
+
 CalibrationMeasures measure_calibration(Labels labels, const ProbabilityTable& table,
                                         std::size_t bins) {
   check(labels, table);
@@ -132,8 +145,9 @@ CalibrationMeasures measure_calibration(Labels labels, const ProbabilityTable& t
     if (bin.rows == 0) continue;
     bin.confidence /= static_cast<double>(bin.rows);
     bin.accuracy /= static_cast<double>(bin.rows);
-    result.expected_calibration_error +=
-        static_cast<double>(bin.rows) / count * std::abs(bin.accuracy - bin.confidence);
+    const double share = static_cast<double>(bin.rows) / count;
+    result.expected_calibration_error += share * std::abs(bin.accuracy - bin.confidence);
+    result.calibration_error_by_chance += share * mean_deviation(bin.rows, bin.confidence);
   }
   result.risk_coverage_area = risk_coverage_area(labels, table);
   return result;

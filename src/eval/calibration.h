@@ -43,6 +43,10 @@ struct CalibrationMeasures {
   // Sum over 15 bins of equal width of rows/N * |accuracy - confidence| (Naeini et al. 2015; Guo et
   // al. 2017).
   double expected_calibration_error;
+  // What that would be on average if confidences were exactly right: of a binomial in each bin, at
+  // its mean confidence (de Moivre's closed form; Diaconis and Zabell 1991). Few rows differ by as
+  // much by chance.
+  double calibration_error_by_chance;
   double brier;  // mean over rows of the sum over classes of (p_k - [k is the label])^2: 0 to 2
   double negative_log_likelihood;  // mean of -ln p of the label; p is taken as 1e-300 at least
   std::vector<ReliabilityBin> bins;
@@ -75,9 +79,14 @@ double risk_coverage_area(std::span<const std::uint32_t> labels, const Probabili
 double auroc(std::span<const double> first, std::span<const double> second);
 
 struct AbstentionThreshold {
-  double threshold;  // answer at this confidence or above; just above 1: never
-  double coverage;   // the share of the rows fitted on that is answered
-  double accuracy;   // among these
+  double threshold;      // answer at this confidence or above; just above 1: never
+  double coverage;       // the share of the rows fitted on that is answered
+  double accuracy;       // among these
+  std::size_t rows = 0;  // that these are; 0: not known
+
+  // The Clopper-Pearson lower bound of the accuracy, 95 %, as if the threshold had been there
+  // before the rows; 0 where these are not known.
+  double accuracy_low() const;
 };
 // The threshold of the most answers of which at least `target_accuracy` is right.
 //
@@ -114,9 +123,9 @@ std::vector<std::uint32_t> conformal_set(std::span<const double> probabilities, 
 //
 // guarantee 0: the share `recall` of these rows; of others it is less about half of the time.
 // guarantee in (0, 1): so many that the Clopper-Pearson lower bound of their share at this
-// confidence is at least `recall`: the rank of the threshold depends on the number of rows alone, so
-// of others from the same source at least `recall` is recognised with that probability. All of them
-// where they are too few to prove it; then it is less probable.
+// confidence is at least `recall`: the rank of the threshold depends on the number of rows alone,
+// so of others from the same source at least `recall` is recognised with that probability. All of
+// them where they are too few to prove it; then it is less probable.
 //
 // Throws invalid_argument for a recall outside of (0, 1], a guarantee outside of [0, 1), and where
 // there is no row of the class, or none of another one.

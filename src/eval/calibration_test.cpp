@@ -97,6 +97,25 @@ TEST(Calibration, BinsHoldTheirUpperBorder) {
   EXPECT_NEAR(measures.expected_calibration_error, (0.4 + 0.61 + 0) / 3, 1e-12);
 }
 
+// Against labels that are drawn as the confidences say.
+TEST(Calibration, ErrorByChanceIsThatOfWhatIsCalibrated) {
+  for (const std::size_t rows : {40U, 400U}) {
+    double errors = 0, chance = 0;
+    constexpr int kTrials = 400;
+    for (int trial = 0; trial < kTrials; ++trial) {
+      const Answers answers = drawn(rows, 1, 5000 + static_cast<std::uint64_t>(trial));
+      const auto measures = measure_calibration(answers.labels, answers.table);
+      errors += measures.expected_calibration_error / kTrials;
+      chance += measures.calibration_error_by_chance / kTrials;
+    }
+    EXPECT_NEAR(chance, errors, 0.05 * errors) << rows;
+    EXPECT_GT(chance, rows == 40 ? 0.05 : 0.01);
+  }
+  // Certain answers leave nothing to chance.
+  const ProbabilityTable certain{2, {1, 0, 1, 0}};
+  EXPECT_EQ(measure_calibration(Classes{0, 0}, certain).calibration_error_by_chance, 0);
+}
+
 TEST(RiskCoverage, EqualConfidencesErrAlike) {
   // The wrong one of two equals must not matter by its place.
   const ProbabilityTable table{2, {0.9, 0.1, 0.7, 0.3, 0.7, 0.3}};
@@ -123,6 +142,8 @@ TEST(Abstention, TakesTheMostAnswersThatReachTheTarget) {
   EXPECT_DOUBLE_EQ(threshold->coverage, 0.8);
   EXPECT_DOUBLE_EQ(threshold->accuracy, 0.875);
   EXPECT_NEAR(threshold->threshold, 0.92, 1e-12);
+  EXPECT_EQ(threshold->rows, 8U);
+  EXPECT_NEAR(threshold->accuracy_low(), 0.5293, 1e-4);  // SciPy: beta.ppf(0.05, 7, 2)
   EXPECT_FALSE(fit_abstention(Classes(10, 1), table, 0.5));
   EXPECT_FALSE(fit_abstention(labels, table, 0.87, 0.95)) << "ten rows prove nothing";
   EXPECT_THROW(fit_abstention(labels, table, 1.5), base::Error);

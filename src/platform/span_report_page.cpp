@@ -67,12 +67,14 @@ class Page {
                                with_interval(report_.test->linear.exact), report_.test->p_value));
     }
     if (const auto& abstention = report_.calibration.abstention)
-      page_.fact("answers",
-                 fmt::format("{} of the validation rows that this was set on, {} of these wholly "
-                             "right, where the probability of the whole answer is at least {:.3f}; "
-                             "it abstains from the others",
-                             percent(abstention->coverage), percent(abstention->accuracy),
-                             abstention->threshold));
+      page_.fact(
+          "answers",
+          fmt::format("{} of the validation rows that this was set on, {} of these {} wholly "
+                      "right (95 %: at least {}), where the probability of the whole answer "
+                      "is at least {:.3f}; it abstains from the others",
+                      percent(abstention->coverage), percent(abstention->accuracy),
+                      grouped(abstention->rows), percent(abstention->accuracy_low()),
+                      abstention->threshold));
     else
       page_.fact("answers",
                  fmt::format("none: no threshold reaches {}", percent(request_.target_accuracy)));
@@ -122,20 +124,24 @@ class Page {
     page_.add(
         "<h2>Calibration</h2>\n<p>Temperature {:.3f}. Of whole answers; the expected calibration "
         "error is the mean distance between their probability and the share that is wholly right, "
-        "over bins.</p>\n",
+        "over bins; few rows differ by chance, and by as much as it says if every probability were "
+        "exactly right.</p>\n",
         report_.calibration.temperature);
     Rows rows;
     const auto row = [&](std::string_view name, const tune::SpanAnswers& answers) {
       rows.push_back({std::string(name), fmt::format("{:.4f}", answers.calibration_error),
+                      fmt::format("{:.4f}", answers.error_by_chance),
                       fmt::format("{:.4f}", answers.risk_coverage_area)});
     };
     row("validation rows, before", report_.before);
     row("validation rows, after", report_.after);
     if (report_.test) row("test rows", report_.test->answers);
-    page_.table(
-        "Measures of calibration; less is better",
-        {{"rows"}, {"expected calibration error", true}, {"area under risk and coverage", true}},
-        rows);
+    page_.table("Measures of calibration; less is better",
+                {{"rows"},
+                 {"expected calibration error", true},
+                 {"by chance", true},
+                 {"area under risk and coverage", true}},
+                rows);
     std::span<const eval::ReliabilityBin> test;
     if (report_.test) test = report_.test->answers.bins;
     add_reliability(page_, report_.before.bins, report_.after.bins, test);

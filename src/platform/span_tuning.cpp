@@ -64,6 +64,7 @@ tune::SpanRequest span_request(const TuneRequest& request, const fs::path& direc
   spans.curve = given.curve;
   spans.significance = given.significance;
   spans.target_accuracy = given.calibration.target_accuracy;
+  spans.guarantee = given.calibration.guarantee;
   spans.snapshot = directory;
   spans.snapshot += ".snapshot";
   switch (given.method) {

@@ -61,10 +61,13 @@ class Page {
     if (report_.scope)
       scope();
     else if (const auto& abstention = report_.calibration.abstention)
-      page_.fact("answers", fmt::format("{} of rows, {} of these right, where its probability is "
-                                        "at least {:.3f}; it abstains from the others",
-                                        percent(abstention->coverage),
-                                        percent(abstention->accuracy), abstention->threshold));
+      page_.fact("answers",
+                 fmt::format("{} of the rows that this was set on, {} of these {} right (95 %: at "
+                             "least {}), where its probability is at least {:.3f}; it abstains "
+                             "from the others",
+                             percent(abstention->coverage), percent(abstention->accuracy),
+                             grouped(abstention->rows), percent(abstention->accuracy_low()),
+                             abstention->threshold));
     else
       page_.fact("answers", fmt::format("none: no threshold reaches {}",
                                         percent(request_.calibration.target_accuracy)));
@@ -138,11 +141,13 @@ class Page {
   void calibration() {
     page_.add(
         "<h2>Calibration</h2>\n<p>Temperature {:.3f}. The expected calibration error is the mean "
-        "distance between confidence and the share that is right, over bins.</p>\n",
+        "distance between confidence and the share that is right, over bins; few rows differ by "
+        "chance, and by as much as it says if every confidence were exactly right.</p>\n",
         report_.calibration.temperature);
     Rows rows;
     const auto row = [&](std::string_view name, const eval::CalibrationMeasures& measures) {
       rows.push_back({std::string(name), fmt::format("{:.4f}", measures.expected_calibration_error),
+                      fmt::format("{:.4f}", measures.calibration_error_by_chance),
                       fmt::format("{:.4f}", measures.brier),
                       fmt::format("{:.4f}", measures.negative_log_likelihood),
                       fmt::format("{:.4f}", measures.risk_coverage_area)});
@@ -153,6 +158,7 @@ class Page {
     page_.table("Measures of calibration; less is better",
                 {{"rows"},
                  {"expected calibration error", true},
+                 {"by chance", true},
                  {"Brier score", true},
                  {"negative log-likelihood", true},
                  {"area under risk and coverage", true}},

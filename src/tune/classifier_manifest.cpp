@@ -37,7 +37,9 @@ Json to_json(const eval::Calibration& calibration, std::span<const std::string> 
   if (calibration.abstention)
     json["abstention"] = {{"threshold", calibration.abstention->threshold},
                           {"coverage", calibration.abstention->coverage},
-                          {"accuracy", calibration.abstention->accuracy}};
+                          {"accuracy", calibration.abstention->accuracy},
+                          {"accuracy_low", calibration.abstention->accuracy_low()},
+                          {"rows", calibration.abstention->rows}};
   return json;
 }
 

@@ -148,14 +148,16 @@ SpanAnswers answers_of(const Judged& judged) {
   const eval::CalibrationMeasures measures =
       eval::measure_calibration(answers.labels, answers.table);
   return {.calibration_error = measures.expected_calibration_error,
+          .error_by_chance = measures.calibration_error_by_chance,
           .risk_coverage_area = measures.risk_coverage_area,
           .bins = measures.bins,
           .risk_coverage = thinned(eval::risk_coverage(answers.labels, answers.table))};
 }
 
-std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target) {
+std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target,
+                                                      double guarantee) {
   const AnswerTable answers(judged);
-  return eval::fit_abstention(answers.labels, answers.table, target);
+  return eval::fit_abstention(answers.labels, answers.table, target, guarantee);
 }
 
 }  // namespace malina::tune

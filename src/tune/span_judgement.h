@@ -52,6 +52,7 @@ std::vector<std::size_t> curve_order(std::size_t texts, std::uint64_t seed);
 // How far the probabilities of whole answers can be believed, and what is wrong where only the
 // likeliest are given.
 SpanAnswers answers_of(const Judged& judged);
-std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target);
+std::optional<eval::AbstentionThreshold> threshold_of(const Judged& judged, double target,
+                                                      double guarantee);
 
 }  // namespace malina::tune

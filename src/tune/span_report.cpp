@@ -39,12 +39,15 @@ Json to_json(const SpanCalibration& calibration) {
   if (calibration.abstention)
     json["abstention"] = {{"threshold", calibration.abstention->threshold},
                           {"coverage", calibration.abstention->coverage},
-                          {"accuracy", calibration.abstention->accuracy}};
+                          {"accuracy", calibration.abstention->accuracy},
+                          {"accuracy_low", calibration.abstention->accuracy_low()},
+                          {"rows", calibration.abstention->rows}};
   return json;
 }
 
 Json to_json(const SpanAnswers& answers) {
   return {{"expected_calibration_error", answers.calibration_error},
+          {"calibration_error_by_chance", answers.error_by_chance},
           {"risk_coverage_area", answers.risk_coverage_area},
           {"bins", bins_json(answers.bins)},
           {"risk_coverage", risk_coverage_json(answers.risk_coverage)}};

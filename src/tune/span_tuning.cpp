@@ -281,8 +281,8 @@ void SpanTuning::calibrate() {
   const Judged after = judge(validation_->data, scores, report_.types, report_.calibration);
   report_.before = answers_of(judge(validation_->data, scores, report_.types));
   report_.after = answers_of(after);
-  report_.calibration.abstention =
-      threshold_of(after.part(std::span(order).subspan(half)), request_.target_accuracy);
+  report_.calibration.abstention = threshold_of(after.part(std::span(order).subspan(half)),
+                                                request_.target_accuracy, request_.guarantee);
 }
 
 Certificate SpanTuning::certificate() const {

@@ -37,6 +37,7 @@ struct SpanRequest {
   bool curve = false;  // of the adapter too, for about as many steps again (Tuning's)
   double significance = 0.05;
   double target_accuracy = 0.98;   // of whole answers
+  double guarantee = 0;            // of that (eval::fit_abstention)
   std::filesystem::path snapshot;  // empty: none
   std::string base_digest;         // "sha256:..."
 };
@@ -73,6 +74,7 @@ SpanCalibration sequences_of(const SpanCalibration& calibration);
 // Probabilities of whole answers against how often these are right.
 struct SpanAnswers {
   double calibration_error = 0;  // expected, in 15 bins (eval::CalibrationMeasures)
+  double error_by_chance = 0;
   double risk_coverage_area = 0;
   std::vector<eval::ReliabilityBin> bins = {};
   std::vector<eval::RiskCoveragePoint> risk_coverage = {};  // thinned to kMostPoints

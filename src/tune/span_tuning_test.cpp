@@ -192,6 +192,7 @@ TEST_F(SpanTuningTest, WhatItSaysOfProbabilitiesAndOfMoreTextsAgreesWithWhatItMe
     EXPECT_DOUBLE_EQ(answers.risk_coverage.back().coverage, 1);
     EXPECT_NEAR(answers.risk_coverage.back().risk, 1 - exact, 1e-9);
   };
+  EXPECT_GT(report.before.error_by_chance, 0);
   check(report.before, report.validation_rows, report.rungs.back().validation.exact.value);
   check(report.test->answers, report.test_rows, report.test->chosen.exact.value);
   ASSERT_EQ(report.curves.size(), 1U);
@@ -203,6 +204,17 @@ TEST_F(SpanTuningTest, WhatItSaysOfProbabilitiesAndOfMoreTextsAgreesWithWhatItMe
     EXPECT_EQ(report.curves[0].points[i - 1].rows, report.curves[0].points[i].rows / 2);
   EXPECT_EQ(report.curves[0].forecasts.size(), 3U);
   EXPECT_FALSE(report.losses.empty());
+}
+
+TEST_F(SpanTuningTest, AGuaranteeNeedsTextsThatProveIt) {
+  SpanRequest asked = request(SpanMethod::linear);
+  for (const double guarantee : {0.0, 0.95}) {
+    asked.guarantee = guarantee;
+    SpanTuning tuning(model_, tokenizer_.get(), device_, asked);
+    tuning.read();
+    ASSERT_TRUE(tuning.run({}));
+    EXPECT_EQ(tuning.report().calibration.abstention.has_value(), guarantee == 0);
+  }
 }
 
 TEST_F(SpanTuningTest, TheAdaptersCurveGoesOnWhereItWasStopped) {

@@ -129,6 +129,7 @@ Json to_json(const Measured& measured) {
 
 Json to_json(const eval::CalibrationMeasures& measures) {
   return {{"expected_calibration_error", measures.expected_calibration_error},
+          {"calibration_error_by_chance", measures.calibration_error_by_chance},
           {"brier", measures.brier},
           {"negative_log_likelihood", measures.negative_log_likelihood},
           {"risk_coverage_area", measures.risk_coverage_area},

@@ -247,6 +247,20 @@ TEST_F(TuningTest, AFitStopsWhereThatIsAskedFor) {
   }
 }
 
+TEST_F(TuningTest, AGuaranteeNeedsRowsThatProveIt) {
+  TuningRequest asked = request(Method::linear);
+  const auto plain = tuned(asked).report();
+  ASSERT_TRUE(plain.calibration.abstention);
+  EXPECT_GT(plain.calibration.abstention->rows, 0U);
+  EXPECT_LT(plain.calibration.abstention->accuracy_low(), asked.calibration.target_accuracy);
+  asked.calibration.guarantee = 0.95;
+  EXPECT_FALSE(tuned(asked).report().calibration.abstention);
+  asked.calibration.target_accuracy = 0.5;
+  const auto proven = tuned(asked).report();
+  ASSERT_TRUE(proven.calibration.abstention);
+  EXPECT_GT(proven.calibration.abstention->accuracy_low(), 0.5);
+}
+
 TEST_F(TuningTest, ASecondTrainingThatGoesWrongLeavesTheFirst) {
   const TuningRequest asked = request(Method::blend);
   Tuning tuning(model_, tokenizer_.get(), device_, asked);

@@ -138,8 +138,8 @@ void check_task(const Options& options, TuneTask task) {
   if (!full)
     refuse({"--method"},
            "is of a classifier, and the model is to learn to write, by an adapter or by full");
-  refuse({"--test", "--target-accuracy", "--pooling", "--twice", "--report", "--search",
-          "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
+  refuse({"--test", "--target-accuracy", "--guarantee", "--pooling", "--twice", "--report",
+          "--search", "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");
@@ -293,9 +293,15 @@ Action setup(CLI::App& cli) {
                  "What answers are to reach; below it the classifier abstains")
       ->check(CLI::Range(0.01, 1.0))
       ->capture_default_str();
+  cli.add_option("--guarantee", tuning.calibration.guarantee,
+                 "With this probability --target-accuracy holds on other rows too, of which the "
+                 "fewer are answered the fewer validation rows prove it; 0: on these rows alone")
+      ->check(CLI::Range(0.0, 0.999))
+      ->capture_default_str();
   cli.add_option("--out-of-scope", tuning.out_of_scope,
                  "A label of texts that no other label is meant for: the classifier abstains from "
-                 "them, and from what is like them");
+                 "them, and from what is like them")
+      ->excludes("--guarantee");
   cli.add_option("--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
                  "The share of such texts that it is to abstain from, with 95 % confidence where "
                  "rows of it "
