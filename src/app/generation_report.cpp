@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "app/tuning_report.h"
+
 namespace malina::app {
 
 namespace {
@@ -41,6 +43,7 @@ void print_generation(const platform::TuneOutcome& outcome, Console& console, bo
         "\n{} writes the validation rows no better than the base: a lower "
         "--learning-rate\nor more data may help.\n",
         full ? "The model" : "The adapter");
+  if (!report.search.empty()) print_search(report.search, "NEXT TOKEN RIGHT", console);
   if (report.curve) {
     console.print("\nMore rows:");
     for (const auto& point : report.curve->points)

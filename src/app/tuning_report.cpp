@@ -56,6 +56,17 @@ void print_abstention(const eval::AbstentionThreshold& abstention, const char* w
       grouped(abstention.rows), wholly, percent(abstention.accuracy_low()));
 }
 
+void print_search(std::span<const tune::SearchTrial> search, const char* metric, Console& console) {
+  std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", metric, "LOSS", ""}};
+  const bool writes =
+      std::ranges::all_of(search, [](const auto& one) { return one.macro_f1 == 0; });
+  for (const tune::SearchTrial& trial : search)
+    rows.push_back({grouped(trial.epochs), fmt::format("{:g}", trial.learning_rate),
+                    percent(writes ? trial.accuracy : trial.macro_f1),
+                    fmt::format("{:.4f}", trial.loss), trial.kept ? "kept" : ""});
+  console.print("\nSearch for the learning rate:\n{}", table(rows, {0, 1, 2, 3}));
+}
+
 void print_curve(const tune::CurveReport& curve, Console& console) {
   console.print("\nMore labels, for {}:", tune::name(curve.members));
   for (const auto& point : curve.points)
@@ -153,15 +164,6 @@ void print_scope(const TuningReport& report, Console& console) {
                   percent(report.test->scope->recall), percent(report.test->scope->accuracy));
 }
 
-void print_search(const TuningReport& report, Console& console) {
-  std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", "MACRO F1", "LOSS", ""}};
-  for (const tune::SearchTrial& trial : report.search)
-    rows.push_back({grouped(trial.epochs), fmt::format("{:g}", trial.learning_rate),
-                    percent(trial.macro_f1), fmt::format("{:.4f}", trial.loss),
-                    trial.kept ? "kept" : ""});
-  console.print("\nSearch for the learning rate:\n{}", table(rows, {0, 1, 2, 3}));
-}
-
 void print_suspected(const TuningReport& report, Console& console) {
   constexpr std::size_t kShown = 5;
   const std::size_t count = *report.suspected_rows;
@@ -212,7 +214,7 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
   else
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
-  if (!report.search.empty()) print_search(report, console);
+  if (!report.search.empty()) print_search(report.search, "MACRO F1", console);
   print_bins(report.after.bins, console);
   print_coverage(report.answers.risk_coverage, console);
   if (report.test) print_test(report, console);

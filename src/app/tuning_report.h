@@ -18,6 +18,8 @@ void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& co
 // Where it abstains, and what is right of the rest. `wholly`: "wholly " of taggers.
 void print_abstention(const eval::AbstentionThreshold& abstention, const char* wholly,
                       Console& console);
+// `metric`: what macro F1 is called, or where there is none (a model that writes) accuracy.
+void print_search(std::span<const tune::SearchTrial> search, const char* metric, Console& console);
 void print_curve(const tune::CurveReport& curve, Console& console);
 
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console);

@@ -32,6 +32,8 @@ class Page {
     if (!report_.history.empty())
       add_training(page_, "Training of the adapter", report_.history, report_.losses,
                    request_.recipe, {.accuracy = "token accuracy", .f1 = "F1 of spans"});
+    if (!report_.search.empty())
+      add_search(page_, report_.search, request_.recipe.learning_rate, "F1 of spans");
     if (!report_.curves.empty()) add_curves(page_, report_.curves);
     if (report_.test) types();
     sources();

@@ -61,6 +61,7 @@ tune::SpanRequest span_request(const TuneRequest& request, const fs::path& direc
   spans.recipe.pooling = tune::Pooling::last;
   spans.form.max_tokens = given.form.max_tokens;
   spans.patience = given.patience;
+  spans.search = given.search;
   spans.curve = given.curve;
   spans.significance = given.significance;
   spans.target_accuracy = given.calibration.target_accuracy;

@@ -9,21 +9,22 @@ namespace malina::platform {
 using tune::TuningReport;
 using Rows = HtmlPage::Rows;
 
-void add_search(HtmlPage& page, const TuningReport& report, double learning_rate) {
+void add_search(HtmlPage& page, std::span<const tune::SearchTrial> trials, double learning_rate,
+                std::string_view metric) {
   page.add(
       "<h2>Search for the learning rate</h2>\n<p>Successive halving: the better half of each "
-      "round, by macro F1 of the validation rows, was trained twice as long in the next. Taken: "
+      "round, by {} of the validation rows, was trained twice as long in the next. Taken: "
       "{:g}.</p>\n",
-      learning_rate);
+      metric, learning_rate);
   Rows rows;
-  for (const tune::SearchTrial& trial : report.search)
+  for (const tune::SearchTrial& trial : trials)
     rows.push_back({grouped(trial.epochs), fmt::format("{:g}", trial.learning_rate),
                     percent(trial.macro_f1), percent(trial.accuracy),
                     fmt::format("{:.4f}", trial.loss), trial.kept ? "kept" : ""});
   page.table("What was tried, in order",
              {{"epochs", true},
               {"learning rate", true},
-              {"macro F1", true},
+              {std::string(metric), true},
               {"right", true},
               {"loss", true},
               {"went on"}},

@@ -45,7 +45,9 @@ void add_data(HtmlPage& page, const DataSources& sources);
 void add_origin(HtmlPage& page, std::string_view base_name, std::string_view base_digest,
                 std::string_view base_licence, std::string_view version);
 
-void add_search(HtmlPage& page, const tune::TuningReport& report, double learning_rate);
+// `metric`: by which they were compared.
+void add_search(HtmlPage& page, std::span<const tune::SearchTrial> trials, double learning_rate,
+                std::string_view metric = "macro F1");
 void add_curves(HtmlPage& page, std::span<const tune::CurveReport> curves);
 void add_suspected(HtmlPage& page, const tune::TuningReport& report);
 

@@ -33,7 +33,7 @@ class Page {
     if (!report_.label_history.empty())
       add_training(page_, "Training of the adapter that writes labels", report_.label_history,
                    report_.label_losses, report_.label_recipe.value());
-    if (!report_.search.empty()) add_search(page_, report_, request_.recipe.learning_rate);
+    if (!report_.search.empty()) add_search(page_, report_.search, request_.recipe.learning_rate);
     if (!report_.curves.empty()) add_curves(page_, report_.curves);
     labels();
     if (!report_.suspected.empty()) add_suspected(page_, report_);

@@ -1,5 +1,6 @@
 // What teaching a model to write will take.
 #include "tune/generation_tuning.h"
+#include "tune/rate_search.h"
 #include "tune/step_time.h"
 #include "tune/training_memory.h"
 
@@ -43,6 +44,10 @@ void GenerationTuning::plan_time(TuningPlan& plan, const GenerationEvents& event
   plan.stages = {{"the base on the validation rows", scored},
                  {recipe.full ? "training of all weights" : "training of the adapter",
                   epoch * static_cast<double>(recipe.epochs)}};
+  if (const auto epochs = search_epochs(request_.search.size(), recipe.epochs);
+      epochs > 0 && !recipe.full)
+    plan.stages.insert(plan.stages.begin(),
+                       {"search for the learning rate", static_cast<double>(epochs) * epoch});
   if (request_.curve && !recipe.full) {
     double curve = 0;
     for (const std::size_t rows : curve_rows()) {

@@ -46,6 +46,7 @@ Json report_json(const GenerationReport& report) {
           {"before", evaluation_json(report.before)},
           {"after", evaluation_json(report.after)},
           {"history", history},
+          {"search", search_json(report.search)},
           {"learning_curves", curves}};
 }
 

@@ -164,6 +164,7 @@ AdapterTrainingOptions GenerationTuning::training_options() const {
 
 bool GenerationTuning::run(const GenerationEvents& events) {
   if (run_ == nullptr) {
+    if (!search(events)) return false;
     if (events.stage) events.stage("the base on the validation rows", 0, 1);
     // Before a snapshot is read: then the base's weights are no longer there.
     if (request_.recipe.full)

@@ -14,6 +14,7 @@
 #include "tune/generation_certificate.h"
 #include "tune/generation_task.h"
 #include "tune/generation_training.h"
+#include "tune/trial.h"
 #include "tune/tuning_plan.h"
 #include "tune/tuning_report.h"
 
@@ -26,6 +27,7 @@ struct GenerationRequest {
   std::size_t max_tokens = 2048;  // of a row
   bool skip_long = false;         // leave out rows that are longer; otherwise they are refused
   std::size_t patience = 3;
+  std::vector<float> search;       // learning rates of an adapter, as Tuning's; empty: none
   bool curve = false;              // of an adapter, for about as many steps again
   std::filesystem::path snapshot;  // empty: none
   std::string base_digest;         // "sha256:..."
@@ -41,8 +43,9 @@ struct GenerationReport {
   bool validation_from_training = false;
   std::size_t longest = 0;  // tokens
   std::string licence;
-  Trainer::Evaluation before;  // of the validation data by the base alone
-  Trainer::Evaluation after;   // with the adapter that was kept
+  Trainer::Evaluation before;       // of the validation data by the base alone
+  Trainer::Evaluation after;        // with the adapter that was kept
+  std::vector<SearchTrial> search;  // in the order in which they ran
   std::vector<EpochReport> history;
   // Where it was asked for: by tokens of the validation rows that are not predicted; none where
   // there are too few rows.
@@ -117,13 +120,18 @@ class GenerationTuning {
   void hold_back();
   std::string origin() const;
   AdapterTrainingOptions training_options() const;
-  // generation_curve.cpp
+  // generation_findings.cpp
+  // What is kept of it: wrong_of() the validation rows. Nothing where it was paused.
+  std::optional<TrialResult> trial(const std::string& name, const Recipe& recipe,
+                                   std::span<const TrainingExample> examples,
+                                   const GenerationEvents& events);
+  bool search(const GenerationEvents& events);  // false: paused
   std::vector<std::size_t> curve_rows() const;
   std::size_t curve_epochs(std::size_t examples) const;
   eval::LearningPoint learning_point(std::size_t rows, std::vector<float> wrong) const;
   std::vector<float> wrong_of(const std::vector<Trainer::Evaluation>& each) const;
   std::vector<TrainingExample> examples_of(std::size_t rows) const;
-  bool measure_curve(const GenerationEvents& events);  // false: paused
+  bool measure_curve(const GenerationEvents& events);  // likewise
 
   std::shared_ptr<const model::Model> model_;
   math::CpuDevice& device_;

@@ -257,7 +257,8 @@ TEST_F(GenerationTuningTest, ACurveSaysWhatMoreRowsWouldBring) {
     events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
     events.training.pause = [&] { return steps == stop; };
     if (!tuning.run(events)) return std::optional<GenerationReport>();
-    EXPECT_EQ(tuning.certificate().rows.size(), tuning.report().validation.rows);  // of the whole adapter, after the trials
+    EXPECT_EQ(tuning.certificate().rows.size(),
+              tuning.report().validation.rows);  // of the whole adapter, after the trials
     for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
     std::filesystem::remove(asked.snapshot);
     return std::optional(tuning.report());
@@ -282,6 +283,36 @@ TEST_F(GenerationTuningTest, ACurveSaysWhatMoreRowsWouldBring) {
 
   asked.training = {write("few.jsonl", chats(30))};
   EXPECT_FALSE(tuned(UINT64_MAX, &begun)->curve.has_value());
+}
+
+TEST_F(GenerationTuningTest, ASearchTakesTheRateOfTheLeastLoss) {
+  GenerationRequest asked = request();
+  asked.recipe.epochs = 4;
+  asked.search = {1e-6F, 1e-2F, 2e-6F};
+  asked.snapshot = directory_.path() / "snapshot";
+  const auto tuned = [&](std::uint64_t stop, std::uint64_t* begun) {
+    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+    tuning.read();
+    GenerationEvents events;
+    std::uint64_t steps = 0;
+    events.training.begun = [&](std::uint64_t done, std::uint64_t) { *begun += done; };
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.training.pause = [&] { return steps == stop; };
+    if (!tuning.run(events)) return std::optional<GenerationReport>();
+    EXPECT_EQ(tuning.request().recipe.learning_rate, 1e-2F);
+    return std::optional(tuning.report());
+  };
+  // Three of an epoch (9 steps each), the better two of two, and the whole.
+  std::uint64_t begun = 0;
+  ASSERT_FALSE(tuned(30, &begun).has_value());
+  const auto report = tuned(UINT64_MAX, &begun);
+  EXPECT_EQ(begun, 30U);
+  ASSERT_EQ(report->search.size(), 5U);
+  EXPECT_EQ(report->search[0].epochs, 1U);
+  EXPECT_EQ(report->search[3].epochs, 2U);
+  EXPECT_LT(report->search[1].loss, report->search[0].loss);
+  EXPECT_TRUE(report->search[1].kept);
+  EXPECT_EQ(report_json(*report)["search"].size(), 5U);
 }
 
 TEST_F(GenerationTuningTest, ItsCertificateHoldsWhatItMakesOfTheValidationRows) {

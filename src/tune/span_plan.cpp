@@ -1,6 +1,7 @@
 // What marking spans will take to learn.
 #include <algorithm>
 
+#include "tune/rate_search.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
 #include "tune/step_time.h"
@@ -82,6 +83,8 @@ void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
   const double scored =
       time.per_scored * static_cast<double>(tokens_of(validation_->encoded.examples));
   const double epoch = time.per_position * static_cast<double>(plan.positions) + scored;
+  if (const auto epochs = search_epochs(request_.search.size(), recipe.epochs); epochs > 0)
+    plan.stages.push_back({"search for the learning rate", static_cast<double>(epochs) * epoch});
   plan.stages.push_back(
       {"training of the adapter", epoch * static_cast<double>(recipe.epochs) + scored});
   if (request_.curve) {

@@ -121,6 +121,7 @@ Json report_json(const SpanReport& report) {
           {"calibration_error_after", report.after.calibration_error},
           {"before_calibration", to_json(report.before)},
           {"after_calibration", to_json(report.after)},
+          {"search", search_json(report.search)},
           {"learning_curves", curves},
           {"test", test_json(report)}};
 }

@@ -167,10 +167,12 @@ AdapterTrainingOptions SpanTuning::training_options() const {
 
 bool SpanTuning::climb_adapter(const SpanEvents& events) {
   const base::Stopwatch watch;
-  if (run_ == nullptr)
+  if (run_ == nullptr) {
+    if (!search(events)) return false;
     run_ = std::make_unique<SpanTraining>(model_, device_, report_.types.size(),
                                           training_->encoded.examples,
                                           validation_->encoded.examples, training_options());
+  }
   if (!run_->run(events.training)) return false;
   report_.history = run_->history();
   report_.losses = step_losses(run_->losses());

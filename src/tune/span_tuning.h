@@ -20,6 +20,7 @@
 #include "tune/span_task.h"
 #include "tune/span_training.h"
 #include "tune/training_memory.h"
+#include "tune/trial.h"
 #include "tune/tuning_report.h"
 
 namespace malina::tune {
@@ -34,7 +35,8 @@ struct SpanRequest {
   Recipe recipe;  // epochs or batch of 0: as automatic_schedule has it; settled by read()
   SpanForm form;
   std::size_t patience = 3;
-  bool curve = false;  // of the adapter too, for about as many steps again (Tuning's)
+  std::vector<float> search;  // learning rates, as Tuning's; empty: none
+  bool curve = false;         // of the adapter too, for about as many steps again (Tuning's)
   double significance = 0.05;
   double target_accuracy = 0.98;   // of whole answers
   double guarantee = 0;            // of that (eval::fit_abstention)
@@ -91,6 +93,7 @@ struct SpanReport {
   std::vector<SpanRung> rungs;
   std::size_t chosen = 0;
   std::string reason;
+  std::vector<SearchTrial> search;  // in the order in which they ran
   std::vector<EpochReport> history;
   std::vector<StepLoss> losses;  // of the adapter's training, thinned
   // That the chosen tagger has learned from, with those held back; absent: from the training rows
@@ -171,11 +174,17 @@ class SpanTuning {
   std::vector<std::vector<std::uint32_t>> tags_of(const SpanTexts& data, std::size_t texts) const;
   eval::LinearTagger fitted(const SpanTexts& data);
   void climb_linear(const SpanEvents& events);
-  // span_curve.cpp
+  // span_findings.cpp
   std::vector<std::size_t> curve_texts() const;
   eval::LearningPoint learning_point(std::size_t texts, std::span<const ScoredText> scores) const;
   void measure_curve(const SpanEvents& events);
-  bool measure_adapter_curve(const SpanEvents& events);  // false: paused
+  // Without the job's own snapshot; nothing where it was paused. What is kept of it: which of the
+  // validation texts it has wrong.
+  std::optional<TrialResult> trial(const std::string& name, const Recipe& recipe,
+                                   std::span<const TrainingExample> examples,
+                                   const SpanEvents& events);
+  bool search(const SpanEvents& events);                 // false: paused
+  bool measure_adapter_curve(const SpanEvents& events);  // likewise
   bool climb_adapter(const SpanEvents& events);
   void add_rung(SpanMethod method, double seconds, const SpanEvents& events);
   std::vector<ScoredText> scored(SpanMethod method, const Part& part);

@@ -217,6 +217,21 @@ TEST_F(SpanTuningTest, AGuaranteeNeedsTextsThatProveIt) {
   }
 }
 
+TEST_F(SpanTuningTest, ASearchTakesTheRateThatFindsSpans) {
+  SpanRequest asked = request(SpanMethod::lora);
+  asked.search = {1e-6F, 1e-2F};
+  SpanTuning tuning(model_, tokenizer_.get(), device_, asked);
+  tuning.read();
+  ASSERT_TRUE(tuning.run({}));
+  const auto& search = tuning.report().search;
+  ASSERT_EQ(search.size(), 2U);
+  EXPECT_EQ(search[0].epochs, 2U);
+  EXPECT_GT(search[1].macro_f1, search[0].macro_f1);
+  EXPECT_TRUE(search[1].kept && !search[0].kept);
+  EXPECT_EQ(tuning.request().recipe.learning_rate, 1e-2F);
+  EXPECT_EQ(report_json(tuning.report())["search"].size(), 2U);
+}
+
 TEST_F(SpanTuningTest, TheAdaptersCurveGoesOnWhereItWasStopped) {
   SpanRequest asked = request(SpanMethod::lora);
   asked.curve = true;

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "eval/learning_curve.h"
 #include "eval/stratified.h"
 #include "tune/data/wrong_labels.h"
+#include "tune/rate_search.h"
 #include "tune/tuning_curve.h"
 #include "tune/tuning_part.h"
 
@@ -29,11 +29,6 @@ eval::ProbabilityTable widened(const eval::ProbabilityTable& table,
     for (std::size_t i = 0; i < table.rows(); ++i) wide.row(i)[column] = table.row(i)[k];
   }
   return wide;
-}
-
-// The better ones first: by macro F1, of equal ones by the loss.
-bool better(const SearchTrial& a, const SearchTrial& b) {
-  return a.macro_f1 > b.macro_f1 || (a.macro_f1 == b.macro_f1 && a.loss < b.loss);
 }
 
 }  // namespace
@@ -63,44 +58,17 @@ std::optional<TrialResult> Tuning::trial(const std::string& name, const Recipe& 
   return run_trial(name, work, std::move(options), events.training, trial_files_);
 }
 
-// Every round trains twice as long as the one before and keeps the better half; the whole training
-// that follows is twice as long as the last.
 bool Tuning::search(const TuningEvents& events) {
-  report_.search.clear();
-  std::vector<float> rates = request_.search;
-  std::size_t rounds = 0;
-  for (std::size_t left = rates.size(); left > 1; left = (left + 1) / 2) ++rounds;
-  for (std::size_t round = 0; round < rounds; ++round) {
-    Recipe recipe = request_.recipe;
-    recipe.epochs = std::max<std::size_t>(1, recipe.epochs >> (rounds - round));
-    std::vector<SearchTrial> trials;
-    for (const float rate : rates) {
-      recipe.learning_rate = rate;
-      std::optional<TrialResult> result;
-      try {
-        result = trial(fmt::format("search-{}-{:g}", recipe.epochs, rate), recipe,
-                       training_->examples, events);
-      } catch (const DivergedError&) {
-        constexpr double kLost = std::numeric_limits<double>::infinity();
-        trials.push_back({rate, recipe.epochs, kLost, 0, 0, false});
-        continue;
-      }
-      if (!result) return false;
-      trials.push_back({rate, recipe.epochs, result->best.loss, result->best.accuracy,
-                        result->best.macro_f1, false});
-    }
-    std::vector<SearchTrial*> order;
-    for (SearchTrial& one : trials) order.push_back(&one);
-    std::stable_sort(order.begin(), order.end(),
-                     [](const SearchTrial* a, const SearchTrial* b) { return better(*a, *b); });
-    rates.clear();
-    for (std::size_t i = 0; i < (order.size() + 1) / 2; ++i) {
-      order[i]->kept = true;
-      rates.push_back(order[i]->learning_rate);
-    }
-    report_.search.insert(report_.search.end(), trials.begin(), trials.end());
-  }
-  if (!rates.empty()) request_.recipe.learning_rate = rates.front();
+  if (request_.search.empty()) return true;
+  auto found = search_learning_rate(
+      request_.search, request_.recipe,
+      [&](const std::string& name, const Recipe& recipe) -> std::optional<EpochReport> {
+        const auto result = trial(name, recipe, training_->examples, events);
+        return result ? std::optional(result->best) : std::nullopt;
+      });
+  if (!found) return false;
+  report_.search = std::move(found->trials);
+  request_.recipe.learning_rate = found->learning_rate;
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "eval/stratified.h"
 #include "tune/frozen_features.h"
 #include "tune/label_answers.h"
+#include "tune/rate_search.h"
 #include "tune/step_time.h"
 #include "tune/training_memory.h"
 #include "tune/tuning_curve.h"
@@ -89,8 +90,8 @@ void Tuning::Planner::adapter() {
   const double scored =
       time.per_scored * static_cast<double>(tokens_of(tuning_.validation_->examples));
   const double epoch = time.per_position * static_cast<double>(plan_.positions) + scored;
-  if (const double epochs = search_epochs(); epochs > 0)
-    add("search for the learning rate", epochs * epoch);
+  if (const auto epochs = search_epochs(request_.search.size(), request_.recipe.epochs); epochs > 0)
+    add("search for the learning rate", static_cast<double>(epochs) * epoch);
   add("training of the adapter", epoch * static_cast<double>(request_.recipe.epochs) + scored);
   if (request_.curve) add("learning curve of the adapter", curve_seconds(time, scored));
   if (tuning_.retrains()) {
@@ -144,15 +145,6 @@ void Tuning::Planner::labels() {
   const double row = seconds / static_cast<double>(texts.size());
   add("scores of labels", row * static_cast<double>(rows));
   if (tuning_.test_) add(kTestRows, row * static_cast<double>(tuning_.test_->data.size()));
-}
-
-double Tuning::Planner::search_epochs() const {
-  std::size_t rounds = 0, all = 0;
-  for (std::size_t left = request_.search.size(); left > 1; left = (left + 1) / 2) ++rounds;
-  std::size_t rates = request_.search.size();
-  for (std::size_t round = 0; round < rounds; ++round, rates = (rates + 1) / 2)
-    all += rates * std::max<std::size_t>(1, request_.recipe.epochs >> (rounds - round));
-  return static_cast<double>(all);
 }
 
 double Tuning::Planner::curve_seconds(const StepTime& time, double scored) const {

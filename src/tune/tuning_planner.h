@@ -56,8 +56,6 @@ class Tuning::Planner {
   // What it takes beside the rest of the plan, which is of what is trained in any case.
   void last_rung();
   void labels();
-  // As search() has them.
-  double search_epochs() const;
   double curve_seconds(const StepTime& time, double scored) const;
 
   static constexpr const char* kTestRows = "test rows";

@@ -80,6 +80,18 @@ AnswerReport answer_report(std::span<const std::uint32_t> expected,
   return report;
 }
 
+Json search_json(std::span<const SearchTrial> trials) {
+  Json json = Json::array();
+  for (const SearchTrial& trial : trials)
+    json.push_back({{"learning_rate", trial.learning_rate},
+                    {"epochs", trial.epochs},
+                    {"loss", std::isfinite(trial.loss) ? Json(trial.loss) : Json()},
+                    {"accuracy", trial.accuracy},
+                    {"macro_f1", trial.macro_f1},
+                    {"kept", trial.kept}});
+  return json;
+}
+
 Json curve_json(const CurveReport& curve) {
   Json points = Json::array(), forecasts = Json::array();
   for (const CurveReport::Point& point : curve.points)
@@ -194,14 +206,7 @@ void add_findings(const TuningReport& report, Json& json) {
                                  {"given", row.given},
                                  {"suggested", row.suggested},
                                  {"margin", row.margin}});
-  json["search"] = Json::array();
-  for (const SearchTrial& trial : report.search)
-    json["search"].push_back({{"learning_rate", trial.learning_rate},
-                              {"epochs", trial.epochs},
-                              {"loss", trial.loss},
-                              {"accuracy", trial.accuracy},
-                              {"macro_f1", trial.macro_f1},
-                              {"kept", trial.kept}});
+  json["search"] = search_json(report.search);
 }
 
 }  // namespace

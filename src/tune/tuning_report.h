@@ -168,6 +168,7 @@ struct TuningReport {
 
 // Parts that reports have in common, under the keys of docs/reference/json.md.
 nlohmann::ordered_json curve_json(const CurveReport& curve);
+nlohmann::ordered_json search_json(std::span<const SearchTrial> trials);
 nlohmann::ordered_json bins_json(std::span<const eval::ReliabilityBin> bins);
 nlohmann::ordered_json risk_coverage_json(std::span<const eval::RiskCoveragePoint> points);
 

@@ -63,7 +63,8 @@ class TuneSpansTest(json_test.DocumentedKeys, program.ProgramTest):
     def test_an_adapter(self):
         self.json("import", os.path.join(GOLDEN, "q4_1.gguf"), "--name", "tiny")
         recipe = ("--model", "tiny", "--rank", "4", "--batch", "8", "--epochs", "4", "--learning-rate", "0.01")
-        report = self.json(*self.arguments(*recipe, "--method", "lora", "--curve"))
+        report = self.json(*self.arguments(*recipe, "--method", "lora", "--curve", "--search"))
+        self.assertEqual(len(report["search"]), 6)
         self.assertEqual([curve["method"] for curve in report["learning_curves"]], ["linear", "lora"])
         self.assertEqual([point["rows"] for point in report["learning_curves"][1]["points"]], [6, 12, 24, 48, 96])
         automatic = self.json("tune", "--task", "spans", "--data", "train.jsonl", "--suffix", "auto", *recipe)

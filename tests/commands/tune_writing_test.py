@@ -56,8 +56,10 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         return self.output("run", model, question, "--temperature", "0", "--max-tokens", "8").strip()
 
     def test_it_answers_as_it_was_taught(self):
-        report = self.json(*self.arguments("colours", "--curve"))
+        report = self.json(*self.arguments("colours", "--curve", "--search"))
         self.check("tune of conversations", report)
+        rates = [trial["learning_rate"] for trial in report["search"][:4]]
+        self.assertEqual([round(rate / 0.01, 6) for rate in rates], [0.5, 1, 2, 5])
         curve, = report["learning_curves"]
         self.assertEqual([point["rows"] for point in curve["points"]], [18, 36, 72, 144])
         self.assertAlmostEqual(curve["points"][-1]["error"], 1 - report["after"]["token_accuracy"], places=6)
@@ -75,6 +77,7 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         text = self.output(*self.arguments("colours", "--force", "--curve"))
         self.assertIn("with the adapter", text)
         self.assertIn("200 more rows ≈ ", text)
+        self.assertNotIn("Search for the learning rate", text)
         self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "gold")
         self.output("adapter", "export", "tiny:colours", "out")
         self.assertIn("malina-adapter.json", os.listdir(self.path("out")))

@@ -61,7 +61,12 @@ tune::GenerationRequest generation_of(const Options& options, const tune::Recipe
   if (is_given("--max-tokens")) request.max_tokens = options.request.tuning.form.max_tokens;
   request.recipe.pooling = tune::Pooling::last;
   request.patience = options.request.tuning.patience;
-  request.curve = options.request.tuning.curve;
+  if (!request.recipe.full) {
+    request.curve = options.request.tuning.curve;
+    request.search = options.request.tuning.search;
+    if (options.search && request.search.empty())
+      request.search = tune::search_rates(request.recipe.learning_rate);
+  }
   request.skip_long = options.skip_long;
   return request;
 }
@@ -108,7 +113,8 @@ void tell_of_unused(const Options& options, Method method, Console& console) {
     unused.insert(unused.end(), {"--pooling", "--twice", "--max-tokens"});
   if (options.method != "auto") unused.push_back("--up-to");
   if (options.method == "full")
-    unused = {"--rank", "--alpha", "--rslora", "--b-ratio", "--fast", "--curve"};
+    unused = {"--rank", "--alpha", "--rslora", "--b-ratio",
+              "--fast", "--curve", "--search", "--search-rates"};
   std::string given;
   for (const char* name : unused)
     if (options.cli->count(name) > 0) given += (given.empty() ? "" : ", ") + std::string(name);
@@ -129,8 +135,8 @@ void check_task(const Options& options, TuneTask task) {
                       "--method full: is of conversations and completions, which teach a model to "
                       "write");
   if (task == TuneTask::spans)
-    refuse({"--pooling", "--twice", "--skip-long", "--label", "--search", "--search-rates",
-            "--out-of-scope", "--out-of-scope-recall", "--up-to"},
+    refuse({"--pooling", "--twice", "--skip-long", "--label", "--out-of-scope",
+            "--out-of-scope-recall", "--up-to"},
            "is of another task, and spans are to be marked");
   if (task == TuneTask::classification)
     refuse({"--skip-long"}, "is of conversations, and texts are to be classified");
@@ -139,7 +145,7 @@ void check_task(const Options& options, TuneTask task) {
     refuse({"--method"},
            "is of a classifier, and the model is to learn to write, by an adapter or by full");
   refuse({"--test", "--target-accuracy", "--guarantee", "--pooling", "--twice", "--report",
-          "--search", "--search-rates", "--out-of-scope", "--out-of-scope-recall", "--up-to"},
+          "--out-of-scope", "--out-of-scope-recall", "--up-to"},
          "is of a classifier, and the model is to learn to write");
   if (options.request.model.empty())
     throw base::Error(base::Fault::invalid_argument, "--model is missing");

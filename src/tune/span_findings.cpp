@@ -1,13 +1,14 @@
-// What more texts would bring to a tagger.
+// What a tuning job for spans finds out beside the tagger: a learning rate, and what more texts
+// would bring.
 #include <fmt/format.h>
 
 #include <unordered_map>
 
 #include "base/random.h"
 #include "base/shuffle.h"
+#include "tune/rate_search.h"
 #include "tune/span_judgement.h"
 #include "tune/span_tuning_part.h"
-#include "tune/trial.h"
 #include "tune/tuning_curve.h"
 
 namespace malina::tune {
@@ -57,6 +58,43 @@ void SpanTuning::measure_curve(const SpanEvents& events) {
       curve_report({Method::linear}, points, request_.recipe.seed, device_.context().pool));
 }
 
+std::optional<TrialResult> SpanTuning::trial(const std::string& name, const Recipe& recipe,
+                                             std::span<const TrainingExample> examples,
+                                             const SpanEvents& events) {
+  const auto& validation = validation_->encoded.examples;
+  const TrialWork work{
+      .begin =
+          [&](const AdapterTrainingOptions& options) {
+            return std::make_unique<SpanTraining>(model_, device_, report_.types.size(), examples,
+                                                  validation, options);
+          },
+      .answers = [&](AdapterTraining& training,
+                     const ScoreProgress& progress) -> std::optional<std::vector<float>> {
+        auto tables = static_cast<SpanTraining&>(training).scores(validation, progress);
+        if (!tables) return std::nullopt;
+        return learning_point(0, placed(*std::move(tables), *validation_)).wrong;
+      },
+      .values = validation_->data.size()};
+  AdapterTrainingOptions options = training_options();
+  options.recipe = recipe;
+  if (events.stage) events.stage(name, 0, 1);
+  return run_trial(name, work, std::move(options), events.training, leftovers_);
+}
+
+bool SpanTuning::search(const SpanEvents& events) {
+  if (request_.search.empty()) return true;
+  auto found = search_learning_rate(
+      request_.search, request_.recipe,
+      [&](const std::string& name, const Recipe& recipe) -> std::optional<EpochReport> {
+        const auto result = trial(name, recipe, training_->encoded.examples, events);
+        return result ? std::optional(result->best) : std::nullopt;
+      });
+  if (!found) return false;
+  report_.search = std::move(found->trials);
+  request_.recipe.learning_rate = found->learning_rate;
+  return true;
+}
+
 bool SpanTuning::measure_adapter_curve(const SpanEvents& events) {
   const auto sizes = curve_texts();
   const std::vector<Method> members{Method::lora};
@@ -66,7 +104,6 @@ bool SpanTuning::measure_adapter_curve(const SpanEvents& events) {
   for (std::size_t i = 0; i < training_->encoded.rows.size(); ++i)
     example_of.emplace(training_->encoded.rows[i], i);
   const std::vector<std::size_t> order = curve_order(training_->data.size(), request_.recipe.seed);
-  const auto& validation = validation_->encoded.examples;
   if (run_ != nullptr) run_->rest();  // its memory is the trials'
   std::vector<eval::LearningPoint> points;
   for (const std::size_t size : sizes) {
@@ -78,25 +115,10 @@ bool SpanTuning::measure_adapter_curve(const SpanEvents& events) {
     for (std::size_t i = 0; i < size; ++i)
       if (const auto found = example_of.find(order[i]); found != example_of.end())
         examples.push_back(training_->encoded.examples[found->second]);
-    const TrialWork work{
-        .begin =
-            [&](const AdapterTrainingOptions& options) {
-              return std::make_unique<SpanTraining>(model_, device_, report_.types.size(), examples,
-                                                    validation, options);
-            },
-        .answers = [&](AdapterTraining& training,
-                       const ScoreProgress& progress) -> std::optional<std::vector<float>> {
-          auto tables = static_cast<SpanTraining&>(training).scores(validation, progress);
-          if (!tables) return std::nullopt;
-          return learning_point(size, placed(*std::move(tables), *validation_)).wrong;
-        },
-        .values = validation_->data.size()};
-    AdapterTrainingOptions options = training_options();
-    if (automatic_epochs_) options.recipe.epochs = automatic_schedule(size).epochs;
-    const std::string name = fmt::format("curve-{}", size);
-    if (events.stage) events.stage(name, 0, 1);
+    Recipe recipe = request_.recipe;
+    if (automatic_epochs_) recipe.epochs = automatic_schedule(size).epochs;
     try {
-      auto result = run_trial(name, work, std::move(options), events.training, leftovers_);
+      auto result = trial(fmt::format("curve-{}", size), recipe, examples, events);
       if (!result) return false;
       points.push_back({size, std::move(result->answers)});
     } catch (const DivergedError&) {

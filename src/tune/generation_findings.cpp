@@ -1,5 +1,6 @@
-// What more rows would bring to an adapter that writes: the share of the validation rows' tokens
-// that it does not predict, of nested parts of the training rows.
+// What a job that teaches a model to write finds out beside its adapter: a learning rate, and what
+// more rows would bring (the share of the validation rows' tokens that is not predicted, of nested
+// parts of the training rows).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 #include "base/random.h"
 #include "base/shuffle.h"
 #include "tune/generation_tuning.h"
-#include "tune/trial.h"
+#include "tune/rate_search.h"
 #include "tune/tuning_curve.h"
 
 namespace malina::tune {
@@ -71,39 +72,59 @@ std::vector<TrainingExample> GenerationTuning::examples_of(std::size_t rows) con
   return examples;
 }
 
+std::optional<TrialResult> GenerationTuning::trial(const std::string& name, const Recipe& recipe,
+                                                   std::span<const TrainingExample> examples,
+                                                   const GenerationEvents& events) {
+  const TrialWork work{
+      .begin =
+          [&](const AdapterTrainingOptions& options) {
+            return std::make_unique<GenerationTraining>(model_, device_, examples,
+                                                        validation_.examples, options);
+          },
+      .answers = [&](AdapterTraining& training,
+                     const ScoreProgress& progress) -> std::optional<std::vector<float>> {
+        const auto each = static_cast<GenerationTraining&>(training).evaluate_validation(progress);
+        return each ? std::optional(wrong_of(*each)) : std::nullopt;
+      },
+      .values = rows_of(validation_).size()};
+  AdapterTrainingOptions options = training_options();
+  options.recipe = recipe;
+  if (events.stage) events.stage(name, 0, 1);
+  return run_trial(name, work, std::move(options), events.training, leftovers_);
+}
+
+bool GenerationTuning::search(const GenerationEvents& events) {
+  if (request_.search.empty() || request_.recipe.full) return true;
+  auto found = search_learning_rate(
+      request_.search, request_.recipe,
+      [&](const std::string& name, const Recipe& recipe) -> std::optional<EpochReport> {
+        const auto result = trial(name, recipe, training_.examples, events);
+        return result ? std::optional(result->best) : std::nullopt;
+      });
+  if (!found) return false;
+  report_.search = std::move(found->trials);
+  request_.recipe.learning_rate = found->learning_rate;
+  return true;
+}
+
 bool GenerationTuning::measure_curve(const GenerationEvents& events) {
   const auto sizes = curve_rows();
   if (!request_.curve || request_.recipe.full || sizes.empty() || report_.curve) return true;
   std::vector<eval::LearningPoint> points;
   for (const std::size_t size : sizes) {
-    const auto answers = [&](AdapterTraining& training,
-                             const ScoreProgress& progress) -> std::optional<std::vector<float>> {
-      const auto each = static_cast<GenerationTraining&>(training).evaluate_validation(progress);
-      if (!each) return std::nullopt;
-      return wrong_of(*each);
-    };
-    if (size == sizes.back()) {
-      auto all = answers(
-          *run_, [&](std::size_t) { return !(events.training.pause && events.training.pause()); });
-      if (!all) return false;
-      points.push_back(learning_point(size, *std::move(all)));
+    if (size == sizes.back()) {  // was trained
+      const auto each = run_->evaluate_validation(
+          [&](std::size_t) { return !(events.training.pause && events.training.pause()); });
+      if (!each) return false;
+      points.push_back(learning_point(size, wrong_of(*each)));
       continue;
     }
     run_->rest();  // its memory is the trials'
     const std::vector<TrainingExample> examples = examples_of(size);
-    const TrialWork work{.begin =
-                             [&](const AdapterTrainingOptions& options) {
-                               return std::make_unique<GenerationTraining>(
-                                   model_, device_, examples, validation_.examples, options);
-                             },
-                         .answers = answers,
-                         .values = rows_of(validation_).size()};
-    AdapterTrainingOptions options = training_options();
-    options.recipe.epochs = curve_epochs(examples.size());
-    const std::string name = fmt::format("curve-{}", size);
-    if (events.stage) events.stage(name, 0, 1);
+    Recipe recipe = request_.recipe;
+    recipe.epochs = curve_epochs(examples.size());
     try {
-      auto result = run_trial(name, work, std::move(options), events.training, leftovers_);
+      auto result = trial(fmt::format("curve-{}", size), recipe, examples, events);
       if (!result) return false;
       points.push_back(learning_point(size, std::move(result->answers)));
     } catch (const DivergedError&) {
