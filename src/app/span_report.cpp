@@ -89,7 +89,8 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
     print_abstention(*report.calibration.abstention, "wholly ", console);
   else
     console.print(
-        "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
+        "No threshold reaches the accuracy asked for (--target-accuracy), or the rows prove none\n"
+        "(--guarantee): it abstains always\n");
   print_bins(report.after.bins, console);
   print_coverage(report.after.risk_coverage, console);
   if (report.test) print_test(report, console);

@@ -51,7 +51,9 @@ void print_abstention(const eval::AbstentionThreshold& abstention, const char* w
                       Console& console) {
   console.print(
       "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
-      "of these\n{} {}right; of others from there at least {}, with 95 % confidence\n",
+      "of these\n{} {}right; of others from there at least {} (95 % confidence, for a threshold "
+      "that "
+      "was there before)\n",
       abstention.threshold, percent(abstention.coverage), percent(abstention.accuracy),
       grouped(abstention.rows), wholly, percent(abstention.accuracy_low()));
 }
@@ -213,7 +215,8 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
     print_abstention(*report.calibration.abstention, "", console);
   else
     console.print(
-        "No threshold reaches the accuracy asked for (--target-accuracy): it abstains always\n");
+        "No threshold reaches the accuracy asked for (--target-accuracy), or the rows prove none\n"
+        "(--guarantee): it abstains always\n");
   if (!report.search.empty()) print_search(report.search, "MACRO F1", console);
   print_bins(report.after.bins, console);
   print_coverage(report.answers.risk_coverage, console);

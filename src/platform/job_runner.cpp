@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/error.h"
 #include "platform/full_disk.h"
@@ -107,21 +108,23 @@ void JobRunner::loop(JobStatus status, Lane& lane, void (JobRunner::*run)(const 
       // Known before it is begun: what changes its status from here on finds it.
       lane = {job->id, false};
       lock.unlock();
+      std::shared_ptr<void> hold;
       try {
+        if (status == JobStatus::queued && work_.hold) hold = work_.hold(job->result_name);
         (this->*run)(*job);
       } catch (const std::exception&) {
-        failed = true;  // the records could not be written
+        failed = true;  // the records could not be written, or its name is held
       }
       lock.lock();
-      const bool interrupted = lane.interrupted;
-      lane = {};
-      ++news_;
-      changed_.notify_all();  // for the other thread
-      if (interrupted) {
+      while (std::exchange(lane.interrupted, false)) {
         lock.unlock();
         clear(*job);
         lock.lock();
       }
+      hold.reset();
+      lane = {};
+      ++news_;
+      changed_.notify_all();  // for the other thread
       if (!failed) continue;
     }
     changed_.wait_for(lock, failed ? kAgain : options_.look,

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -29,6 +30,10 @@ struct JobWork {
   std::function<TuneOutcome(const TuneRequest&, const tune::TuningEvents&)> tune;
   // "sha256:..." of what a model's name stands for now. Throws not_found.
   std::function<std::string(const std::string& model)> digest;
+  // Keeps the result's name from others while it lives: from before a training of it begins until
+  // what a cancelled or failed one has left is cleared away. Throws already_exists where another
+  // has it, for a moment. May be empty.
+  std::function<std::shared_ptr<void>(const std::string& result_name)> hold = {};
   // Takes away what a cancelled job has left under its result's name.
   std::function<void(const std::string& result_name)> discard;
   // Takes away what a training that did not end has left under this name. May be empty.

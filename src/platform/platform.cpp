@@ -146,27 +146,32 @@ void Platform::check_name_of_tuned(const std::string& name, bool writes) {
                       fmt::format("{} is the name of {}: choose another --suffix", name, taken));
 }
 
-// What is tuned here is nobody else's until it has ended. A server's job has its name already.
+// What is tuned here is nobody else's until it has ended. A server holds the name of its job
+// itself.
 std::unique_ptr<TuningHold> Platform::hold_tuned(const TuneRequest& request, bool writes,
                                                  const ResolvedModel* base) {
   check_suffix(request.suffix);
   const bool holds = !request.dry_run && request.job.empty();
-  if (!request.output.empty())
-    return holds ? std::make_unique<TuningHold>(place_of(request.output)) : nullptr;
+  if (!request.output.empty()) {
+    const std::filesystem::path output = place_of(request.output);
+    if (!holds) return nullptr;
+    if (output.parent_path() == place_of(home() / "tuned"))
+      return std::make_unique<TuningHold>(home(), output.filename().string());
+    return std::make_unique<TuningHold>(output);
+  }
   const bool full = writes && request.generation.recipe.full && base != nullptr;
   const std::string name = name_of_tuned(request, full, base);
   if (base == nullptr || base->record || full) check_name(name);
-  check_name_of_tuned(name, writes);
   auto hold = holds ? std::make_unique<TuningHold>(home(), name) : nullptr;
+  check_name_of_tuned(name, writes);
   // Whoever cancelled it would discard what was made here. Whoever makes a job holds its name.
   const auto job = records_.open_job_called(name);
-  if (job && *job != request.job)
-    throw base::Error(
-        base::Fault::already_exists,
-        fmt::format("{} is what the server's job {} makes: cancel that job, or choose "
-                    "another --suffix",
-                    name, *job));
-  return hold;
+  if (!job || *job == request.job) return hold;
+  if (hold) hold->leave_nothing();  // what is left is the job's
+  throw base::Error(base::Fault::already_exists,
+                    fmt::format("{} is what the server's job {} makes: cancel that job, or choose "
+                                "another --suffix",
+                                name, *job));
 }
 
 TuneOutcome Platform::tune(const TuneRequest& request, const tune::TuningEvents& events,

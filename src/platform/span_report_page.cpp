@@ -78,8 +78,7 @@ class Page {
                       grouped(abstention->rows), percent(abstention->accuracy_low()),
                       abstention->threshold));
     else
-      page_.fact("answers",
-                 fmt::format("none: no threshold reaches {}", percent(request_.target_accuracy)));
+      page_.fact("answers", no_threshold(request_.target_accuracy, request_.guarantee));
     if (report_.test && report_.calibration.abstention)
       page_.fact("answers of test rows",
                  fmt::format("{}, {} of these wholly right", percent(report_.test->answered),

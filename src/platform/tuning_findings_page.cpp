@@ -9,6 +9,12 @@ namespace malina::platform {
 using tune::TuningReport;
 using Rows = HtmlPage::Rows;
 
+std::string no_threshold(double target_accuracy, double guarantee) {
+  if (guarantee == 0) return fmt::format("none: no threshold reaches {}", percent(target_accuracy));
+  return fmt::format("none: the rows prove no threshold that reaches {}, with a probability of {}",
+                     percent(target_accuracy), percent(guarantee));
+}
+
 void add_search(HtmlPage& page, std::span<const tune::SearchTrial> trials, double learning_rate,
                 std::string_view metric) {
   page.add(

@@ -87,14 +87,14 @@ bool is_tuned(Platform& platform, const std::string& name) {
 // that name is somebody else's.
 bool is_own_model(const std::string& name) { return name.find(':') == std::string::npos; }
 
-// Takes away what a training under this name has left that did not end.
+// Takes away what a training under this name has left that did not end. Who does holds the name.
 void forget(Platform& platform, const std::string& name) {
   std::error_code ignored;
   for (const auto& each : left_of_tuning(platform.home(), name))
     std::filesystem::remove_all(each, ignored);
 }
 
-// Takes away what a tuning under this name has left, finished or not.
+// The same of what it has made, finished or not.
 void discard(Platform& platform, const std::string& name) {
   forget(platform, name);
   // Another that was imported under its name meanwhile is nothing of it.
@@ -104,6 +104,23 @@ void discard(Platform& platform, const std::string& name) {
   if (is_own_model(name)) return;
   std::error_code ignored;
   std::filesystem::remove_all(TunedClassifiers(platform.home()).place(name), ignored);
+}
+
+// Of a name that a record has, for work on it. Throws already_exists.
+std::shared_ptr<TuningHold> hold_for_job(Platform& platform, const std::string& name) {
+  auto hold = std::make_shared<TuningHold>(platform.home(), name);
+  hold->leave_nothing();
+  return hold;
+}
+
+// Null where another has it.
+std::shared_ptr<TuningHold> hold_if_free(Platform& platform, const std::string& name) {
+  try {
+    return hold_for_job(platform, name);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::already_exists) throw;
+  }
+  return nullptr;
 }
 
 JobWork work_of(Platform& platform) {
@@ -119,6 +136,7 @@ JobWork work_of(Platform& platform) {
                 const ResolvedModel resolved = platform.resolve(model);
                 return resolved.record ? resolved.record->digest.text() : std::string();
               },
+          .hold = [&platform](const std::string& name) { return hold_for_job(platform, name); },
           .discard = [&platform](const std::string& name) { discard(platform, name); },
           .forget = [&platform](const std::string& name) { forget(platform, name); }};
 }
@@ -182,21 +200,26 @@ void TuningJobs::check_room(const Caller& caller) {
 }
 
 // Within a transaction: until its end the hold keeps others from beginning under this name.
-void TuningJobs::take_name(const std::string& name, std::optional<TuningHold>& hold) {
+void TuningJobs::take_name(const std::string& name, std::shared_ptr<TuningHold>& hold) {
   const auto refuse = [&](std::string_view why) {
     throw Error(Fault::already_exists, fmt::format("{}: choose another suffix", why),
                 {.code = "name_taken", .parameter = "suffix", .retry_helps = false});
   };
-  if (open_job_called(*database_, name) || is_tuned(platform_, name))
-    refuse(fmt::format("there is a model {} already", name));
+  hold.reset();  // of an attempt before
+  const std::string taken = fmt::format("there is a model {} already", name);
+  if (open_job_called(*database_, name)) refuse(taken);
   const std::string other = fmt::format("another tuning has the name {}", name);
-  if (TuningHold::unfinished(platform_.home(), name)) refuse(other);
+  std::shared_ptr<TuningHold> own;
   try {
-    hold.emplace(platform_.home(), name);
+    own = std::make_shared<TuningHold>(platform_.home(), name);
   } catch (const Error& error) {
     if (error.fault() == Fault::already_exists) refuse(other);  // who has it is not the caller's
     throw;
   }
+  if (own->continues()) refuse(other);  // and leaves its file as it was
+  own->leave_nothing();
+  if (is_tuned(platform_, name)) refuse(taken);
+  hold = std::move(own);
 }
 
 TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
@@ -239,7 +262,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
     job.validation_digest = validation.digest;
   }
   job.fingerprint = fingerprint_of(job, request.seed);
-  std::optional<TuningHold> hold;  // until the record has the name
+  std::shared_ptr<TuningHold> hold;  // until the record has the name
   job = records_.create(
       std::move(job), actor(caller), request_id,
       [&, name = job.result_name] {
@@ -251,6 +274,7 @@ TuningJob TuningJobs::create(const Caller& caller, const JobRequest& request,
         take_name(name, hold);
       },
       repetition);
+  hold.reset();
   runner_.wake();
   return job;
 }
@@ -276,8 +300,14 @@ Page<JobCheckpoint> TuningJobs::checkpoints(const Caller& caller, std::string_vi
 
 TuningJob TuningJobs::cancel(const Caller& caller, std::string_view id,
                              std::string_view request_id) {
+  const TuningJob before = records_.get(caller.tenant, id);
+  // Nobody begins under its name between the record and the end of what it has left. Whoever works
+  // on it holds the name, and clears away itself.
+  auto hold = is_over(before.status) ? nullptr : hold_if_free(platform_, before.result_name);
   TuningJob job = records_.cancel(actor(caller), id, request_id);
-  if (!runner_.interrupt(id) && job.started) discard(platform_, job.result_name);
+  if (runner_.interrupt(id) || !job.started) return job;
+  if (!hold) hold = hold_if_free(platform_, job.result_name);  // nobody works on it any more
+  if (hold) discard(platform_, job.result_name);
   return job;
 }
 

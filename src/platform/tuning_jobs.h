@@ -68,7 +68,7 @@ class TuningJobs {
  private:
   DataFile data_of(const Caller& caller, const std::string& id, const char* parameter);
   void check_room(const Caller& caller);
-  void take_name(const std::string& name, std::optional<TuningHold>& hold);
+  void take_name(const std::string& name, std::shared_ptr<TuningHold>& hold);
 
   Platform& platform_;
   const TuningJobsOptions options_;

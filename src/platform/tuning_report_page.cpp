@@ -69,8 +69,8 @@ class Page {
                              grouped(abstention->rows), percent(abstention->accuracy_low()),
                              abstention->threshold));
     else
-      page_.fact("answers", fmt::format("none: no threshold reaches {}",
-                                        percent(request_.calibration.target_accuracy)));
+      page_.fact("answers", no_threshold(request_.calibration.target_accuracy,
+                                         request_.calibration.guarantee));
     page_.fact("made", escaped(facts_.created));
     page_.end_table();
   }

@@ -31,15 +31,9 @@ Json to_json(const eval::Calibration& calibration, std::span<const std::string> 
   Json json{{"temperature", calibration.temperature},
             {"conformal_quantile", calibration.conformal_quantile},
             {"conformal_coverage", calibration.conformal_coverage},
-            {"abstention", nullptr},
+            {"abstention", abstention_json(calibration.abstention)},
             {"out_of_scope", nullptr}};
   if (calibration.out_of_scope) json["out_of_scope"] = labels[*calibration.out_of_scope];
-  if (calibration.abstention)
-    json["abstention"] = {{"threshold", calibration.abstention->threshold},
-                          {"coverage", calibration.abstention->coverage},
-                          {"accuracy", calibration.abstention->accuracy},
-                          {"accuracy_low", calibration.abstention->accuracy_low()},
-                          {"rows", calibration.abstention->rows}};
   return json;
 }
 

@@ -6,27 +6,22 @@
 
 namespace malina::tune {
 
-namespace {
-
-MemoryParts memory_of(const std::shared_ptr<const model::Model>& model, const Recipe& recipe,
-                      std::span<const TrainingExample> training,
-                      std::span<const TrainingExample> validation) {
-  return adapter_training_memory(model, recipe, 0, filled_share(training, validation, recipe));
+MemoryParts GenerationTuning::working_memory() const {
+  MemoryParts parts = adapter_training_memory(
+      model_, request_.recipe, 0,
+      filled_share(training_.examples, validation_.examples, request_.recipe));
+  if (request_.curve && !curve_rows().empty()) add_trial(parts);
+  return parts;
 }
 
-}  // namespace
-
 std::uint64_t GenerationTuning::settle_memory(std::uint64_t most) const {
-  const MemoryParts parts =
-      memory_of(model_, request_.recipe, training_.examples, validation_.examples);
+  const MemoryParts parts = working_memory();
   check_memory(parts, most);
   return bytes_of(parts);
 }
 
 TuningPlan GenerationTuning::plan(const GenerationEvents& events) {
-  TuningPlan plan =
-      plan_of(memory_of(model_, request_.recipe, training_.examples, validation_.examples),
-              resident_bytes());
+  TuningPlan plan = plan_of(working_memory(), resident_bytes());
   if (plan.fits()) plan_time(plan, events);
   return plan;
 }

@@ -102,7 +102,8 @@ GenerationTuning::GenerationTuning(std::shared_ptr<const model::Model> model,
     : model_(std::move(model)),
       device_(device),
       request_(std::move(request)),
-      form_{&tokenizer, chat_template, request_.max_tokens} {}
+      form_{&tokenizer, chat_template, request_.max_tokens},
+      leftovers_(trial_files(request_.snapshot)) {}
 
 GenerationTuning::~GenerationTuning() = default;
 

@@ -14,6 +14,7 @@
 #include "tune/generation_certificate.h"
 #include "tune/generation_task.h"
 #include "tune/generation_training.h"
+#include "tune/training_memory.h"
 #include "tune/trial.h"
 #include "tune/tuning_plan.h"
 #include "tune/tuning_report.h"
@@ -120,6 +121,7 @@ class GenerationTuning {
   void hold_back();
   std::string origin() const;
   AdapterTrainingOptions training_options() const;
+  MemoryParts working_memory() const;
   // generation_findings.cpp
   // What is kept of it: wrong_of() the validation rows. Nothing where it was paused.
   std::optional<TrialResult> trial(const std::string& name, const Recipe& recipe,

@@ -36,6 +36,7 @@ MemoryParts SpanTuning::working_memory() const {
   for (auto& part : adapter_training_memory(model_, request_.recipe,
                                             eval::tag_count(report_.types.size()), filled))
     training.push_back(std::move(part));
+  if (request_.curve && !curve_texts().empty()) add_trial(training);
   return bytes_of(training) > bytes_of(fitting) ? training : fitting;
 }
 
@@ -95,9 +96,10 @@ void SpanTuning::plan_adapter(TuningPlan& plan, const SpanEvents& events) {
           automatic_epochs_ ? automatic_schedule(size).epochs : recipe.epochs;
       const double share = static_cast<double>(size) / static_cast<double>(training_->data.size());
       curve += static_cast<double>(epochs) *
-               (time.per_position * share * static_cast<double>(plan.positions) + scored);
+                   (time.per_position * share * static_cast<double>(plan.positions) + scored) +
+               scored;
     }
-    plan.stages.push_back({"learning curve of the adapter", curve});
+    if (curve > 0) plan.stages.push_back({"learning curve of the adapter", curve});
   }
   if (retrains()) {
     const double rows = static_cast<double>(report_.training_rows + report_.validation_rows) /

@@ -35,13 +35,7 @@ Json to_json(const SpanCalibration& calibration) {
   Json json{{"temperature", calibration.temperature},
             {"answers", scaling(calibration.answers)},
             {"spans", scaling(calibration.spans)},
-            {"abstention", nullptr}};
-  if (calibration.abstention)
-    json["abstention"] = {{"threshold", calibration.abstention->threshold},
-                          {"coverage", calibration.abstention->coverage},
-                          {"accuracy", calibration.abstention->accuracy},
-                          {"accuracy_low", calibration.abstention->accuracy_low()},
-                          {"rows", calibration.abstention->rows}};
+            {"abstention", abstention_json(calibration.abstention)}};
   return json;
 }
 

@@ -42,7 +42,8 @@ SpanTuning::SpanTuning(std::shared_ptr<const model::Model> model, const text::To
       tokenizer_(tokenizer),
       device_(device),
       request_(std::move(request)) {
-  if (!request_.snapshot.empty()) leftovers_ = {second_snapshot(request_.snapshot)};
+  leftovers_ = trial_files(request_.snapshot);
+  if (!request_.snapshot.empty()) leftovers_.push_back(second_snapshot(request_.snapshot));
 }
 
 SpanTuning::~SpanTuning() = default;

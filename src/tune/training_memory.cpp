@@ -91,6 +91,11 @@ MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& m
   return parts;
 }
 
+void add_trial(MemoryParts& parts) {
+  for (const TuningPlan::Memory& part : MemoryParts(parts))
+    if (part.name == kAdapterPart) parts.push_back({"adapter of a learning curve", part.bytes});
+}
+
 std::string shortage(std::uint64_t bytes, std::uint64_t most) {
   if (bytes <= most) return "";
   return fmt::format("it needs {} MiB of memory beside model and data, and {} MiB are available",

@@ -33,6 +33,10 @@ inline constexpr const char* kAdapterPart = "adapter and optimiser";
 MemoryParts adapter_training_memory(const std::shared_ptr<const model::Model>& model,
                                     const Recipe& recipe, std::size_t classes, double filled);
 
+// Of the parts of such a training: another beside it that has an adapter of its own, while the
+// first rests (a learning curve's).
+void add_trial(MemoryParts& parts);
+
 // "" where so many bytes are at most `most`.
 std::string shortage(std::uint64_t bytes, std::uint64_t most);
 // Throws base::Error(out_of_memory), which names all parts, where they are more than `most`.

@@ -30,10 +30,8 @@ std::optional<TrialResult> stored_result(const fs::path& file, std::size_t value
   auto snapshot = read_snapshot(file);
   if (!snapshot) return std::nullopt;
   const Json& state = snapshot->state;
-  if (state.value("identity", Json()) != identity(options))
-    throw Error(Fault::invalid_argument, fmt::format("{} is of a job with another base, other data "
-                                                     "or another recipe: remove it to begin anew",
-                                                     file.string()));
+  // Of another base, other data or another recipe: nobody needs it any more.
+  if (state.value("identity", Json()) != identity(options)) return std::nullopt;
   if (snapshot->arrays.size() != 1 || snapshot->arrays[0].size() != values ||
       !state.contains("best"))
     throw Error(Fault::corrupt_file, fmt::format("{}: it holds other arrays", file.string()));
@@ -45,12 +43,24 @@ std::optional<TrialResult> stored_result(const fs::path& file, std::size_t value
                      .answers = std::move(snapshot->arrays[0])};
 }
 
+// Anew where what was left is of another job.
+std::unique_ptr<AdapterTraining> begin(const TrialWork& work,
+                                       const AdapterTrainingOptions& options) {
+  try {
+    return work.begin(options);
+  } catch (const Error& error) {
+    std::error_code ignored;
+    if (error.fault() != Fault::invalid_argument || !fs::remove(options.snapshot, ignored)) throw;
+  }
+  return work.begin(options);
+}
+
 // `file`: of the result; empty: none.
 std::optional<TrialResult> run_to_end(const TrialWork& work, const AdapterTrainingOptions& options,
                                       const fs::path& file, const TrainingEvents& events) {
   if (!file.empty())
     if (auto stored = stored_result(file, work.values, options, events)) return stored;
-  const auto training = work.begin(options);
+  const auto training = begin(work, options);
   if (!training->run(events)) return std::nullopt;
   auto answers =
       work.answers(*training, [&](std::size_t) { return !(events.pause && events.pause()); });
@@ -71,6 +81,19 @@ std::optional<TrialResult> run_to_end(const TrialWork& work, const AdapterTraini
 }
 
 }  // namespace
+
+std::vector<fs::path> trial_files(const fs::path& job) {
+  std::vector<fs::path> files;
+  if (job.empty()) return files;
+  std::error_code none;  // no folder: no files
+  for (const auto& entry :
+       fs::directory_iterator(job.has_parent_path() ? job.parent_path() : fs::path("."), none)) {
+    const std::string name = entry.path().filename().string();
+    for (const char* kind : {".search-", ".curve-"})
+      if (name.starts_with(job.filename().string() + kind)) files.push_back(entry.path());
+  }
+  return files;
+}
 
 fs::path trial_snapshot(const fs::path& job, std::string_view name) {
   return job.empty() ? fs::path() : fs::path(fmt::format("{}.{}", job.string(), name));

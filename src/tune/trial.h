@@ -33,11 +33,15 @@ struct TrialWork {
 // To its end; nothing where it was paused. `options`: of the job's own training, but for the
 // trial's recipe; the trial's files stand beside its snapshot, under the trial's name, and are
 // added to `leftovers`. Once it has ended its result is read and not made again. Its epochs are not
-// told. Throws as AdapterTraining does, and for a result of something else.
+// told; what another job's trial of this name has left is made anew. Throws as AdapterTraining
+// does.
 std::optional<TrialResult> run_trial(const std::string& name, const TrialWork& work,
                                      AdapterTrainingOptions options, const TrainingEvents& events,
                                      std::vector<std::filesystem::path>& leftovers);
 
+// What trials of searches and curves have left beside a job's snapshot, of whatever job. Empty of
+// an empty path.
+std::vector<std::filesystem::path> trial_files(const std::filesystem::path& job);
 // "x.snapshot" and "rate-0.001": "x.snapshot.rate-0.001". Empty of an empty path.
 std::filesystem::path trial_snapshot(const std::filesystem::path& job, std::string_view name);
 

@@ -65,6 +65,7 @@ Tuning::Tuning(std::shared_ptr<const model::Model> model, const text::Tokenizer*
       tokenizer_(tokenizer),
       device_(device),
       request_(std::move(request)),
+      trial_files_(trial_files(request_.snapshot)),
       asked_rate_(request_.recipe.learning_rate) {
   if (!request_.snapshot.empty()) trial_files_.push_back(second_snapshot(request_.snapshot));
 }

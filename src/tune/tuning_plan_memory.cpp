@@ -4,6 +4,7 @@
 #include "eval/discriminant_analysis.h"
 #include "tune/label_answers.h"
 #include "tune/training_memory.h"
+#include "tune/tuning_curve.h"
 #include "tune/tuning_planner.h"
 
 namespace malina::tune {
@@ -88,9 +89,11 @@ std::uint64_t Tuning::Planner::probe_bytes() const {
 
 MemoryParts Tuning::Planner::adapter_memory() const {
   const auto validation = std::span(tuning_.validation_->examples);
-  return adapter_training_memory(
+  MemoryParts parts = adapter_training_memory(
       tuning_.model_, request_.recipe, classes(),
       filled_share(tuning_.training_->examples, validation, request_.recipe));
+  if (request_.curve && !curve_sizes(rows(), classes()).empty()) add_trial(parts);
+  return parts;
 }
 
 // What the stages before it keep to the job's end. Of the adapter with a head, while another is

@@ -80,6 +80,15 @@ AnswerReport answer_report(std::span<const std::uint32_t> expected,
   return report;
 }
 
+Json abstention_json(const std::optional<eval::AbstentionThreshold>& abstention) {
+  if (!abstention) return nullptr;
+  return {{"threshold", abstention->threshold},
+          {"coverage", abstention->coverage},
+          {"accuracy", abstention->accuracy},
+          {"accuracy_low", abstention->accuracy_low()},
+          {"rows", abstention->rows}};
+}
+
 Json search_json(std::span<const SearchTrial> trials) {
   Json json = Json::array();
   for (const SearchTrial& trial : trials)
@@ -206,6 +215,7 @@ void add_findings(const TuningReport& report, Json& json) {
                                  {"given", row.given},
                                  {"suggested", row.suggested},
                                  {"margin", row.margin}});
+  json["abstention"] = abstention_json(report.calibration.abstention);
   json["search"] = search_json(report.search);
 }
 

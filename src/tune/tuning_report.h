@@ -168,6 +168,8 @@ struct TuningReport {
 
 // Parts that reports have in common, under the keys of docs/reference/json.md.
 nlohmann::ordered_json curve_json(const CurveReport& curve);
+// Null where there is none.
+nlohmann::ordered_json abstention_json(const std::optional<eval::AbstentionThreshold>& abstention);
 nlohmann::ordered_json search_json(std::span<const SearchTrial> trials);
 nlohmann::ordered_json bins_json(std::span<const eval::ReliabilityBin> bins);
 nlohmann::ordered_json risk_coverage_json(std::span<const eval::RiskCoveragePoint> points);

@@ -78,6 +78,11 @@ class TuneWritingTest(json_test.DocumentedKeys, program.ProgramTest):
         self.assertIn("with the adapter", text)
         self.assertIn("200 more rows ≈ ", text)
         self.assertNotIn("Search for the learning rate", text)
+        self.write("chats.jsonl", chats(30))
+        few = subprocess.run([PROGRAM, *self.arguments("few", "--curve")], cwd=self.folder, env=self.environment(),
+                             capture_output=True, text=True, timeout=300)
+        self.assertEqual(few.returncode, 0, few.stderr)
+        self.assertIn("No learning curve of the adapter: too few rows", few.stderr)
         self.assertEqual(self.answer("tiny:colours", "number 33 of apple"), "gold")
         self.output("adapter", "export", "tiny:colours", "out")
         self.assertIn("malina-adapter.json", os.listdir(self.path("out")))

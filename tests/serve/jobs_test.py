@@ -469,7 +469,9 @@ class Jobs(JobsTest):
             file.write(rows(60))
         theirs = ["tune", "--method", "linear", "--data", "theirs.csv", "--suffix", "tiny-heavy"]
         self.run_program(*theirs, code=4)
-        self.run_program(*theirs, "--output", os.path.join(tuned, "tiny-heavy"))
+        self.run_program(*theirs, "--output", os.path.join(tuned, "tiny-heavy"), code=4)
+        self.run_program(*theirs, "--output", "theirs")
+        os.rename(os.path.join(self.shared, "theirs"), os.path.join(tuned, "tiny-heavy"))
         self.assertEqual(self.ask(job, "cancel").json()["status"], "cancelled")
         while [name for name in os.listdir(tuned) if "heavy" in name] != ["tiny-heavy"]:
             self.assertLess(time.monotonic(), end, os.listdir(tuned))
@@ -631,6 +633,27 @@ class Jobs(JobsTest):
         os.remove(snapshot)
         job = self.job(file, suffix="held", hyperparameters={"technique": "linear"})
         self.wait(job, "succeeded")
+
+    def test_a_cancelled_job_keeps_its_name_until_it_has_stopped(self):
+        """What the command line makes under it is not what the job left."""
+        large = {"n_epochs": 50, "batch_size": 256}
+        job = self.job(self.upload(hard_rows(600)), suffix="brief", seed=1, hyperparameters=large)
+        self.wait_for_steps(job)
+        self.assertEqual(self.ask(job, "cancel").json()["status"], "cancelled")
+        with open(os.path.join(self.shared, "brief.csv"), "w", encoding="utf-8") as file:
+            file.write(rows(60))
+        end = time.monotonic() + 3 * server.SECONDS
+        while True:
+            made = subprocess.run([program.PROGRAM, "tune", "--model", "tiny", "--method", "linear", "--data", "brief.csv",
+                                   "--suffix", "brief"], env=self.environment_of_class(), cwd=self.shared,
+                                  capture_output=True, text=True, timeout=server.SECONDS)
+            if made.returncode == 0:
+                break
+            self.assertIn("tiny:brief is being tuned (process ", made.stderr)
+            self.assertLess(time.monotonic(), end)
+        # Whoever works on jobs is at another one.
+        self.wait(self.job(self.upload(rows(60)), suffix="after", hyperparameters={"technique": "linear"}), "succeeded")
+        self.run_program("decide", "tiny:brief", "order 3 of banana split to table 9")
 
     def test_tenants_are_apart(self):
         anna = self.make_key("--permit", "train", "--tenant", "anna")

@@ -1,6 +1,8 @@
 // malina tune: from labelled texts to a classifier that says how sure it is.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "app/command.h"
 #include "app/generation_report.h"
 #include "app/interrupt.h"
@@ -159,6 +161,19 @@ void print_plan(const Options& options, const platform::TuneOutcome& outcome, Co
   console.json(json);
 }
 
+// Whether there is an adapter without the curve that it could have.
+bool lacks_curve(const platform::TuneOutcome& outcome) {
+  const auto is_of_adapter = [](const tune::CurveReport& curve) {
+    return curve.members.front() == Method::lora;
+  };
+  if (outcome.generation) return !outcome.generation->curve;
+  if (outcome.spans)
+    return !outcome.spans->history.empty() &&
+           std::ranges::none_of(outcome.spans->curves, is_of_adapter);
+  return !outcome.report.history.empty() &&
+         std::ranges::none_of(outcome.report.curves, is_of_adapter);
+}
+
 void run(const Options& options, Session& session) {
   platform::TuneRequest request = options.request;
   tune::TuningRequest& tuning = request.tuning;
@@ -195,6 +210,10 @@ void run(const Options& options, Session& session) {
                       "paused: the same command goes on from the last snapshot of a training in "
                       "steps; what has none is done again");
   if (!options.report.empty()) write_page(outcome.page, options.report);
+  if (tuning.curve && options.method != "full" && lacks_curve(outcome))
+    session.console().status(
+        "No learning curve of the adapter: too few rows for it, or one of its trainings "
+        "diverged\n");
   if (options.json) {
     Json json = report_of(outcome);
     json["name"] = outcome.name;
