@@ -51,9 +51,8 @@ void print_abstention(const eval::AbstentionThreshold& abstention, const char* w
                       Console& console) {
   console.print(
       "Below a probability of {:.3f} it abstains: on the rows this was set on it answers {}, {} "
-      "of these\n{} {}right; of others from there at least {} (95 % confidence, for a threshold "
-      "that "
-      "was there before)\n",
+      "of these\n{} {}right; of others from there at least {}, with 95 % confidence, had it been "
+      "set before\n",
       abstention.threshold, percent(abstention.coverage), percent(abstention.accuracy),
       grouped(abstention.rows), wholly, percent(abstention.accuracy_low()));
 }

@@ -152,18 +152,15 @@ std::unique_ptr<TuningHold> Platform::hold_tuned(const TuneRequest& request, boo
                                                  const ResolvedModel* base) {
   check_suffix(request.suffix);
   const bool holds = !request.dry_run && request.job.empty();
-  if (!request.output.empty()) {
-    const std::filesystem::path output = place_of(request.output);
-    if (!holds) return nullptr;
-    if (output.parent_path() == place_of(home() / "tuned"))
-      return std::make_unique<TuningHold>(home(), output.filename().string());
-    return std::make_unique<TuningHold>(output);
-  }
+  const bool stored = request.output.empty();
+  const std::filesystem::path output = stored ? "" : place_of(request.output);
+  if (!stored && output.parent_path() != place_of(home() / "tuned"))
+    return holds ? std::make_unique<TuningHold>(output) : nullptr;
   const bool full = writes && request.generation.recipe.full && base != nullptr;
-  const std::string name = name_of_tuned(request, full, base);
-  if (base == nullptr || base->record || full) check_name(name);
+  const std::string name = stored ? name_of_tuned(request, full, base) : output.filename().string();
+  if (stored && (base == nullptr || base->record || full)) check_name(name);
   auto hold = holds ? std::make_unique<TuningHold>(home(), name) : nullptr;
-  check_name_of_tuned(name, writes);
+  if (stored) check_name_of_tuned(name, writes);
   // Whoever cancelled it would discard what was made here. Whoever makes a job holds its name.
   const auto job = records_.open_job_called(name);
   if (!job || *job == request.job) return hold;

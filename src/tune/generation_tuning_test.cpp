@@ -285,6 +285,36 @@ TEST_F(GenerationTuningTest, ACurveSaysWhatMoreRowsWouldBring) {
   EXPECT_FALSE(tuned(UINT64_MAX, &begun)->curve.has_value());
 }
 
+TEST_F(GenerationTuningTest, TrialsOfAnotherJobAreMadeAnew) {
+  GenerationRequest asked = request();
+  asked.curve = true;
+  asked.snapshot = directory_.path() / "snapshot";
+  const auto tuned = [&](std::uint64_t stop) {
+    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+    tuning.read();
+    GenerationEvents events;
+    std::uint64_t steps = 0;
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.training.pause = [&] { return steps == stop; };
+    if (!tuning.run(events)) return std::optional<GenerationReport>();
+    for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
+    std::filesystem::remove(asked.snapshot);
+    return std::optional(tuning.report());
+  };
+  ASSERT_FALSE(tuned(40).has_value());  // within the second part
+  const std::filesystem::path result = directory_.path() / "snapshot.curve-18.result";
+  const std::filesystem::path begun = directory_.path() / "snapshot.curve-36";
+  ASSERT_TRUE(std::filesystem::exists(result) && std::filesystem::exists(begun));
+  std::filesystem::remove(asked.snapshot);  // as whoever begins anew is told
+  asked.training = {write("other.jsonl", chats(40) + chats(40))};
+  const auto mixed = tuned(UINT64_MAX);
+  EXPECT_FALSE(std::filesystem::exists(result) || std::filesystem::exists(begun));
+  const auto clean = tuned(UINT64_MAX);
+  ASSERT_TRUE(mixed->curve && clean->curve);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(mixed->curve->points[i].error.value, clean->curve->points[i].error.value);
+}
+
 TEST_F(GenerationTuningTest, ASearchTakesTheRateOfTheLeastLoss) {
   GenerationRequest asked = request();
   asked.recipe.epochs = 4;
