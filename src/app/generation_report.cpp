@@ -43,17 +43,10 @@ void print_generation(const platform::TuneOutcome& outcome, Console& console, bo
         "\n{} writes the validation rows no better than the base: a lower "
         "--learning-rate\nor more data may help.\n",
         full ? "The model" : "The adapter");
-  if (!report.search.empty()) print_search(report.search, "NEXT TOKEN RIGHT", console);
-  if (report.curve) {
-    console.print("\nMore rows:");
-    for (const auto& point : report.curve->points)
-      console.print("{} {:.1f} % of the tokens wrong of {} rows",
-                    &point == &report.curve->points.front() ? "" : ",", 100 * point.error.value,
-                    grouped(point.rows));
-    console.print("\n");
-    for (const auto& forecast : report.curve->forecasts)
-      console.print("  {} (next token right)\n", forecast.text);
-  }
+  if (!report.search.empty())
+    print_search(report.search, {"NEXT TOKEN RIGHT", &tune::SearchTrial::accuracy}, console);
+  if (report.curve)
+    print_curve(*report.curve, "More rows (next token right)", "of the tokens ", console);
   console.print("\nWritten to {}\n", printable(outcome.directory.string()));
 }
 

@@ -94,7 +94,8 @@ void print_spans(const platform::TuneOutcome& outcome, Console& console) {
   print_bins(report.after.bins, console);
   print_coverage(report.after.risk_coverage, console);
   if (report.test) print_test(report, console);
-  if (!report.search.empty()) print_search(report.search, "F1 OF SPANS", console);
+  if (!report.search.empty())
+    print_search(report.search, {"F1 OF SPANS", &tune::SearchTrial::macro_f1}, console);
   for (const tune::CurveReport& curve : report.curves) print_curve(curve, console);
   console.print("\nWritten to {}, with all of this and more in {}\n",
                 printable(outcome.directory.string()), tune::kReportName);

@@ -57,22 +57,26 @@ void print_abstention(const eval::AbstentionThreshold& abstention, const char* w
       grouped(abstention.rows), wholly, percent(abstention.accuracy_low()));
 }
 
-void print_search(std::span<const tune::SearchTrial> search, const char* metric, Console& console) {
-  std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", metric, "LOSS", ""}};
-  const bool writes =
-      std::ranges::all_of(search, [](const auto& one) { return one.macro_f1 == 0; });
+void print_search(std::span<const tune::SearchTrial> search, SearchMetric metric,
+                  Console& console) {
+  std::vector<std::vector<std::string>> rows{{"EPOCHS", "LEARNING RATE", metric.name, "LOSS", ""}};
   for (const tune::SearchTrial& trial : search)
     rows.push_back({grouped(trial.epochs), fmt::format("{:g}", trial.learning_rate),
-                    percent(writes ? trial.accuracy : trial.macro_f1),
-                    fmt::format("{:.4f}", trial.loss), trial.kept ? "kept" : ""});
+                    percent(trial.*metric.value), fmt::format("{:.4f}", trial.loss),
+                    trial.kept ? "kept" : ""});
   console.print("\nSearch for the learning rate:\n{}", table(rows, {0, 1, 2, 3}));
 }
 
 void print_curve(const tune::CurveReport& curve, Console& console) {
-  console.print("\nMore labels, for {}:", tune::name(curve.members));
+  print_curve(curve, fmt::format("More labels, for {}", tune::name(curve.members)), "", console);
+}
+
+void print_curve(const tune::CurveReport& curve, std::string_view title, std::string_view of,
+                 Console& console) {
+  console.print("\n{}:", title);
   for (const auto& point : curve.points)
-    console.print("{} {} wrong of {} rows", &point == &curve.points.front() ? "" : ",",
-                  percent(point.error.value), grouped(point.rows));
+    console.print("{} {} {}wrong of {} rows", &point == &curve.points.front() ? "" : ",",
+                  percent(point.error.value), of, grouped(point.rows));
   console.print("\n");
   for (const auto& forecast : curve.forecasts) console.print("  {}\n", forecast.text);
 }
@@ -216,7 +220,8 @@ void print_tuning_report(const platform::TuneOutcome& outcome, Console& console)
     console.print(
         "No threshold reaches the accuracy asked for (--target-accuracy), or the rows prove none\n"
         "(--guarantee): it abstains always\n");
-  if (!report.search.empty()) print_search(report.search, "MACRO F1", console);
+  if (!report.search.empty())
+    print_search(report.search, {"MACRO F1", &tune::SearchTrial::macro_f1}, console);
   print_bins(report.after.bins, console);
   print_coverage(report.answers.risk_coverage, console);
   if (report.test) print_test(report, console);

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "app/console.h"
 #include "platform/tuning.h"
@@ -18,9 +19,16 @@ void print_coverage(std::span<const eval::RiskCoveragePoint> points, Console& co
 // Where it abstains, and what is right of the rest. `wholly`: "wholly " of taggers.
 void print_abstention(const eval::AbstentionThreshold& abstention, const char* wholly,
                       Console& console);
-// `metric`: what macro F1 is called, or where there is none (a model that writes) accuracy.
-void print_search(std::span<const tune::SearchTrial> search, const char* metric, Console& console);
+// What a search is judged by, and what that is called.
+struct SearchMetric {
+  const char* name;
+  double tune::SearchTrial::* value;
+};
+void print_search(std::span<const tune::SearchTrial> search, SearchMetric metric, Console& console);
+// `of`: what is wrong, "of the tokens " say; a title of its own then.
 void print_curve(const tune::CurveReport& curve, Console& console);
+void print_curve(const tune::CurveReport& curve, std::string_view title, std::string_view of,
+                 Console& console);
 
 void print_tuning_report(const platform::TuneOutcome& outcome, Console& console);
 

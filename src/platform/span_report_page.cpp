@@ -68,17 +68,8 @@ class Page {
                                percent(report_.test->linear.spans.f1()),
                                with_interval(report_.test->linear.exact), report_.test->p_value));
     }
-    if (const auto& abstention = report_.calibration.abstention)
-      page_.fact(
-          "answers",
-          fmt::format("{} of the validation rows that this was set on, {} of these {} wholly "
-                      "right (95 %: at least {}), where the probability of the whole answer "
-                      "is at least {:.3f}; it abstains from the others",
-                      percent(abstention->coverage), percent(abstention->accuracy),
-                      grouped(abstention->rows), percent(abstention->accuracy_low()),
-                      abstention->threshold));
-    else
-      page_.fact("answers", no_threshold(request_.target_accuracy, request_.guarantee));
+    page_.fact("answers", answered(report_.calibration.abstention, request_.target_accuracy,
+                                   request_.guarantee, true));
     if (report_.test && report_.calibration.abstention)
       page_.fact("answers of test rows",
                  fmt::format("{}, {} of these wholly right", percent(report_.test->answered),

@@ -9,7 +9,15 @@ namespace malina::platform {
 using tune::TuningReport;
 using Rows = HtmlPage::Rows;
 
-std::string no_threshold(double target_accuracy, double guarantee) {
+std::string answered(const std::optional<eval::AbstentionThreshold>& abstention,
+                     double target_accuracy, double guarantee, bool whole) {
+  if (abstention)
+    return fmt::format(
+        "{} of the validation rows that this was set on, {} of these {} {}right (95 %: at least "
+        "{}), where the probability of {} is at least {:.3f}; it abstains from the others",
+        percent(abstention->coverage), percent(abstention->accuracy), grouped(abstention->rows),
+        whole ? "wholly " : "", percent(abstention->accuracy_low()),
+        whole ? "the whole answer" : "an answer", abstention->threshold);
   if (guarantee == 0) return fmt::format("none: no threshold reaches {}", percent(target_accuracy));
   return fmt::format("none: the rows prove no threshold that reaches {}, with a probability of {}",
                      percent(target_accuracy), percent(guarantee));

@@ -45,8 +45,9 @@ void add_data(HtmlPage& page, const DataSources& sources);
 void add_origin(HtmlPage& page, std::string_view base_name, std::string_view base_digest,
                 std::string_view base_licence, std::string_view version);
 
-// Why nothing is answered.
-std::string no_threshold(double target_accuracy, double guarantee);
+// What is answered, and why nothing is. `whole`: answers of taggers.
+std::string answered(const std::optional<eval::AbstentionThreshold>& abstention,
+                     double target_accuracy, double guarantee, bool whole);
 // `metric`: by which they were compared.
 void add_search(HtmlPage& page, std::span<const tune::SearchTrial> trials, double learning_rate,
                 std::string_view metric = "macro F1");

@@ -60,17 +60,10 @@ class Page {
     }
     if (report_.scope)
       scope();
-    else if (const auto& abstention = report_.calibration.abstention)
-      page_.fact("answers",
-                 fmt::format("{} of the rows that this was set on, {} of these {} right (95 %: at "
-                             "least {}), where its probability is at least {:.3f}; it abstains "
-                             "from the others",
-                             percent(abstention->coverage), percent(abstention->accuracy),
-                             grouped(abstention->rows), percent(abstention->accuracy_low()),
-                             abstention->threshold));
     else
-      page_.fact("answers", no_threshold(request_.calibration.target_accuracy,
-                                         request_.calibration.guarantee));
+      page_.fact("answers",
+                 answered(report_.calibration.abstention, request_.calibration.target_accuracy,
+                          request_.calibration.guarantee, false));
     page_.fact("made", escaped(facts_.created));
     page_.end_table();
   }

@@ -94,17 +94,11 @@ std::optional<TrialResult> GenerationTuning::trial(const std::string& name, cons
 }
 
 bool GenerationTuning::search(const GenerationEvents& events) {
-  if (request_.search.empty() || request_.recipe.full) return true;
-  auto found = search_learning_rate(
-      request_.search, request_.recipe,
-      [&](const std::string& name, const Recipe& recipe) -> std::optional<EpochReport> {
-        const auto result = trial(name, recipe, training_.examples, events);
-        return result ? std::optional(result->best) : std::nullopt;
-      });
-  if (!found) return false;
-  report_.search = std::move(found->trials);
-  request_.recipe.learning_rate = found->learning_rate;
-  return true;
+  if (request_.recipe.full) return true;
+  return search_learning_rate(request_.search, request_.recipe, report_.search,
+                              [&](const std::string& name, const Recipe& recipe) {
+                                return trial(name, recipe, training_.examples, events);
+                              });
 }
 
 bool GenerationTuning::measure_curve(const GenerationEvents& events) {

@@ -103,6 +103,27 @@ class GenerationTuningTest : public ::testing::Test {
     return values;
   }
 
+  // Nothing where it was stopped after so many steps. `begun` adds up those that it need not do;
+  // `check` is called at its end, after which nothing of it is left on disk.
+  std::optional<GenerationReport> finished(
+      const GenerationRequest& asked, std::uint64_t stop = UINT64_MAX,
+      std::uint64_t* begun = nullptr, const std::function<void(GenerationTuning&)>& check = {}) {
+    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
+    tuning.read();
+    GenerationEvents events;
+    std::uint64_t steps = 0;
+    events.training.begun = [&](std::uint64_t done, std::uint64_t) {
+      if (begun != nullptr) *begun += done;
+    };
+    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
+    events.training.pause = [&] { return steps == stop; };
+    if (!tuning.run(events)) return std::nullopt;
+    if (check) check(tuning);
+    for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
+    std::filesystem::remove(asked.snapshot);
+    return tuning.report();
+  }
+
   base::TemporaryDirectory directory_;
   base::ThreadPool pool_{2};
   math::CpuDevice device_{pool_};
@@ -249,19 +270,9 @@ TEST_F(GenerationTuningTest, ACurveSaysWhatMoreRowsWouldBring) {
   asked.curve = true;
   asked.snapshot = directory_.path() / "snapshot";
   const auto tuned = [&](std::uint64_t stop, std::uint64_t* begun) {
-    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
-    tuning.read();
-    GenerationEvents events;
-    std::uint64_t steps = 0;
-    events.training.begun = [&](std::uint64_t done, std::uint64_t) { *begun += done; };
-    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
-    events.training.pause = [&] { return steps == stop; };
-    if (!tuning.run(events)) return std::optional<GenerationReport>();
-    EXPECT_EQ(tuning.certificate().rows.size(),
-              tuning.report().validation.rows);  // of the whole adapter, after the trials
-    for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
-    std::filesystem::remove(asked.snapshot);
-    return std::optional(tuning.report());
+    return finished(asked, stop, begun, [](GenerationTuning& tuning) {  // after the trials
+      EXPECT_EQ(tuning.certificate().rows.size(), tuning.report().validation.rows);
+    });
   };
   std::uint64_t begun = 0;
   const auto report = tuned(UINT64_MAX, &begun);
@@ -289,27 +300,15 @@ TEST_F(GenerationTuningTest, TrialsOfAnotherJobAreMadeAnew) {
   GenerationRequest asked = request();
   asked.curve = true;
   asked.snapshot = directory_.path() / "snapshot";
-  const auto tuned = [&](std::uint64_t stop) {
-    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
-    tuning.read();
-    GenerationEvents events;
-    std::uint64_t steps = 0;
-    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
-    events.training.pause = [&] { return steps == stop; };
-    if (!tuning.run(events)) return std::optional<GenerationReport>();
-    for (const auto& left : tuning.leftovers()) std::filesystem::remove(left);
-    std::filesystem::remove(asked.snapshot);
-    return std::optional(tuning.report());
-  };
-  ASSERT_FALSE(tuned(40).has_value());  // within the second part
+  ASSERT_FALSE(finished(asked, 40).has_value());  // within the second part
   const std::filesystem::path result = directory_.path() / "snapshot.curve-18.result";
   const std::filesystem::path begun = directory_.path() / "snapshot.curve-36";
   ASSERT_TRUE(std::filesystem::exists(result) && std::filesystem::exists(begun));
   std::filesystem::remove(asked.snapshot);  // as whoever begins anew is told
   asked.training = {write("other.jsonl", chats(40) + chats(40))};
-  const auto mixed = tuned(UINT64_MAX);
+  const auto mixed = finished(asked);
   EXPECT_FALSE(std::filesystem::exists(result) || std::filesystem::exists(begun));
-  const auto clean = tuned(UINT64_MAX);
+  const auto clean = finished(asked);
   ASSERT_TRUE(mixed->curve && clean->curve);
   for (std::size_t i = 0; i < 3; ++i)
     EXPECT_EQ(mixed->curve->points[i].error.value, clean->curve->points[i].error.value);
@@ -321,16 +320,9 @@ TEST_F(GenerationTuningTest, ASearchTakesTheRateOfTheLeastLoss) {
   asked.search = {1e-6F, 1e-2F, 2e-6F};
   asked.snapshot = directory_.path() / "snapshot";
   const auto tuned = [&](std::uint64_t stop, std::uint64_t* begun) {
-    GenerationTuning tuning(model_, *tokenizer_, &*template_, device_, asked);
-    tuning.read();
-    GenerationEvents events;
-    std::uint64_t steps = 0;
-    events.training.begun = [&](std::uint64_t done, std::uint64_t) { *begun += done; };
-    events.training.step = [&](const StepReport&, std::uint64_t) { ++steps; };
-    events.training.pause = [&] { return steps == stop; };
-    if (!tuning.run(events)) return std::optional<GenerationReport>();
-    EXPECT_EQ(tuning.request().recipe.learning_rate, 1e-2F);
-    return std::optional(tuning.report());
+    return finished(asked, stop, begun, [](GenerationTuning& tuning) {
+      EXPECT_EQ(tuning.request().recipe.learning_rate, 1e-2F);
+    });
   };
   // Three of an epoch (9 steps each), the better two of two, and the whole.
   std::uint64_t begun = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace malina::tune {
 
@@ -39,30 +40,33 @@ std::vector<float> keep_half(std::vector<SearchTrial>& trials) {
 
 }  // namespace
 
-std::optional<RateSearch> search_learning_rate(std::vector<float> rates, const Recipe& recipe,
-                                               const SearchRun& run) {
-  RateSearch search;
+bool search_learning_rate(std::vector<float> rates, Recipe& recipe,
+                          std::vector<SearchTrial>& trials, const SearchRun& run) {
+  if (rates.empty()) return true;
+  std::vector<SearchTrial> all;
   const std::size_t rounds = rounds_of(rates.size());
   for (std::size_t round = 0; round < rounds; ++round) {
     Recipe shorter = recipe;
     shorter.epochs = epochs_of(recipe.epochs, rounds, round);
-    std::vector<SearchTrial> trials;
+    std::vector<SearchTrial> tried;
     for (const float rate : rates) {
       shorter.learning_rate = rate;
       try {
-        const auto best = run(fmt::format("search-{}-{:g}", shorter.epochs, rate), shorter);
-        if (!best) return std::nullopt;
-        trials.push_back({rate, shorter.epochs, best->loss, best->accuracy, best->macro_f1, false});
+        const auto result = run(fmt::format("search-{}-{:g}", shorter.epochs, rate), shorter);
+        if (!result) return false;
+        const EpochReport& best = result->best;
+        tried.push_back({rate, shorter.epochs, best.loss, best.accuracy, best.macro_f1, false});
       } catch (const DivergedError&) {
         constexpr double kLost = std::numeric_limits<double>::infinity();
-        trials.push_back({rate, shorter.epochs, kLost, 0, 0, false});
+        tried.push_back({rate, shorter.epochs, kLost, 0, 0, false});
       }
     }
-    rates = keep_half(trials);
-    search.trials.insert(search.trials.end(), trials.begin(), trials.end());
+    rates = keep_half(tried);
+    all.insert(all.end(), tried.begin(), tried.end());
   }
-  search.learning_rate = rates.front();
-  return search;
+  recipe.learning_rate = rates.front();
+  trials = std::move(all);
+  return true;
 }
 
 std::size_t search_epochs(std::size_t rates, std::size_t epochs) {

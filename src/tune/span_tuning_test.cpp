@@ -263,7 +263,6 @@ TEST_F(SpanTuningTest, TheAdaptersCurveGoesOnWhereItWasStopped) {
   EXPECT_GT(curve.points.front().error.value, curve.points.back().error.value);
   EXPECT_EQ(report_json(*whole)["learning_curves"].size(), 2U);
   // 48 steps of the job's own training (12 of an epoch), then those of the first, second, ... part.
-  std::vector<double> errors;
   for (const std::uint64_t stop : {50U, 60U}) {
     begun = 0;
     ASSERT_FALSE(tuned(asked, stop, &begun).has_value());

@@ -59,17 +59,10 @@ std::optional<TrialResult> Tuning::trial(const std::string& name, const Recipe& 
 }
 
 bool Tuning::search(const TuningEvents& events) {
-  if (request_.search.empty()) return true;
-  auto found = search_learning_rate(
-      request_.search, request_.recipe,
-      [&](const std::string& name, const Recipe& recipe) -> std::optional<EpochReport> {
-        const auto result = trial(name, recipe, training_->examples, events);
-        return result ? std::optional(result->best) : std::nullopt;
-      });
-  if (!found) return false;
-  report_.search = std::move(found->trials);
-  request_.recipe.learning_rate = found->learning_rate;
-  return true;
+  return search_learning_rate(request_.search, request_.recipe, report_.search,
+                              [&](const std::string& name, const Recipe& recipe) {
+                                return trial(name, recipe, training_->examples, events);
+                              });
 }
 
 // The baseline or the probe, with the cost or shrinkage that was chosen on all rows.

@@ -329,8 +329,7 @@ Action setup(CLI::App& cli) {
       ->excludes("--guarantee");
   cli.add_option("--out-of-scope-recall", tuning.calibration.out_of_scope_recall,
                  "The share of such texts that it is to abstain from, with 95 % confidence where "
-                 "rows of it "
-                 "suffice for that; in place of --target-accuracy")
+                 "rows of it suffice for that; in place of --target-accuracy")
       ->check(CLI::Range(0.01, 1.0))
       ->needs("--out-of-scope")
       ->capture_default_str();
